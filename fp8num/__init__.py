@@ -1,0 +1,58 @@
+"""
+Everything about a small float, provable.
+
+What a format holds, what a conversion does, how large its error is and why: exactly,
+and fast.  Importing this loads NumPy and nothing else; the rest is loaded when used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from fp8num.codec import Flags, convert, decode, encode, flags, pack, quantize, unpack
+from fp8num.formats import *
+from fp8num.formats import __all__ as _format_names
+from fp8num.projection import PROFILES, NanResult, Profile, Projection, Rounding, Saturation
+
+__version__ = "0.1.0"
+
+#: Loaded when first used: a submodule, or a name and the module it is in.
+_LAZY = {"analysis": None, "strategies": None, "verify": None, "analyze": "fp8num.analysis"}
+
+__all__ = [
+    *_format_names,
+    "PROFILES",
+    "Flags",
+    "NanResult",
+    "Profile",
+    "Projection",
+    "Rounding",
+    "Saturation",
+    "__version__",
+    "analysis",
+    "analyze",
+    "convert",
+    "decode",
+    "encode",
+    "flags",
+    "pack",
+    "quantize",
+    "strategies",
+    "unpack",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module or whatever it defines
+    if name not in _LAZY:
+        msg = f"module 'fp8num' has no attribute {name!r}"
+        raise AttributeError(msg)
+    home = _LAZY[name]
+    if home is None:
+        return importlib.import_module(f"fp8num.{name}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

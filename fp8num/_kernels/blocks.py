@@ -1,0 +1,89 @@
+"""
+Work through arrays of any strides block by block, in C order, on some threads.
+
+Blocks fit the cache, and are all the memory that a conversion needs besides its result.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["BLOCK", "run"]
+
+#: Elements of a block: 128 KiB of float32.
+BLOCK = 1 << 15
+
+Arrays = tuple[npt.NDArray[Any], ...]
+
+
+def run(work: Callable[..., None], arrays: Arrays, threads: int = 1) -> None:
+    """
+    Call ``work(*blocks)`` for matching blocks of arrays of one shape.
+
+    Parameters
+    ----------
+    work : callable
+        Takes a block of each array, one-dimensional, contiguous and native; fills the last.
+    arrays : tuple of ndarray
+        Inputs, and the output last.
+    threads : int, optional
+        How many threads share the work.  NumPy releases the interpreter's lock.
+    """
+    size = arrays[-1].size
+    if size <= BLOCK:
+        if _are_plain(arrays):
+            work(*[array.reshape(-1) for array in arrays])
+            return
+        threads = 1
+    if threads == 1:
+        _run_range(work, arrays, 0, size)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    ends = [size * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [
+            pool.submit(_run_range, work, arrays, start, stop) for start, stop in pairwise(ends)
+        ]:
+            done.result()
+
+
+def _are_plain(arrays: Arrays) -> bool:
+    """Whether blocks of all the arrays are slices: contiguous, in C order, native."""
+    return all(array.flags.c_contiguous and array.dtype.isnative for array in arrays)
+
+
+def _run_range(work: Callable[..., None], arrays: Arrays, start: int, stop: int) -> None:
+    for blocks in _blocks(arrays, start, stop):
+        work(*blocks)
+
+
+def _blocks(arrays: Arrays, start: int, stop: int) -> Iterator[Arrays]:
+    """Yield matching blocks of the elements from start to stop."""
+    if _are_plain(arrays):
+        flat = [array.reshape(-1) for array in arrays]
+        for low in range(start, stop, BLOCK):
+            yield tuple(array[low : min(low + BLOCK, stop)] for array in flat)
+        return
+    if start == stop:
+        return
+    # NumPy's type stubs do not know "contig", which makes strided blocks copies.
+    roles: Any = [*[["readonly", "contig"]] * (len(arrays) - 1), ["writeonly", "contig"]]
+    with np.nditer(
+        arrays,
+        flags=["external_loop", "buffered", "ranged"],
+        op_flags=roles,
+        op_dtypes=[array.dtype.newbyteorder("=") for array in arrays],
+        order="C",
+        buffersize=BLOCK,
+    ) as iterator:
+        iterator.iterrange = (start, stop)  # type: ignore[misc]  # it can be set
+        for blocks in iterator:
+            yield blocks if isinstance(blocks, tuple) else (blocks,)

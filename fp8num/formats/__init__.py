@@ -1,0 +1,25 @@
+"""
+What a format holds: `Format`, the catalogue and the names it goes by.
+
+A format is parameters (`Format`) or a table (`TabulatedFormat`); both are used alike.
+"""
+
+from fp8num.formats.catalogue import *
+from fp8num.formats.catalogue import __all__ as _catalogue_names
+from fp8num.formats.families import Overflow, Specials
+from fp8num.formats.format import Format, Magnitudes
+from fp8num.formats.p3109 import p3109_format, p3109_names
+from fp8num.formats.spelling import get_format
+from fp8num.formats.tabulated import TabulatedFormat
+
+__all__ = [
+    *_catalogue_names,
+    "Format",
+    "Magnitudes",
+    "Overflow",
+    "Specials",
+    "TabulatedFormat",
+    "get_format",
+    "p3109_format",
+    "p3109_names",
+]

@@ -1,0 +1,131 @@
+"""Which parameters make a format, and what is said of those that do not."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fp8num.formats.families import Overflow, Specials
+
+if TYPE_CHECKING:
+    from fp8num.formats.format import Format
+
+__all__ = ["check_integer", "check_overflow_name", "check_parameters", "parse_enum"]
+
+E = TypeVar("E", bound=Enum)
+
+#: The widest format: codes are uint8 up to 8 bits and uint16 up to 16.
+MAX_BITS = 16
+#: Far beyond any use, and small enough that exponents stay in int64.
+MAX_BIAS = 1 << 16
+
+
+def parse_enum(kind: type[E], value: object, argument: str) -> E:
+    """Return the member that `value` is or names."""
+    if isinstance(value, kind):
+        return value
+    for member in kind:
+        if isinstance(value, str) and value.lower() == member.value:
+            return member
+    choices = ", ".join(repr(member.value) for member in kind)
+    msg = f"{argument} must be one of {choices}, got {value!r}"
+    raise ValueError(msg) if isinstance(value, str) else TypeError(msg)
+
+
+def check_integer(argument: str, value: object, low: int, high: int) -> int:
+    """Return an integer parameter, or say what it must be."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        msg = f"{argument} must be an integer from {low} to {high}, got {value!r}"
+        raise TypeError(msg)
+    number = int(value.__index__())
+    if not low <= number <= high:
+        msg = f"{argument} must be an integer from {low} to {high}, got {number}"
+        raise ValueError(msg)
+    return number
+
+
+def default_bias(exponent_bits: int, specials: Specials) -> int:
+    """Return the family's bias: IEEE's, or one more where the top binade holds numbers."""
+    half: int = 1 << (exponent_bits - 1)
+    return half if specials is Specials.FNUZ or specials.is_p3109 else half - 1
+
+
+def check_parameters(fmt: Format) -> dict[str, Any]:
+    """Return the parameters of a parametric format, checked, completed and of their types."""
+    if not isinstance(fmt.name, str) or not fmt.name:
+        msg = f"name must be text that is not empty, got {fmt.name!r}"
+        raise TypeError(msg)
+    for argument in ("signed", "subnormals"):
+        if not isinstance(getattr(fmt, argument), bool):
+            msg = f"{argument} must be True or False, got {getattr(fmt, argument)!r}"
+            raise TypeError(msg)
+    specials = parse_enum(Specials, fmt.specials, "specials")
+    exponent_bits = check_integer("exponent_bits", fmt.exponent_bits, 1, MAX_BITS)
+    mantissa_bits = check_integer("mantissa_bits", fmt.mantissa_bits, 0, MAX_BITS)
+    bias = default_bias(exponent_bits, specials)
+    if fmt.bias is not None:
+        bias = check_integer("bias", fmt.bias, -MAX_BIAS, MAX_BIAS)
+    bits = fmt.signed + exponent_bits + mantissa_bits
+    if not 2 <= bits <= MAX_BITS:
+        msg = f"a format must have 2 to {MAX_BITS} bits in all, got {bits}"
+        raise ValueError(msg)
+    checked = {
+        "exponent_bits": exponent_bits,
+        "mantissa_bits": mantissa_bits,
+        "bias": bias,
+        "specials": specials,
+    }
+    check_combination(checked, signed=fmt.signed, subnormals=fmt.subnormals)
+    return checked | {"overflow": check_overflow(fmt.overflow, specials)}
+
+
+def check_combination(parameters: dict[str, Any], *, signed: bool, subnormals: bool) -> None:
+    """Refuse parameters that leave a family no room for what it needs."""
+    specials: Specials = parameters["specials"]
+    mantissa_bits: int = parameters["mantissa_bits"]
+    exponent_bits: int = parameters["exponent_bits"]
+    msg = ""
+    if specials is Specials.IEEE and mantissa_bits == 0:
+        msg = "specials 'ieee' needs mantissa_bits of at least 1, to tell NaN from infinity"
+    elif specials is Specials.FNUZ and not signed:
+        msg = "specials 'fnuz' needs signed=True, its NaN is the code of -0"
+    elif specials is Specials.FNUZ and mantissa_bits == 0 and not subnormals:
+        msg = "specials 'fnuz' needs a zero: subnormals=True or mantissa_bits of at least 1"
+    elif specials.is_p3109 and not subnormals:
+        msg = f"specials {specials.value!r} needs subnormals=True, as IEEE P3109 defines it"
+    else:
+        codes = 1 << (exponent_bits + mantissa_bits)
+        reserved = {
+            Specials.IEEE: 1 << mantissa_bits,
+            Specials.FN: 1,
+            Specials.EXTENDED: 1 if signed else 2,
+            Specials.FINITE: 0 if signed else 1,
+        }
+        first_normal = (1 << mantissa_bits) if subnormals else int(mantissa_bits > 0)
+        if codes - reserved.get(specials, 0) <= first_normal:
+            msg = (
+                f"exponent_bits={exponent_bits}, mantissa_bits={mantissa_bits} with specials "
+                f"{specials.value!r} leave no code for a normal number; use more exponent bits"
+            )
+    if msg:
+        raise ValueError(msg)
+
+
+def check_overflow(value: object, specials: Specials) -> Overflow:
+    """Return the result of overflow, the family's by default."""
+    if value is None:
+        if specials.has_infinity:
+            return Overflow.INFINITY
+        # P3109 v4.0 gives its finite formats the largest value; a later draft gives NaN.
+        return Overflow.NAN if specials in {Specials.FN, Specials.FNUZ} else Overflow.MAX
+    return check_overflow_name(value, has_infinity=specials.has_infinity, has_nan=specials.has_nan)
+
+
+def check_overflow_name(value: object, *, has_infinity: bool, has_nan: bool = True) -> Overflow:
+    """Return the result of overflow that was asked for, if the format has it."""
+    overflow = parse_enum(Overflow, value, "overflow")
+    missing = {Overflow.INFINITY: not has_infinity, Overflow.NAN: not has_nan}
+    if missing.get(overflow, False):
+        msg = f"overflow cannot be {overflow.value!r}: the format has none; use 'max'"
+        raise ValueError(msg)
+    return overflow

@@ -1,0 +1,151 @@
+"""
+Find a format by any of its usual names.
+
+An exact catalogue key comes first; then P3109 names, dtypes of ml_dtypes and torch,
+the spellings of frameworks and papers, and parameters written out::
+
+    [u]w<exponent bits>m<mantissa bits>[b<bias>]-<specials>[-nosub][-overflow_nan]
+    w4m3b7-fn is E4M3FN by its parameters
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from fp8num.formats.catalogue import FORMATS
+from fp8num.formats.families import Specials
+from fp8num.formats.format import Format
+from fp8num.formats.p3109 import p3109_format
+
+__all__ = ["get_format"]
+
+_PARAMETERS = re.compile(
+    r"(?P<unsigned>u?)w(?P<exponent>\d+)m(?P<mantissa>\d+)(?:b(?P<bias>-?\d+))?"
+    r"-(?P<specials>[a-z]+)(?P<nosub>-nosub)?(?:-overflow_(?P<overflow>[a-z]+))?"
+)
+#: What frameworks write before a format's own name: float8_e5m2, torch.float8_e5m2, F8E5M2 ...
+_PREFIX = re.compile(r"((torch|np|numpy|ml_dtypes|jnp)\.)?(float|fp|f)?[468]?[_-]?(?=u?e\d)")
+_ALIASES = {
+    "e2m1": "E2M1FN",
+    "e2m3": "E2M3FN",
+    "e3m2": "E3M2FN",
+    "e8m0": "E8M0FNU",
+    "ue8m0": "E8M0FNU",
+    "e8m0fnu": "E8M0FNU",
+    "e5m3fnu": "UE5M3",
+    "e2m1fn_x2": "E2M1FN",
+    "hif8": "HIFLOAT8",
+    "posit8_2": "POSIT8",
+    "float16": "BINARY16",
+    "half": "BINARY16",
+    "fp16": "BINARY16",
+    "f16": "BINARY16",
+    "bf16": "BFLOAT16",
+}
+#: Under these names E4M3 means one thing to ml_dtypes and another to safetensors and PTX.
+_AMBIGUOUS = "e4m3"
+
+
+def get_format(spec: object) -> Format:
+    """
+    Return the format that a name, a dtype or a format stands for.
+
+    Parameters
+    ----------
+    spec : Format, str or dtype
+        A `Format` (returned as it is), a catalogue key, a usual spelling such as
+        ``"float8_e4m3fn"`` or ``"bf16"``, an IEEE P3109 name such as ``"binary8p3se"``
+        (3 to 16 bits), the parameters written out (``"w4m3b7-fn"``), or a dtype of
+        NumPy, ml_dtypes or torch.
+
+    Returns
+    -------
+    Format
+        The format; the same object for the same name.
+
+    Raises
+    ------
+    TypeError
+        If `spec` is none of these.
+    ValueError
+        If no format has that name, or more than one has.
+
+    Examples
+    --------
+    >>> get_format("float8_e4m3fn").name, get_format("binary8p3se").max
+    ('E4M3FN', 49152.0)
+    """
+    if isinstance(spec, Format):
+        return spec
+    if isinstance(spec, str):
+        return _format_by_name(spec)
+    name = _dtype_name(spec)
+    if name is None:
+        msg = (
+            f"fmt must be a Format, a name or a dtype, got {type(spec).__name__} {spec!r:.60}; "
+            "fp8num.FORMATS lists the names"
+        )
+        raise TypeError(msg)
+    # A dtype is not ambiguous: ml_dtypes' float8_e4m3 is the IEEE-like format.
+    return FORMATS["E4M3"] if name == "float8_e4m3" else _format_by_name(name)
+
+
+def _dtype_name(spec: object) -> str | None:
+    """Return the name of a NumPy, ml_dtypes or torch dtype, or of a scalar type."""
+    text = str(spec)
+    if type(spec).__module__ == "torch" and text.startswith("torch."):
+        return text.removeprefix("torch.")
+    name = spec.__name__ if isinstance(spec, type) else getattr(spec, "name", None)
+    is_dtype = isinstance(spec, type) or hasattr(spec, "newbyteorder")
+    return name if isinstance(name, str) and is_dtype and hasattr(spec, "itemsize") else None
+
+
+@lru_cache(maxsize=1024)
+def _format_by_name(name: str) -> Format:
+    """Look a name up, the exact catalogue key first."""
+    if name in FORMATS:
+        return FORMATS[name]
+    plain = name.strip().lower()
+    short = _PREFIX.sub("", plain)
+    if short == _AMBIGUOUS:
+        msg = (
+            f"format name {name!r} is ambiguous: write 'E4M3FN' for OCP's format (largest value "
+            "448, what torch, CUDA and safetensors mean) or 'E4M3' for the IEEE-like one (240)"
+        )
+        raise ValueError(msg)
+    for candidate in (plain, short):
+        key = _ALIASES.get(candidate, candidate).upper()
+        if key in FORMATS:
+            return FORMATS[key]
+    found = p3109_format(plain)
+    if found is not None:
+        return found
+    match = _PARAMETERS.fullmatch(plain)
+    if match is not None:
+        return _format_by_parameters(plain, match)
+    msg = (
+        f"format name {name!r:.80} is not known; use one of {', '.join(FORMATS)}, a P3109 name "
+        "such as 'binary8p3se', or parameters such as 'w4m3b7-fn'"
+    )
+    raise ValueError(msg)
+
+
+def _format_by_parameters(name: str, match: re.Match[str]) -> Format:
+    """Build the format that a spelling describes; it is named by it."""
+    specials = match["specials"]
+    if specials not in {member.value for member in Specials}:
+        choices = ", ".join(member.value for member in Specials)
+        msg = f"format {name!r} must end in one of {choices}, got {specials!r}"
+        raise ValueError(msg)
+    return Format(
+        name=name,
+        exponent_bits=int(match["exponent"]),
+        mantissa_bits=int(match["mantissa"]),
+        bias=None if match["bias"] is None else int(match["bias"]),
+        specials=specials,
+        signed=not match["unsigned"],
+        subnormals=match["nosub"] is None,
+        overflow=match["overflow"],
+        source="defined by its spelling",
+    )
