@@ -15,15 +15,17 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BLOCK", "run"]
+__all__ = ["BLOCK", "LOOKUP_BLOCK", "run"]
 
-#: Elements of a block: 128 KiB of float32.
+#: Elements of a block for kernels with many temporaries: 256 KiB for each of float64.
 BLOCK = 1 << 15
+#: For look-ups, which have one or two: larger ones spend less time between blocks.
+LOOKUP_BLOCK = 1 << 18
 
 Arrays = tuple[npt.NDArray[Any], ...]
 
 
-def run(work: Callable[..., None], arrays: Arrays, threads: int = 1) -> None:
+def run(work: Callable[..., None], arrays: Arrays, threads: int = 1, block: int = BLOCK) -> None:
     """
     Call ``work(*blocks)`` for matching blocks of arrays of one shape.
 
@@ -35,22 +37,25 @@ def run(work: Callable[..., None], arrays: Arrays, threads: int = 1) -> None:
         Inputs, and the output last.
     threads : int, optional
         How many threads share the work.  NumPy releases the interpreter's lock.
+    block : int, optional
+        The most elements of a block.
     """
     size = arrays[-1].size
-    if size <= BLOCK:
+    if size <= block:
         if _are_plain(arrays):
             work(*[array.reshape(-1) for array in arrays])
             return
         threads = 1
     if threads == 1:
-        _run_range(work, arrays, 0, size)
+        _run_range(work, arrays, 0, size, block)
         return
     from concurrent.futures import ThreadPoolExecutor
 
     ends = [size * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         for done in [
-            pool.submit(_run_range, work, arrays, start, stop) for start, stop in pairwise(ends)
+            pool.submit(_run_range, work, arrays, start, stop, block)
+            for start, stop in pairwise(ends)
         ]:
             done.result()
 
@@ -60,17 +65,19 @@ def _are_plain(arrays: Arrays) -> bool:
     return all(array.flags.c_contiguous and array.dtype.isnative for array in arrays)
 
 
-def _run_range(work: Callable[..., None], arrays: Arrays, start: int, stop: int) -> None:
-    for blocks in _blocks(arrays, start, stop):
+def _run_range(
+    work: Callable[..., None], arrays: Arrays, start: int, stop: int, block: int
+) -> None:
+    for blocks in _blocks(arrays, start, stop, block):
         work(*blocks)
 
 
-def _blocks(arrays: Arrays, start: int, stop: int) -> Iterator[Arrays]:
+def _blocks(arrays: Arrays, start: int, stop: int, block: int) -> Iterator[Arrays]:
     """Yield matching blocks of the elements from start to stop."""
     if _are_plain(arrays):
         flat = [array.reshape(-1) for array in arrays]
-        for low in range(start, stop, BLOCK):
-            yield tuple(array[low : min(low + BLOCK, stop)] for array in flat)
+        for low in range(start, stop, block):
+            yield tuple(array[low : min(low + block, stop)] for array in flat)
         return
     if start == stop:
         return
@@ -82,7 +89,7 @@ def _blocks(arrays: Arrays, start: int, stop: int) -> Iterator[Arrays]:
         op_flags=roles,
         op_dtypes=[array.dtype.newbyteorder("=") for array in arrays],
         order="C",
-        buffersize=BLOCK,
+        buffersize=block,
     ) as iterator:
         iterator.iterrange = (start, stop)  # type: ignore[misc]  # it can be set
         for blocks in iterator:

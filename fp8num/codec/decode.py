@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.blocks import run
+from fp8num._kernels.blocks import LOOKUP_BLOCK, run
 from fp8num._kernels.encoder import decoder, pair_type
 from fp8num.codec._arguments import (
     as_codes,
@@ -102,7 +102,7 @@ def decode(
             out[even:] = decoder(fmt, found).take(block[even:])
 
     pairs = pair_type(found)
-    run(two_by_two if many else one_by_one, (array, target), threads)
+    run(two_by_two if many else one_by_one, (array, target), threads, 2 * LOOKUP_BLOCK)
     return values
 
 
@@ -192,5 +192,5 @@ def convert(
             raise ValueError(msg)
         table.take(block, out=out, mode="wrap")
 
-    run(work, (array, result), threads)
+    run(work, (array, result), threads, LOOKUP_BLOCK)
     return result

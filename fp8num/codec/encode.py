@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.blocks import run
+from fp8num._kernels.blocks import BLOCK, LOOKUP_BLOCK, run
 from fp8num._kernels.encoder import Kernel, decoder, encoder, quantizer
+from fp8num._kernels.table import Table
 from fp8num._kernels.words import Source, as_values, source_of
 from fp8num.codec._arguments import (
     check_threads,
@@ -61,22 +62,25 @@ class Request:
     def execute(
         self,
         work: Callable[..., None],
-        out: tuple[npt.NDArray[Any], ...],
-        threads: int,
+        out: npt.NDArray[Any],
+        threads: int = 1,
+        *,
+        looks_up: bool = False,
     ) -> None:
-        """Call ``work(words, [random,] *out)`` block by block."""
+        """Call ``work(words, [random,] out)`` block by block."""
         source = self.source
 
         def with_words(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
             work(source.words(block), *rest)
 
         operand = self.operand()
-        if self.random is None:
-            run(with_words, (operand, *out), threads)
+        if self.random is None:  # only a view of the values is read: few temporaries
+            few = looks_up and operand is not self.values
+            run(with_words, (operand, out), threads, LOOKUP_BLOCK if few else BLOCK)
         elif isinstance(self.random, np.ndarray):
-            run(with_words, (operand, self.random, *out), threads)
+            run(with_words, (operand, self.random, out), threads)
         else:  # blocks come in C order, and drawing cannot be shared
-            run(self._drawing(with_words), (operand, *out))
+            run(self._drawing(with_words), (operand, out))
 
     def _drawing(self, work: Callable[..., None]) -> Callable[..., None]:
         """Return `work` with random bits drawn for each block, one uint32 per element."""
@@ -225,7 +229,7 @@ def encode(
     codes = output(out, values.shape, asked.fmt.code_dtype, (values,))
     kernel = asked.kernel
     if asked.random is None:
-        asked.execute(kernel, (codes,), threads)
+        asked.execute(kernel, codes, threads, looks_up=isinstance(kernel, Table))
         return codes
 
     def stochastic(
@@ -233,7 +237,7 @@ def encode(
     ) -> None:
         kernel(words, out, random.astype(np.uint64))  # type: ignore[call-arg]
 
-    asked.execute(stochastic, (codes,), threads)
+    asked.execute(stochastic, codes, threads)
     return codes
 
 
@@ -313,7 +317,8 @@ def quantize(
     result = output(out, values.shape, found, (values,))
     # bfloat16 has no buffered iteration: its bits are copied instead.
     target = result.view(np.uint16) if found.name == "bfloat16" else result
-    asked.execute(_quantize_block(asked, found), (target,), threads)
+    work = _quantize_block(asked, found)
+    asked.execute(work, target, threads, looks_up=isinstance(asked.kernel, Table))
     return result
 
 

@@ -117,7 +117,7 @@ def flags(
     asked.fmt.require_float64()
     judge = _Judge(asked, before=tininess == "before")
     found = np.empty(asked.values.shape, np.uint8)
-    asked.execute(judge, (found,), threads=1)
+    asked.execute(judge, found)
     return Flags(*(found >> bit & 1 == 1 for bit in range(4)))
 
 
