@@ -15,7 +15,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BLOCK", "LOOKUP_BLOCK", "run"]
+__all__ = ["BLOCK", "LOOKUP_BLOCK", "blocks_of", "run"]
 
 #: Elements of a block for kernels with many temporaries: 256 KiB for each of float64.
 BLOCK = 1 << 15
@@ -65,6 +65,12 @@ def _are_plain(arrays: Arrays) -> bool:
     return all(array.flags.c_contiguous and array.dtype.isnative for array in arrays)
 
 
+def blocks_of(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield an array's elements in C order, in native blocks that are only to be read."""
+    for (block,) in _blocks((array,), 0, array.size, BLOCK, writes=False):
+        yield block
+
+
 def _run_range(
     work: Callable[..., None], arrays: Arrays, start: int, stop: int, block: int
 ) -> None:
@@ -72,7 +78,9 @@ def _run_range(
         work(*blocks)
 
 
-def _blocks(arrays: Arrays, start: int, stop: int, block: int) -> Iterator[Arrays]:
+def _blocks(
+    arrays: Arrays, start: int, stop: int, block: int, *, writes: bool = True
+) -> Iterator[Arrays]:
     """Yield matching blocks of the elements from start to stop."""
     if _are_plain(arrays):
         flat = [array.reshape(-1) for array in arrays]
@@ -82,7 +90,8 @@ def _blocks(arrays: Arrays, start: int, stop: int, block: int) -> Iterator[Array
     if start == stop:
         return
     # NumPy's type stubs do not know "contig", which makes strided blocks copies.
-    roles: Any = [*[["readonly", "contig"]] * (len(arrays) - 1), ["writeonly", "contig"]]
+    roles: Any = [["readonly", "contig"] for _ in arrays]
+    roles[-1][0] = "writeonly" if writes else "readonly"
     with np.nditer(
         arrays,
         flags=["external_loop", "buffered", "ranged"],

@@ -102,6 +102,7 @@ def _from_longdouble(block: npt.NDArray[Any]) -> Words:
         words -= words.view(np.float64).astype(block.dtype) > magnitude
         inexact = words.view(np.float64).astype(block.dtype) != magnitude
     words |= inexact & ~np.isnan(block)
+    words &= np.uint64(FLOAT64.magnitude_mask)  # NumPy's abs of a NaN may have a sign
     words |= np.signbit(block).astype(np.uint64) << np.uint64(63)
     return words
 

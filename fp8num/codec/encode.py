@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.blocks import BLOCK, LOOKUP_BLOCK, run
+from fp8num._kernels.blocks import BLOCK, LOOKUP_BLOCK, blocks_of, run
 from fp8num._kernels.encoder import Kernel, decoder, encoder, quantizer
 from fp8num._kernels.table import Table
 from fp8num._kernels.words import Source, as_values, source_of
@@ -82,6 +82,17 @@ class Request:
         else:  # blocks come in C order, and drawing cannot be shared
             run(self._drawing(with_words), (operand, out))
 
+    def refuse_nan(self) -> None:
+        """Raise ValueError if there is a NaN, looking at one block at a time."""
+        layout = self.source.layout
+        mask, infinity = layout.dtype.type(layout.magnitude_mask), layout.infinity
+        for block in blocks_of(self.operand()):
+            if (self.source.words(block) & mask > infinity).any():
+                msg = (
+                    f"x must hold no NaN, {self.fmt.name} has none; nan='max' makes it the largest"
+                )
+                raise ValueError(msg)
+
     def _drawing(self, work: Callable[..., None]) -> Callable[..., None]:
         """Return `work` with random bits drawn for each block, one uint32 per element."""
         rng, cut = self.random, np.uint32(32 - self.random_width)
@@ -111,25 +122,12 @@ def request(
     values = as_values(x)
     source = source_of(values.dtype)
     if projection.nan is NanResult.RAISE and not fmt.has_nan:
-        _refuse_nan(values, fmt)
+        Request(values, source, fmt, projection).refuse_nan()
     if not projection.rounding.is_stochastic:
         refuse_random(random_bits, random_width, rng, projection.rounding.value)
         return Request(values, source, fmt, projection)
     random, width = random_source(random_bits, random_width, rng, values.shape)
     return Request(values, source, fmt, projection, random, width)
-
-
-def _refuse_nan(values: npt.NDArray[Any], fmt: Format) -> None:
-    """Look for NaN, a block at a time."""
-    if values.dtype.kind in "iu":
-        return
-
-    def look(block: npt.NDArray[Any], _: npt.NDArray[Any]) -> None:
-        if np.isnan(block).any():
-            msg = f"x must hold no NaN, {fmt.name} has none; nan='max' makes it the largest value"
-            raise ValueError(msg)
-
-    run(look, (values, np.broadcast_to(np.uint8(0), values.shape)))
 
 
 def encode(

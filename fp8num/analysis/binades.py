@@ -1,0 +1,148 @@
+"""
+Binades: the ranges from one power of two to the next, in which relative error is alike.
+
+::
+
+    key    0      1 ... 2098        2099       2100
+           zero   2**-1074 ... 1023 infinity   NaN      (exponents of float64's binades)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BINADES", "LOWEST_EXPONENT", "BinadeErrors"]
+
+LOWEST_EXPONENT = -1074  #: of float64's smallest subnormal number
+BINADES = 2098  #: from there to 1023, the exponent of the largest number
+
+#: What `binade_keys` gives infinity and NaN, and how many keys there are.
+INFINITY_KEY, NAN_KEY, KEYS = BINADES + 1, BINADES + 2, BINADES + 3
+
+_INFINITY = np.uint64(0x7FF << 52)
+
+T = TypeVar("T", bound=np.generic)
+
+
+def magnitude_words(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Return the words of float64 magnitudes, which are in the order of the numbers."""
+    return values.view(np.uint64) & np.uint64((1 << 63) - 1)
+
+
+def binade_keys(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+    """Return the key of each magnitude word, ascending with it."""
+    keys = (words >> np.uint64(52)).astype(np.uint16)
+    keys += np.uint16(52)  # the exponent field is 1 for -1022, the 53rd binade
+    subnormal = keys == np.uint16(52)
+    if subnormal.any():  # an integer times 2**-1074; its length is its key
+        keys[subnormal] = np.frexp(words[subnormal].astype(np.float64))[1]
+    keys[words > _INFINITY] = NAN_KEY
+    return keys
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BinadeErrors:
+    """
+    Relative errors by the binade of the exact number.
+
+    Attributes
+    ----------
+    start : int
+        Exponent of the first binade: numbers from ``2**start``.
+    count : ndarray of int64, shape (n,)
+        How many numbers of each binade were compared.
+    rms : ndarray of float64, shape (n,)
+        Root of their mean squared relative error; 0 where there are none.
+    maximum : ndarray of float64, shape (n,)
+        Their largest relative error; 0 where there are none.
+    """
+
+    start: int
+    count: npt.NDArray[np.int64]
+    rms: npt.NDArray[np.float64]
+    maximum: npt.NDArray[np.float64]
+
+    @property
+    def exponents(self) -> npt.NDArray[np.int64]:
+        """The exponent of each binade."""
+        return np.arange(self.start, self.start + len(self.count))
+
+    @classmethod
+    def of(
+        cls,
+        errors: npt.NDArray[np.float64],
+        starts: npt.NDArray[np.intp],
+        exponents: npt.NDArray[np.int64],
+    ) -> BinadeErrors:
+        """
+        Summarise relative errors that come binade by binade.
+
+        Parameters
+        ----------
+        errors : ndarray of float64, shape (m,)
+            Magnitudes of relative errors.
+        starts : ndarray of intp, shape (k,)
+            Where each binade begins; the first is 0.
+        exponents : ndarray of int64, shape (k,)
+            The exponents of the binades, ascending.
+
+        Returns
+        -------
+        BinadeErrors
+            The summary.
+        """
+        if not len(starts):
+            return cls(start=0, count=np.empty(0, np.int64), rms=np.empty(0), maximum=np.empty(0))
+        counts = np.diff(starts, append=len(errors))
+        maximum = np.maximum.reduceat(errors, starts)
+        unit = np.ones(1)
+        if maximum.max() > 2.0**480:  # squares would overflow
+            unit = np.maximum(maximum, 1.0)
+            errors = errors / np.repeat(unit, counts)
+        rms = unit * np.sqrt(np.add.reduceat(errors * errors, starts) / counts)
+        start, stop = int(exponents[0]), int(exponents[-1]) + 1
+        return cls(
+            start=start,
+            count=_spread(counts, exponents, start, stop),
+            rms=_spread(rms, exponents, start, stop),
+            maximum=_spread(maximum, exponents, start, stop),
+        )
+
+    def merge(self, other: BinadeErrors) -> BinadeErrors:
+        """Return the errors of both."""
+        if not len(self.count) or not len(other.count):
+            return self if len(self.count) else other
+        start = min(self.start, other.start)
+        stop = max(self.start + len(self.count), other.start + len(other.count))
+        a, b = (
+            {
+                name: _spread(getattr(part, name), part.exponents, start, stop)
+                for name in ("count", "rms", "maximum")
+            }
+            for part in (self, other)
+        )
+        count = a["count"] + b["count"]
+        # The mean of squares, relative to the larger so that none overflows.
+        unit = np.maximum(a["rms"], b["rms"])
+        unit[unit == 0] = 1.0
+        with np.errstate(under="ignore"):
+            squares = sum(part["count"] * (part["rms"] / unit) ** 2 for part in (a, b))
+        return BinadeErrors(
+            start=start,
+            count=count,
+            rms=unit * np.sqrt(squares / np.maximum(count, 1)),
+            maximum=np.maximum(a["maximum"], b["maximum"]),
+        )
+
+
+def _spread(
+    entries: npt.NDArray[T], exponents: npt.NDArray[np.int64], start: int, stop: int
+) -> npt.NDArray[T]:
+    """Return entries for some exponents as entries for each of a range, zero elsewhere."""
+    found = np.zeros(stop - start, entries.dtype)
+    found[exponents - start] = entries
+    return found

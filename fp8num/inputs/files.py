@@ -1,0 +1,194 @@
+"""Files on disk: looked at once, then read in passes that notice if they changed.
+
+::
+
+    path --StoredFile.inspect--> StoredFile --stream--> bytes --read_blocks--> arrays
+          a regular file,                   still the      native order, of
+          not empty                         same file?     bounded size
+
+Plain reads and not mmap: a mapping of a file that shrinks ends the process with
+SIGBUS, and its pages count against the memory limit of a container.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.inputs.source import ITEM_SIZES, InputError, Opened, StoredTensor, shown
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
+
+__all__ = ["RangeReader", "Readable", "StoredFile", "check_shape", "fill", "read_blocks"]
+
+MAX_ELEMENTS = 2**63 - 1  #: NumPy's limit on the product of the dimensions
+MAX_DIMENSIONS = 64  #: NumPy's limit on their number
+DAMAGED = "the header is damaged, save or download the file again"
+
+
+class Readable(Protocol):
+    """The part of a binary stream that the readers use."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Read up to ``len(buffer)`` bytes; return their number, 0 at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A regular file as it was when it was opened; reading it later checks that it still is."""
+
+    file: str  #: path as given, for messages
+    path: str  #: absolute, so that a change of directory does not matter
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def inspect(cls, path: str | os.PathLike[str]) -> StoredFile:
+        """Look at the file's directory entry; refuse what is not a regular file with content."""
+        file = os.fsdecode(path)
+        try:
+            status = Path(file).stat()
+        except FileNotFoundError:
+            msg = f"{shown(file)} does not exist; check the path"
+            raise InputError(msg) from None
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+            raise InputError(_unreadable(file, error)) from None
+        if not stat.S_ISREG(status.st_mode):
+            # A pipe or a device would block, or never end.
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            msg = f"{shown(file)} is {what}; give the path of a file of tensors"
+            raise InputError(msg)
+        if status.st_size == 0:
+            msg = f"{shown(file)} is empty (0 bytes); save or download it again"
+            raise InputError(msg)
+        return cls(
+            file=file,
+            path=os.path.abspath(file),  # noqa: PTH100 - resolve() would follow links
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+        )
+
+    @contextmanager
+    def stream(self) -> Iterator[io.FileIO]:
+        """Open the file for one pass, unless it is no longer the file that was inspected."""
+        try:
+            with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123 - no buffer wanted
+                status = os.fstat(stream.fileno())
+                if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+                    msg = (
+                        f"{shown(self.file)} was changed after it was opened (it had {self.size} "
+                        f"bytes, it has {status.st_size}); open it again when it is complete"
+                    )
+                    raise InputError(msg)
+                yield stream
+        except OSError as error:
+            raise InputError(_unreadable(self.file, error)) from error
+
+    def opened(
+        self,
+        tensors: list[StoredTensor],
+        skipped: list[tuple[str, str]],
+    ) -> Opened:
+        """Return what was found, if any of it is a floating-point tensor."""
+        if not tensors:
+            few = "; ".join(f"{shown(name, 60)}: {reason}" for name, reason in skipped[:3])
+            more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+            found = f"skipped {few}{more}" if skipped else "it lists no tensors at all"
+            msg = (
+                f"{shown(self.file)} holds no floating-point tensors ({found}); "
+                "give a file with float tensors"
+            )
+            raise InputError(msg)
+        return Opened(tensors=tuple(tensors), skipped=tuple(skipped))
+
+
+def _unreadable(file: str, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{shown(file)} cannot be read ({reason}); check the path and its permissions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeReader:
+    """Blocks of a tensor whose elements are consecutive bytes of a file."""
+
+    stored: StoredFile
+    where: str  #: names the file and the tensor in messages
+    offset: int
+    count: int
+    dtype: str
+    byteorder: str = "little"
+
+    def __call__(self, size: int) -> Iterator[npt.NDArray[np.generic]]:
+        """Read the elements, at most `size` at a time."""
+        with self.stored.stream() as stream:
+            stream.seek(self.offset)
+            yield from read_blocks(
+                stream, size, self.count, self.dtype, self.byteorder, where=self.where
+            )
+
+
+def read_blocks(
+    stream: Readable, size: int, count: int, dtype: str, byteorder: str, *, where: str
+) -> Iterator[npt.NDArray[np.generic]]:
+    """Read `count` elements of a type from where the stream stands, `size` at a time."""
+    itemsize = ITEM_SIZES[dtype]
+    for start in range(0, count, size):
+        # Each block has memory of its own, so that it may be kept: a reused
+        # buffer would be a trap, and would save nothing against the copy.
+        raw = np.empty(min(size, count - start) * itemsize, np.uint8)
+        got = fill(stream, raw.data)
+        if got < raw.size:
+            msg = (
+                f"{where} ended after {start * itemsize + got} of {count * itemsize} bytes of "
+                "elements; the file is truncated, save or download it again"
+            )
+            raise InputError(msg)
+        words = raw.view(f"u{itemsize}")
+        if byteorder != sys.byteorder:
+            words.byteswap(inplace=True)  # as integers: a float may lose the quiet bit of a NaN
+        yield words.view(element_type(dtype))
+
+
+def fill(stream: Readable, buffer: memoryview) -> int:
+    """Read until the buffer is full or the stream ends; return the number of bytes read."""
+    filled = 0
+    while filled < len(buffer):
+        got = stream.readinto(buffer[filled:])
+        if not got:
+            break
+        filled += got
+    return filled
+
+
+def element_type(dtype: str) -> np.dtype[np.generic]:
+    """Return the NumPy type in which elements of a stored type are handed out."""
+    if dtype == "BF16":
+        import ml_dtypes  # only a file with bfloat16 needs it
+
+        bfloat16: np.dtype[np.generic] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
+    return np.dtype({"F64": "f8", "F32": "f4", "F16": "f2"}.get(dtype, "u1"))
+
+
+def check_shape(shape: tuple[int, ...], where: str) -> None:
+    """Refuse dimensions that no array can have; they are integers already."""
+    if len(shape) > MAX_DIMENSIONS:
+        msg = f"{where} has {len(shape)} dimensions, more than {MAX_DIMENSIONS}; {DAMAGED}"
+        raise InputError(msg)
+    if min(shape, default=0) < 0:
+        msg = f"{where} has the negative dimension {shown(str(min(shape)))}; {DAMAGED}"
+        raise InputError(msg)
+    if math.prod(max(length, 1) for length in shape) > MAX_ELEMENTS:
+        msg = f"{where} has a shape of more than 2**63 - 1 elements; {DAMAGED}"
+        raise InputError(msg)

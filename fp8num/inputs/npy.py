@@ -1,0 +1,213 @@
+r"""The .npy format, read without ever unpickling.
+
+::
+
+    \x93NUMPY  major minor  length   {'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}
+    6 bytes    1     1      2 or 4   `length` bytes, then the elements to the end of the file
+
+The header is NEP 1's.  NumPy's own reader is not used because it refuses the type
+``<f1``, which ``np.save`` writes for ``ml_dtypes.float8_e5m2``, and because it
+makes an array of the whole member of an archive.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fp8num.inputs.files import DAMAGED, RangeReader, Readable, StoredFile, check_shape, fill
+from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, StoredTensor, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["MAGIC", "Header", "check_length", "open_npy", "read_header"]
+
+MAGIC = b"\x93NUMPY"
+# NumPy's own limit: ast.literal_eval is not made for long hostile text.  Only the
+# field lists of structured arrays come near it.
+MAX_HEADER = 10_000
+
+# `<f1` is float8_e5m2: of the ml_dtypes types it alone has the kind "f" (the others
+# are stored as raw bytes, `|V1` and `|V2`), and NumPy has no one-byte float.
+_FLOATS = {1: "F8_E5M2", 2: "F16", 4: "F32", 8: "F64"}
+_REASONS = {
+    "b": "boolean",
+    "i": "integers",
+    "u": "integers",
+    "c": "complex numbers",
+    "m": "time differences",
+    "M": "dates",
+    "O": "Python objects (pickled), which are never loaded",
+    "S": "byte strings",
+    "U": "text",
+    "T": "text",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What the header of an .npy file says."""
+
+    dtype: str | None  #: stored type, None if it is not a floating-point one
+    reason: str  #: why there is no dtype
+    byteorder: Literal["little", "big"]
+    order: Literal["C", "F"]
+    shape: tuple[int, ...]
+    length: int  #: bytes before the elements
+
+    def tensor(
+        self, name: str, file: str, reader: Callable[[int], Iterator[npt.NDArray[np.generic]]]
+    ) -> StoredTensor:
+        """Describe the tensor that a reader reads."""
+        assert self.dtype is not None
+        return StoredTensor(
+            name=name,
+            file=file,
+            dtype=self.dtype,
+            shape=self.shape,
+            order=self.order,
+            format_name=FORMAT_NAMES.get(self.dtype),
+            _reader=reader,
+        )
+
+
+def open_npy(stored: StoredFile) -> Opened:
+    """Check the header and the length of an .npy file."""
+    where = shown(stored.file)
+    name = Path(stored.file).stem
+    with stored.stream() as stream:
+        header = read_header(stream, where)
+    if header.dtype is None:
+        return stored.opened([], [(name, header.reason)])
+
+    check_length(header, stored.size, where)
+    reader = RangeReader(
+        stored=stored,
+        where=where,
+        offset=header.length,
+        count=math.prod(header.shape),
+        dtype=header.dtype,
+        byteorder=header.byteorder,
+    )
+    return stored.opened([header.tensor(name, stored.file, reader)], [])
+
+
+def check_length(header: Header, length: int, where: str) -> None:
+    """Refuse a file or member that is shorter or longer than its header says."""
+    assert header.dtype is not None
+    expected = header.length + math.prod(header.shape) * ITEM_SIZES[header.dtype]
+    if length < expected:
+        msg = (
+            f"{where} is truncated: shape {header.shape} of {header.dtype} needs {expected} bytes, "
+            f"it has {length}; save or download it again"
+        )
+        raise InputError(msg)
+    if length > expected:
+        msg = (
+            f"{where} has {length - expected} bytes after the array of shape {header.shape}; "
+            "save each array to a file of its own, or all of them with np.savez"
+        )
+        raise InputError(msg)
+
+
+def read_header(stream: Readable, where: str) -> Header:
+    """Read and check the header of an .npy stream, which is left at the first element."""
+    start = _take(stream, 8, where)
+    if start[:6] != MAGIC:
+        msg = f"{where} is not an .npy file (it begins with {start[:6]!r}); save it with np.save"
+        raise InputError(msg)
+    version = (start[6], start[7])
+    if version not in {(1, 0), (2, 0), (3, 0)}:
+        msg = f"{where} has .npy version {version[0]}.{version[1]}, known are 1.0, 2.0 and 3.0; "
+        raise InputError(msg + DAMAGED)
+    width = 2 if version == (1, 0) else 4
+    length = int.from_bytes(_take(stream, width, where), "little")
+    if length > MAX_HEADER:
+        msg = f"{where} has a header of {length} bytes, more than the allowed {MAX_HEADER}; "
+        raise InputError(msg + DAMAGED)
+    fields = _parse(
+        _take(stream, length, where), "utf-8" if version == (3, 0) else "latin-1", where
+    )
+    dtype, byteorder, reason = _stored_type(fields["descr"], where)
+    return Header(
+        dtype=dtype,
+        reason=reason,
+        byteorder=byteorder,
+        order="F" if fields["fortran_order"] else "C",
+        shape=_shape(fields["shape"], where),
+        length=8 + width + length,
+    )
+
+
+def _take(stream: Readable, count: int, where: str) -> bytes:
+    buffer = bytearray(count)
+    if fill(stream, memoryview(buffer)) < count:
+        msg = f"{where} ends inside its .npy header; it is truncated, save or download it again"
+        raise InputError(msg)
+    return bytes(buffer)
+
+
+def _parse(data: bytes, encoding: str, where: str) -> dict[str, object]:
+    """Evaluate the header's text, a Python dictionary of three literals."""
+    try:
+        text = data.decode(encoding)
+        # Python 2 wrote long integers as 3L.
+        text = re.sub(r"(?<=\d)L(?=[,)])", "", text)
+        with warnings.catch_warnings():  # an odd escape in a string is no warning of ours
+            warnings.simplefilter("ignore")
+            fields = ast.literal_eval(text.strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        msg = f"{where} has a header that is not a Python literal; {DAMAGED}"
+        raise InputError(msg) from error
+    if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
+        msg = f"{where} has a header without exactly descr, fortran_order and shape; {DAMAGED}"
+        raise InputError(msg)
+    if not isinstance(fields["fortran_order"], bool):
+        msg = f"{where} has a fortran_order that is neither True nor False; {DAMAGED}"
+        raise InputError(msg)
+    return fields
+
+
+def _shape(value: object, where: str) -> tuple[int, ...]:
+    if not isinstance(value, tuple) or not all(type(length) is int for length in value):
+        msg = f"{where} has a shape that is not a tuple of integers; {DAMAGED}"
+        raise InputError(msg)
+    check_shape(value, where)
+    return value
+
+
+def _stored_type(descr: object, where: str) -> tuple[str | None, Literal["little", "big"], str]:
+    """Translate a descr into a stored type, its byte order, and the reason if there is none."""
+    if isinstance(descr, list | tuple):
+        return None, "little", "structured elements"
+    found = (
+        re.fullmatch(r"([<>|])([a-zA-Z])(\d{0,9})(\[\w+\])?", descr)
+        if isinstance(descr, str)
+        else None
+    )
+    if found is None:
+        msg = f"{where} has a descr that is no type as np.save writes them; {DAMAGED}"
+        raise InputError(msg)
+    byteorder: Literal["little", "big"] = "big" if found[1] == ">" else "little"
+    kind, itemsize = found[2], int(found[3] or 0)
+    if kind == "f" and itemsize in _FLOATS:
+        return _FLOATS[itemsize], byteorder, ""
+    if kind == "f":
+        reason = f"extended precision of {itemsize} bytes, which differs between machines"
+    elif kind == "V" and itemsize in {1, 2}:
+        reason = (
+            f"raw elements of {itemsize} byte{'s'[: itemsize - 1]}: np.save lost an ml_dtypes "
+            "type such as bfloat16 or float8_e4m3fn, saving as .safetensors keeps it"
+        )
+    else:
+        reason = _REASONS.get(kind, "not floating-point elements")
+    return None, byteorder, reason
