@@ -139,11 +139,12 @@ def _outputs(fmt: Format, projection: Projection, *, negative: bool) -> npt.NDAr
     codes = [int(code) for code in fmt.magnitudes.codes]
     if negative and fmt.signed:
         codes = [fmt.negate_code(code) for code in codes]
-        if not fmt.has_negative_zero:
+        if fmt.has_zero and not fmt.has_negative_zero:
             codes[0] = 0
     if not fmt.has_zero:
         missing = projection.saturation is Saturation.SAT_NONE
-        codes.insert(0, fmt.nan_code() if missing and fmt.has_nan else codes[0])
+        nan = missing and fmt.has_nan
+        codes.insert(0, fmt.nan_code(negative=negative) if nan else codes[0])
     if negative and not fmt.signed:
         below = _below_zero(fmt, projection)
         first = codes[0] if fmt.has_zero else below

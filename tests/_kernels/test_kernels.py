@@ -33,6 +33,7 @@ NAMES = [
     "uw5m3b15-ieee",
     "w1m3b0-none",
     "w2m3b-30-fnuz",
+    "w2m0b1-fn-nosub",  # signed, and without a zero
 ]
 
 

@@ -1,0 +1,1 @@
+"""Verification: exact definitions, and comparison of implementations with them."""
