@@ -34,7 +34,7 @@ _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,  # the compressed data end too early
-    OSError,  # a directory that would begin before the file
+    OSError,  # a member that would begin before the file
     OverflowError,  # an offset of 2^63 or more
     RuntimeError,  # with NotImplementedError: a version or feature of the future
     ValueError,  # with UnicodeDecodeError: a name that is not UTF-8

@@ -136,7 +136,7 @@ def test_parameters_do_not_depend_on_the_number_of_threads(arrays: dict[str, np.
 
 
 def test_the_classifier_classifies(arrays: dict[str, np.ndarray]) -> None:
-    """On the 360 images held out, by writers it has not seen, and on those it was fitted to."""
+    """On the 360 images held out, and on those it was fitted to."""
     right = arrays["softmax.logits"].argmax(axis=1) == load_digits().labels
 
     assert right[:TRAINING].mean() > 0.98

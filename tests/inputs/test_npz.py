@@ -186,7 +186,8 @@ def test_data_beyond_the_end_are_noticed(tmp_path: Path, refusal: Callable[[Path
     whole[28:30] = struct.pack("<H", 60_000)
     (tmp_path / "x.npz").write_bytes(whole)
 
-    assert "damaged or unusual zip archive ('EOFError')" in refusal(tmp_path / "x.npz")
+    # Newer versions of zipfile call it an overlap.
+    assert "damaged or unusual zip archive (" in refusal(tmp_path / "x.npz")
 
 
 def test_a_member_longer_than_the_file_is_refused(
@@ -218,11 +219,13 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path, refusal: Callable[[P
     assert "can't decode byte 0xff" in refusal(tmp_path / "x.npz")
 
 
-def test_a_directory_longer_than_the_file_is_refused(
-    tmp_path: Path, refusal: Callable[[Path], str]
+@pytest.mark.parametrize("field", ["length", "offset"])
+def test_a_directory_that_cannot_be_there_is_refused(
+    tmp_path: Path, field: str, refusal: Callable[[Path], str]
 ) -> None:
+    """Too long, or too far into the file, which puts the members before its start."""
     whole = zip_bytes({"x.npy": npy(np.arange(2.0))})
-    at = whole.index(b"PK\x05\x06") + 12
+    at = whole.index(b"PK\x05\x06") + {"length": 12, "offset": 16}[field]
     whole[at : at + 4] = struct.pack("<I", 100_000)
     (tmp_path / "x.npz").write_bytes(whole)
 
