@@ -66,7 +66,7 @@ def output(
 def as_codes(codes: npt.ArrayLike, fmt: Format) -> npt.NDArray[Any]:
     """Return an array of codes of the format's type."""
     array = np.asarray(codes)
-    if isinstance(codes, int | list | tuple) and array.dtype.kind in "iu":
+    if isinstance(codes, int | list | tuple) and (array.dtype.kind in "iu" or not array.size):
         return _codes_from_integers(array, fmt)
     if array.dtype != fmt.code_dtype:  # byte-swapped uint16 compares unequal, and is meant
         if array.dtype.newbyteorder("=") == fmt.code_dtype:

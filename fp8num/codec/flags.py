@@ -118,7 +118,13 @@ def flags(
     judge = _Judge(asked, before=tininess == "before")
     found = np.empty(asked.values.shape, np.uint8)
     asked.execute(judge, found)
-    return Flags(*(found >> bit & 1 == 1 for bit in range(4)))
+    shape = found.shape
+    return Flags(
+        *(
+            np.not_equal(found & np.uint8(1 << bit), 0, out=np.empty(shape, np.bool_))
+            for bit in range(4)
+        )
+    )
 
 
 class _Judge:
