@@ -18,7 +18,14 @@ from fp8num.projection import PROFILES, NanResult, Profile, Projection, Rounding
 __version__ = "0.1.0"
 
 #: Loaded when first used: a submodule, or a name and the module it is in.
-_LAZY = {"analysis": None, "strategies": None, "verify": None, "analyze": "fp8num.analysis"}
+_LAZY = {
+    "analysis": None,
+    "inputs": None,
+    "report": None,
+    "strategies": None,
+    "verify": None,
+    "analyze": "fp8num.analysis",
+}
 
 __all__ = [
     *_format_names,
@@ -36,8 +43,10 @@ __all__ = [
     "decode",
     "encode",
     "flags",
+    "inputs",
     "pack",
     "quantize",
+    "report",
     "strategies",
     "unpack",
     "verify",

@@ -1,0 +1,179 @@
+"""``fp8num report``: what formats make of tensors, as a page, a CSV and a JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fp8num.report.labels import plural, printable, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fp8num.formats import Format
+    from fp8num.inputs import StoredTensor
+    from fp8num.report import Skipped
+
+__all__ = ["add_parser"]
+
+MAX_LINES = 20  #: about what was skipped; the page and report.json say the rest
+
+DESCRIPTION = """
+Round the tensors of files to small floating-point formats, with and without a per-tensor
+scale, and write what becomes of them: index.html to read, report.csv and report.json to
+compute with. Without files, the built-in tensors are used.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """
+    Add the command to the command line.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Those of ``fp8num``.
+    """
+    parser = subparsers.add_parser(
+        "report", help="what formats make of the tensors in files", description=DESCRIPTION
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help=".npy, .npz or .safetensors files")
+    parser.add_argument(
+        "--output", metavar="DIR", default="fp8num-report", help="directory (%(default)s)"
+    )
+    parser.add_argument(
+        "--formats",
+        metavar="NAMES",
+        type=_formats,
+        help="formats by name, with commas between, such as e4m3fn,e5m2",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="also write the contents of report.json to stdout"
+    )
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    parser.set_defaults(run=run)
+
+
+def _formats(text: str) -> tuple[Format, ...]:
+    """Read the names of formats."""
+    from fp8num.formats import get_format
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        formats = tuple(get_format(name) for name in names)
+        for fmt in formats:
+            fmt.require_float64()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not formats:
+        msg = f"must name at least one format, got {text!r}; leave it out for the usual ones"
+        raise argparse.ArgumentTypeError(msg)
+    twice = sorted({fmt.name for fmt in formats if formats.count(fmt) > 1})
+    if twice:
+        msg = f"must differ from each other, got {', '.join(twice)} twice; name each once"
+        raise argparse.ArgumentTypeError(msg)
+    return formats
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Write the report.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        What `add_parser` asks for, and ``argv``, the command line.
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, or the report cannot be written.
+    """
+    from fp8num.report import build_report
+
+    tensors, skipped = _open(arguments.files)
+    for one in skipped[:MAX_LINES]:
+        name, file = shorten(one.name), shorten(one.file, 100)
+        print(f"fp8num: skipped {name} in {file}: {printable(one.reason)}", file=sys.stderr)
+    if len(skipped) > MAX_LINES:
+        more = len(skipped) - MAX_LINES
+        print(f"fp8num: skipped {more} more, see report.json", file=sys.stderr)
+
+    total = sum(tensor.size for tensor in tensors)
+    shown = sys.stderr.isatty() and not arguments.no_progress
+    try:
+        with _progress_bar(plural(len(tensors), "tensor"), total, shown=shown) as progress:
+            files = build_report(
+                tensors,
+                arguments.output,
+                formats=arguments.formats,
+                progress=progress,
+                skipped=skipped,
+                command=shlex.join(["fp8num", *arguments.argv]),
+            )
+    except OSError as error:  # readers make InputErrors of theirs
+        reason = error.strerror or str(error)
+        msg = (
+            f"output {arguments.output!r} cannot be written ({reason}); "
+            "make room or name another directory with --output"
+        )
+        raise ValueError(msg) from error
+
+    if arguments.json:
+        sys.stdout.write(files.json.read_text(encoding="utf-8"))
+    page = printable(shlex.quote(str(files.page)))
+    print(f"open {page}", file=sys.stderr if arguments.json else sys.stdout)
+    return 0
+
+
+def _open(paths: Sequence[str]) -> tuple[list[StoredTensor], list[Skipped]]:
+    """Open all files before any work: a bad one should be known at once."""
+    from fp8num.inputs import builtin_tensors, open_tensors
+    from fp8num.report import Skipped
+
+    if not paths:
+        return list(builtin_tensors()), []
+    opened = [(path, open_tensors(path)) for path in paths]
+    tensors = [tensor for _, file in opened for tensor in file.tensors]
+    skipped = [
+        Skipped(file=path, name=name, reason=reason)
+        for path, file in opened
+        for name, reason in file.skipped
+    ]
+    return tensors, skipped
+
+
+@contextmanager
+def _progress_bar(
+    what: str, total: int, *, shown: bool
+) -> Iterator[Callable[[int], object] | None]:
+    """Offer a function that moves a progress bar on stderr."""
+    if not shown:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=max(total, 1))
+        yield lambda elements: bar.advance(task, elements)

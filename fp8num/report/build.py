@@ -1,0 +1,156 @@
+"""From tensors to the files of a report."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fp8num.analysis import DEFAULT_FORMATS, RULES, analyze_tensor
+from fp8num.formats import get_format
+from fp8num.report.files import output_folder, write_together
+from fp8num.report.pages import MAX_FIGURES, hardest_first, render_page
+from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+    from fp8num.analysis import Tensor, TensorAnalysis
+    from fp8num.formats import Format
+
+__all__ = ["ReportFiles", "build_report"]
+
+PAGE, CSV, JSON = "index.html", "report.csv", "report.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """
+    Where a report is.
+
+    Attributes
+    ----------
+    page : Path
+        The HTML page, which needs no other file.
+    csv : Path
+        A row for each tensor, format and rule.
+    json : Path
+        Everything, for programs.
+    """
+
+    page: Path
+    csv: Path
+    json: Path
+
+
+def build_report(
+    tensors: Iterable[Tensor],
+    out_dir: str | os.PathLike[str],
+    *,
+    formats: Iterable[Format | str] | None = None,
+    rules: Iterable[str] | None = None,
+    progress: Callable[[int], object] | None = None,
+    skipped: Iterable[Skipped] = (),
+    command: str = "",
+) -> ReportFiles:
+    """
+    Analyse tensors, and write a page, a CSV and a JSON file about them.
+
+    Parameters
+    ----------
+    tensors : iterable of Tensor
+        At least one; ``fp8num.inputs`` opens them.
+    out_dir : str or os.PathLike of str
+        Directory for the files; it is made if need be, and an older report replaced.
+    formats : iterable of Format or str, optional
+        Formats, or what `get_format` accepts.  The default is
+        ``fp8num.analysis.DEFAULT_FORMATS``.
+    rules : iterable of str, optional
+        Rules of ``fp8num.analysis.RULES``.  The default is all of them.
+    progress : callable, optional
+        Called with the number of elements of each block that is done.
+    skipped : iterable of Skipped, optional
+        What was not analysed, to be listed.
+    command : str, optional
+        The command line, to be recorded.
+
+    Returns
+    -------
+    ReportFiles
+        The files.
+
+    Raises
+    ------
+    ValueError
+        If there are no tensors, a format or rule is unknown, or `out_dir` is a file.
+    fp8num.inputs.InputError
+        If a tensor's file turns out to be damaged.
+    OSError
+        If a file cannot be written.
+
+    Notes
+    -----
+    All files are written or, if anything fails, none; an older report is then as it was.
+    They depend on the arguments and on versions of libraries alone: there is no date in
+    them.  Memory is bounded by one block of elements, 40 tensors' figures and the tables.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fp8num.inputs import builtin_tensors
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = build_report(builtin_tensors()[:3], folder, formats=["E4M3FN", "E5M2"])
+    ...     files.page.name, len(files.csv.read_text().splitlines())
+    ('index.html', 13)
+    """
+    chosen = tuple(get_format(fmt) for fmt in (DEFAULT_FORMATS if formats is None else formats))
+    names = tuple(RULES if rules is None else rules)
+    folder = Path(out_dir)
+    with output_folder(folder, (PAGE, CSV, JSON)):
+        records: list[TensorRecord] = []
+        drawn = _Hardest(MAX_FIGURES)
+        for tensor in tensors:
+            analysis = analyze_tensor(tensor, chosen, names, progress=progress)
+            record = TensorRecord.of(analysis)
+            drawn.offer(record, len(records), analysis)
+            records.append(record)
+        if not records:
+            msg = "tensors must hold at least one tensor, got none; open a file that has some"
+            raise ValueError(msg)
+        contents = Contents(
+            records=records, formats=chosen, rules=names, skipped=tuple(skipped), command=command
+        )
+        # The page comes last: who opens it finds the tables that belong to it.
+        write_together(
+            folder,
+            {
+                CSV: to_csv(contents),
+                JSON: to_json(contents),
+                PAGE: render_page(contents, drawn.analyses),
+            },
+        )
+    return ReportFiles(page=folder / PAGE, csv=folder / CSV, json=folder / JSON)
+
+
+class _Hardest:
+    """The analyses of the tensors that are hardest to hold, at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._heap: list[tuple[tuple[bool, float], int, TensorAnalysis]] = []
+
+    def offer(self, record: TensorRecord, index: int, analysis: TensorAnalysis) -> None:
+        """Keep an analysis, and let the easiest one go if there are too many."""
+        without_signal, sqnr = hardest_first(record)
+        # The heap's least entry goes first: the easiest tensor, of equal ones the last.
+        key = (not without_signal, 0.0 if without_signal else -sqnr)
+        heapq.heappush(self._heap, (key, -index, analysis))
+        if len(self._heap) > self._most:
+            heapq.heappop(self._heap)
+
+    @property
+    def analyses(self) -> dict[int, TensorAnalysis]:
+        """The analyses by their tensors' places."""
+        return {-negative: analysis for _, negative, analysis in self._heap}

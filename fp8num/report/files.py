@@ -1,0 +1,102 @@
+"""Writing files that belong together: all of them whole, or none."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["output_folder", "write_together"]
+
+
+@contextmanager
+def output_folder(folder: Path, names: tuple[str, ...]) -> Iterator[None]:
+    """
+    Make sure before any work that files can be written to a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made, with its parents, if it does not exist; unmade if what follows fails.
+    names : tuple of str
+        The files that will be written.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or written to.
+    ValueError
+        If the folder is a file, or a file a folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"output must be a directory, {str(folder)!r} is a file; name another directory"
+        raise ValueError(msg)
+    for name in names:
+        if (folder / name).is_dir():
+            msg = (
+                f"output cannot be written: {str(folder / name)!r} is a directory; "
+                "name another output directory"
+            )
+            raise ValueError(msg)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # fails now rather than after hours of work
+            pass
+        yield
+    except BaseException:
+        for path in made:
+            try:
+                path.rmdir()
+            except OSError:  # somebody else has put something there
+                break
+        raise
+
+
+def write_together(folder: Path, texts: Mapping[str, str]) -> None:
+    """
+    Write files to a folder: if any of them cannot be written, the old ones stay.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    texts : mapping of str to str
+        The files' names and contents, in UTF-8.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    token = secrets.token_hex(4)
+    new = {name: folder / f".{name}.{token}.new" for name in texts}
+    old = {name: folder / f".{name}.{token}.old" for name in texts if (folder / name).exists()}
+    replaced: list[str] = []
+    try:
+        for name, text in texts.items():
+            # A lone surrogate, which a name may hold, is no character: write its escape.
+            new[name].touch(exist_ok=False)  # not by tempfile, whose files only the owner may read
+            new[name].write_bytes(text.encode("utf-8", "backslashreplace"))
+        for name, copy in old.items():
+            shutil.copyfile(folder / name, copy)
+        for name, path in new.items():
+            os.replace(path, folder / name)  # noqa: PTH105 - the one call tests make fail
+            replaced.append(name)
+    except BaseException:
+        for name in replaced:
+            if name in old:
+                old[name].replace(folder / name)
+            else:
+                (folder / name).unlink()
+        raise
+    finally:
+        for path in (*new.values(), *old.values()):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""
+Numbers and names as a reader sees them: short, aligned, and harmless.
+
+Names come from files that anybody may have written.  `printable` leaves no character
+that could move a cursor, reverse a line or end it; quoting for HTML is the template's.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = [
+    "MISSING",
+    "count",
+    "decibels",
+    "number",
+    "percent",
+    "plural",
+    "power_of_two",
+    "printable",
+    "rule_name",
+    "shape_text",
+    "shorten",
+]
+
+MISSING = "–"  #: stands for a rate or a ratio with an empty denominator
+_RULES = {"none": "no scale", "tensor": "per-tensor scale"}
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def printable(text: str) -> str:
+    r"""
+    Escape what is not printable: controls, line ends, invisible and reversing characters.
+
+    Parameters
+    ----------
+    text : str
+        Any text, lone surrogates included.
+
+    Returns
+    -------
+    str
+        One line that any terminal and any page shows as it is.
+
+    Examples
+    --------
+    >>> print(printable("layer\n\x1b[31m"))
+    layer\n\x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shorten(text: str, limit: int = 48) -> str:
+    """
+    Escape a name and cut out its middle if it is long: its end tells tensors apart.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    limit : int, optional
+        Characters to keep, the ellipsis counted.
+
+    Returns
+    -------
+    str
+        At most `limit` printable characters.
+
+    Examples
+    --------
+    >>> shorten("model.layers.31.self_attn.q_proj.weight", 24)
+    'model.layer…_proj.weight'
+    """
+    if len(text) > 2 * limit:  # escaping never shortens, so the two ends are enough
+        text = text[:limit] + text[-limit:]
+    text = printable(text)
+    if len(text) <= limit:
+        return text
+    tail = limit // 2
+    return f"{text[: limit - 1 - tail]}…{text[-tail:]}"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """
+    Write a number to a few significant digits.
+
+    Parameters
+    ----------
+    value : float
+        Any float.
+    digits : int, optional
+        Significant digits.
+
+    Returns
+    -------
+    str
+        Such as ``0.01563``, ``1.5e-05``, ``∞``; a dash for NaN.
+    """
+    if math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def percent(rate: float) -> str:
+    """
+    Write a rate as a percentage that never pretends to be none or all.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 to 1, or NaN.
+
+    Returns
+    -------
+    str
+        Such as ``0%``, ``<0.01%``, ``12.3%``, ``>99.9%``; a dash for NaN.
+
+    Examples
+    --------
+    >>> [percent(rate) for rate in (0.0, 1e-9, 0.0312, 0.5, 0.99999, 1.0)]
+    ['0%', '<0.01%', '3.12%', '50.0%', '>99.9%', '100%']
+    """
+    if math.isnan(rate):
+        return MISSING
+    if rate in (0.0, 1.0):
+        return f"{100 * rate:.0f}%"
+    if rate < 0.0001:
+        return "<0.01%"
+    if rate > 0.999:
+        return ">99.9%"
+    return f"{100 * rate:.2f}%" if rate < 0.09995 else f"{100 * rate:.1f}%"
+
+
+def decibels(value: float) -> str:
+    """Write decibels with one decimal; ∞ where there is no error, a dash for NaN."""
+    if math.isfinite(value):
+        text = f"{value:.1f}"
+        return "0.0" if text == "-0.0" else text.replace("-", "−")
+    return number(value)
+
+
+def power_of_two(exponent: int) -> str:
+    """Write a power of two with a raised exponent, such as 2⁻⁹."""
+    return "2" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def count(value: int) -> str:
+    """Write an integer with its thousands apart."""
+    return f"{value:,}"
+
+
+def plural(value: int, noun: str) -> str:
+    """Write a count and its noun, such as ``1 tensor`` and ``2 tensors``."""
+    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Write a shape, such as ``64 × 10``; ``scalar`` for no dimensions."""
+    return " × ".join(str(length) for length in shape) or "scalar"
+
+
+def rule_name(rule: str) -> str:
+    """Write what a rule is called in words, if it has words."""
+    return _RULES.get(rule, rule)

@@ -1,0 +1,330 @@
+"""The report in a few sentences and one small table, found from the numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median_low
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fp8num.report.labels import count, decibels, percent, plural, rule_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fp8num.formats import Format
+    from fp8num.report.tables import Contents, TensorRecord
+
+__all__ = ["Finding", "Name", "Standing", "Summary", "best_formats"]
+
+
+class Name(NamedTuple):
+    """A tensor's or a format's name within a sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A sentence or two under a catchword."""
+
+    catchword: str
+    parts: tuple[str | Name, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """
+    How a format does over all tensors, under one rule.
+
+    Attributes
+    ----------
+    format : Format
+        The format.
+    rule : str
+        The rule.
+    wins, judged : int
+        In how many tensors no format of its width has less error, and of how many.
+    sqnr_db : float
+        Median SQNR.
+    underflow_rate, saturation_rate : float
+        The highest of any tensor; NaN if there is none.
+    worst : str
+        The tensor with the highest underflow rate.
+    """
+
+    format: Format
+    rule: str
+    wins: int
+    judged: int
+    sqnr_db: float
+    underflow_rate: float
+    saturation_rate: float
+    worst: str
+
+
+def best_formats(record: TensorRecord, names: Iterable[str], rule: str) -> list[str]:
+    """
+    Return the formats with the least error, more than one if they look the same.
+
+    Parameters
+    ----------
+    record : TensorRecord
+        What was found about a tensor.
+    names : iterable of str
+        The formats to choose from.
+    rule : str
+        The rule they are compared under.
+
+    Returns
+    -------
+    list of str
+        Those whose SQNR is the highest to a tenth of a decibel; none if no format keeps
+        anything of the tensor (0 dB), or there is nothing to keep.
+    """
+    chosen = set(names)
+    sqnr = {
+        row["format"]: row["sqnr_db"]
+        for row in record.rows
+        if row["format"] in chosen and row["rule"] == rule and not math.isnan(row["sqnr_db"])
+    }
+    highest = max(sqnr.values(), default=0.0)
+    if highest < 0.05:
+        return []
+    return [name for name, value in sqnr.items() if decibels(value) == decibels(highest)]
+
+
+class Summary:
+    """
+    What a reader should know first.
+
+    Parameters
+    ----------
+    contents : Contents
+        What the report says.
+    """
+
+    def __init__(self, contents: Contents) -> None:
+        self.contents = contents
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The sentences."""
+        widths = {fmt.bits for fmt in self.contents.formats}
+        found = [
+            *(self._width(bits) for bits in sorted(widths, key=lambda bits: (bits != 8, -bits))),
+            self._small_elements(),
+            self._scaling(),
+            self._saturation(),
+            self._exact(),
+            self._not_finite(),
+        ]
+        return [finding for finding in found if finding is not None]
+
+    @cached_property
+    def standings(self) -> dict[tuple[str, str], Standing]:
+        """How each format does under each rule, by their names."""
+        return {
+            (fmt.name, rule): self._standing(fmt, rule)
+            for fmt in self.contents.formats
+            for rule in self.contents.rules
+        }
+
+    def _standing(self, fmt: Format, rule: str) -> Standing:
+        rows = self._rows[fmt.name, rule]
+        winners = self._winners[fmt.bits, rule]
+        lost = [pair for pair in rows if not math.isnan(pair[1]["underflow_rate"])]
+        record, row = max(lost, key=lambda pair: pair[1]["underflow_rate"], default=rows[0])
+        return Standing(
+            format=fmt,
+            rule=rule,
+            wins=sum(fmt.name in best for best in winners),
+            judged=sum(bool(best) for best in winners),
+            sqnr_db=_median(row["sqnr_db"] for _, row in rows),
+            underflow_rate=row["underflow_rate"],
+            saturation_rate=_highest(row["saturation_rate"] for _, row in rows),
+            worst=record.name,
+        )
+
+    @cached_property
+    def _winners(self) -> dict[tuple[int, str], list[list[str]]]:
+        """The best formats of each tensor, by width and rule."""
+        return {
+            (bits, rule): [
+                best_formats(record, self._of_width(bits), rule) for record in self.contents.records
+            ]
+            for bits in {fmt.bits for fmt in self.contents.formats}
+            for rule in self.contents.rules
+        }
+
+    def _of_width(self, bits: int) -> list[str]:
+        return [fmt.name for fmt in self.contents.formats if fmt.bits == bits]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str], list[tuple[TensorRecord, dict[str, Any]]]]:
+        """The results of each format under each rule, in the order of the tensors."""
+        rows: dict[tuple[str, str], list[tuple[TensorRecord, dict[str, Any]]]] = {}
+        for record in self.contents.records:
+            for row in record.rows:
+                rows.setdefault((row["format"], row["rule"]), []).append((record, row))
+        return rows
+
+    def _width(self, bits: int) -> Finding | None:
+        """Say which format of a width has the least error."""
+        parts: list[str | Name] = []
+        names = self._of_width(bits)
+        for rule in reversed(self.contents.rules):  # with a scale is how formats are used
+            ranked = [self.standings[name, rule] for name in names]
+            best = max(ranked, key=lambda one: (one.wins, one.sqnr_db))
+            if not best.judged:
+                continue
+            typical = f"{decibels(best.sqnr_db)} dB (median). "
+            parts += [f"{_condition(rule)}, ", Name(best.format.name)]
+            if len(names) == 1:
+                parts.append(f" reaches {typical}")
+            else:
+                of = f"{count(best.wins)} of {plural(best.judged, 'tensor')}"
+                parts.append(f" has the least error for {of}, and reaches {typical}")
+        return Finding(f"{bits} bits", tuple(parts)) if parts else None
+
+    def _small_elements(self) -> Finding | None:
+        """Say which of the formats, those of 8 bits if there are any, lose small elements."""
+        chosen = self._of_width(8) or [fmt.name for fmt in self.contents.formats]
+        parts: list[str | Name] = []
+        for rule in reversed(self.contents.rules):
+            ranked = [self.standings[name, rule] for name in chosen]
+            known = [one for one in ranked if not math.isnan(one.underflow_rate)]
+            if not known:
+                continue
+            condition = _condition(rule)
+            if not parts and len(chosen) < len(self.contents.formats):
+                condition = f"Of the 8-bit formats {condition[0].lower()}{condition[1:]}"
+            worst = max(known, key=lambda one: one.underflow_rate)
+            if not worst.underflow_rate:
+                parts.append(f"{condition}, none loses an element. ")
+                continue
+            parts += [
+                f"{condition}, ",
+                Name(worst.format.name),
+                f" turns {percent(worst.underflow_rate)} of the nonzero elements of ",
+                Name(worst.worst),
+                " into zero",
+            ]
+            safe = [one.format.name for one in known if not one.underflow_rate]
+            parts += ["; none are lost in ", *_listed(safe), ". "] if safe else [". "]
+        return Finding("Underflow", tuple(parts)) if parts else None
+
+    def _scaling(self) -> Finding | None:
+        """Say where the scale helps most and least."""
+        if not {"none", "tensor"} <= set(self.contents.rules):
+            return None
+        gains = {}
+        for fmt in self.contents.formats:
+            pairs = zip(self._rows[fmt.name, "tensor"], self._rows[fmt.name, "none"], strict=True)
+            known = [a["sqnr_db"] - b["sqnr_db"] for (_, a), (_, b) in pairs if _finite(a, b)]
+            if known:
+                gains[fmt.name] = median_low(known)
+        if len(gains) < 2:
+            return None
+        most, least = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
+        return Finding(
+            "Scale",
+            (
+                f"A per-tensor scale changes the SQNR by {_signed(gains[most])} dB (median) in ",
+                Name(most),
+                f" and by {_signed(gains[least])} dB in ",
+                Name(least),
+                ".",
+            ),
+        )
+
+    def _saturation(self) -> Finding | None:
+        hit = [
+            (record, row)
+            for record in self.contents.records
+            for row in record.rows
+            if row["saturated"]
+        ]
+        if not hit:
+            return Finding("Saturation", ("No element is beyond the range of any format.",))
+        record, row = max(hit, key=lambda pair: pair[1]["saturation_rate"])
+        tensors = len({id(record) for record, _ in hit})
+        return Finding(
+            "Saturation",
+            (
+                f"{count(tensors)} of {plural(len(self.contents.records), 'tensor')} ",
+                "reach beyond the range of some format, most of all ",
+                Name(record.name),
+                ": ",
+                Name(row["format"]),
+                f" {_condition(row['rule']).lower()} saturates ",
+                f"{percent(row['saturation_rate'])} of it.",
+            ),
+        )
+
+    def _exact(self) -> Finding | None:
+        """Say which tensors some format holds without error."""
+        found = []
+        for record in self.contents.records:
+            names = [row["format"] for row in record.rows if row["sqnr_db"] == math.inf]
+            if names:
+                found.append((record.name, list(dict.fromkeys(names))))
+        if not found:
+            return None
+        name, names = max(found, key=lambda pair: len(pair[1]))
+        lead = f"{count(len(found))} of {plural(len(self.contents.records), 'tensor')} can be held "
+        such = "without any error: " if len(found) == 1 else "without any error, such as "
+        return Finding("Exact", (lead + such, Name(name), " in ", *_listed(names), "."))
+
+    def _not_finite(self) -> Finding | None:
+        hit = [
+            (record.name, record.distribution["nans"], record.distribution["infinities"])
+            for record in self.contents.records
+            if record.distribution["nans"] or record.distribution["infinities"]
+        ]
+        if not hit:
+            return None
+        nans, infinities = sum(one[1] for one in hit), sum(one[2] for one in hit)
+        return Finding(
+            "Not finite",
+            (
+                f"There are {count(nans)} NaN and {count(infinities)} infinities ",
+                f"in {plural(len(hit), 'tensor')}, such as ",
+                Name(hit[0][0]),
+                "; they are counted and otherwise left out.",
+            ),
+        )
+
+
+def _condition(rule: str) -> str:
+    names = {"none": "Without a scale", "tensor": "With a per-tensor scale"}
+    return names.get(rule, f"Under {rule_name(rule)}")
+
+
+def _median(values: Iterable[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return median_low(known) if known else math.nan
+
+
+def _highest(values: Iterable[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def _finite(*rows: dict[str, Any]) -> bool:
+    return all(math.isfinite(row["sqnr_db"]) for row in rows)
+
+
+def _signed(value: float) -> str:
+    text = decibels(value)
+    return text if text == "0.0" or text.startswith("−") else f"+{text}"
+
+
+def _listed(names: Sequence[str]) -> list[str | Name]:
+    """Write an enumeration."""
+    parts: list[str | Name] = []
+    for i, name in enumerate(names):
+        if i:
+            parts.append(" and " if i == len(names) - 1 else ", ")
+        parts.append(Name(name))
+    return parts

@@ -1,0 +1,238 @@
+"""
+What a report says, as data: a record per tensor, the CSV and the JSON made of them.
+
+CSV and JSON hold everything, whatever the page leaves out.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import fp8num
+from fp8num.analysis import COLUMNS, LOWEST_EXPONENT
+
+if TYPE_CHECKING:
+    from fp8num.analysis import TensorAnalysis
+    from fp8num.formats import Format
+
+__all__ = ["Contents", "Skipped", "TensorRecord", "to_csv", "to_json"]
+
+SCHEMA_VERSION = 1  #: changes when a reader of an older report.json would be misled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """
+    What was in a file and was not analysed.
+
+    Attributes
+    ----------
+    file, name : str
+        Where it is, and what it is called there.
+    reason : str
+        Why it was left out.
+    """
+
+    file: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TensorRecord:
+    """
+    What was found about one tensor, without what only its figures need.
+
+    Attributes
+    ----------
+    name, file, dtype, shape
+        As in the tensor.
+    distribution : dict
+        Counts and extremes, and ``binades``: the lowest exponent and counts from there.
+    rows : list of dict
+        The results, with the keys `COLUMNS`.
+    """
+
+    name: str
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    distribution: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, analysis: TensorAnalysis) -> TensorRecord:
+        """Make the record of an analysis."""
+        found, exponents = analysis.distribution, analysis.distribution.exponents
+        lowest = exponents[0] if exponents else None
+        counts = found.binades[(lowest or 0) - LOWEST_EXPONENT :][: len(exponents)]
+        return cls(
+            name=analysis.name,
+            file=analysis.file,
+            dtype=analysis.dtype,
+            shape=analysis.shape,
+            distribution={
+                "size": found.size,
+                "zeros": found.zeros,
+                "nans": found.nans,
+                "infinities": found.infinities,
+                "amax": found.amax,
+                "amin": found.amin,
+                "binades": {"lowest_exponent": lowest, "counts": counts.tolist()},
+            },
+            rows=analysis.rows(),
+        )
+
+    @property
+    def typical_sqnr(self) -> float:
+        """Median over formats and rules of the SQNR in dB: low where it is hard to hold."""
+        known = sorted(row["sqnr_db"] for row in self.rows if not math.isnan(row["sqnr_db"]))
+        return known[(len(known) - 1) // 2] if known else math.nan
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contents:
+    """
+    Everything a report says.
+
+    Attributes
+    ----------
+    records : list of TensorRecord
+        The tensors, in the order they were given.
+    formats : tuple of Format
+        What they were rounded to.
+    rules : tuple of str
+        How they were scaled.
+    skipped : tuple of Skipped
+        What was left out.
+    command : str
+        The command line, empty if there was none.
+    """
+
+    records: list[TensorRecord]
+    formats: tuple[Format, ...]
+    rules: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    command: str
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of what the numbers come from."""
+        return {
+            "fp8num": fp8num.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        }
+
+
+def to_csv(contents: Contents) -> str:
+    """
+    Write a row for each tensor, format and rule.
+
+    Parameters
+    ----------
+    contents : Contents
+        What the report says.
+
+    Returns
+    -------
+    str
+        CSV with a header: file, tensor, dtype, shape, then `fp8num.analysis.COLUMNS`.
+
+    Notes
+    -----
+    Text is always quoted and never altered, so a program reads back every name as it is.
+    A spreadsheet may take a name for a formula; open such files with import as text.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "file": record.file,
+            "tensor": record.name,
+            "dtype": record.dtype,
+            "shape": str(record.shape),
+            **row,
+        }
+        for record in contents.records
+        for row in record.rows
+    ]
+    frame = pd.DataFrame(rows, columns=["file", "tensor", "dtype", "shape", *COLUMNS])
+    return str(
+        frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, na_rep="nan", lineterminator="\n")
+    )
+
+
+def to_json(contents: Contents) -> str:
+    """
+    Write everything as one JSON document.
+
+    Parameters
+    ----------
+    contents : Contents
+        What the report says.
+
+    Returns
+    -------
+    str
+        Strict JSON in ASCII.  NaN, which stands for a rate or ratio with nothing to be a
+        share of, is null; infinities are the strings ``"Infinity"`` and ``"-Infinity"``.
+    """
+    document = {
+        "schema": "fp8num-report",
+        "schema_version": SCHEMA_VERSION,
+        "versions": contents.versions,
+        "command": contents.command,
+        "projection": {"rounding": "NearestTiesToEven", "saturation": "SatFinite"},
+        "rules": contents.rules,
+        "formats": [_format_facts(fmt) for fmt in contents.formats],
+        "tensors": [
+            {
+                "name": record.name,
+                "file": record.file,
+                "dtype": record.dtype,
+                "shape": record.shape,
+                "distribution": record.distribution,
+                "results": record.rows,
+            }
+            for record in contents.records
+        ],
+        "skipped": [
+            {"file": one.file, "name": one.name, "reason": one.reason} for one in contents.skipped
+        ],
+    }
+    entries = (f"{json.dumps(key)}: {_lines(_strict(value))}" for key, value in document.items())
+    return "{\n" + ",\n".join(entries) + "\n}\n"
+
+
+def _lines(value: Any) -> str:  # noqa: ANN401 - JSON holds anything
+    """Write a value, a list with a line for each element, which `diff` then names."""
+    if not isinstance(value, list):
+        return json.dumps(value, allow_nan=False)
+    return "[\n" + ",\n".join(json.dumps(part, allow_nan=False) for part in value) + "\n]"
+
+
+def _format_facts(fmt: Format) -> dict[str, Any]:
+    parameters = "name bits exponent_bits mantissa_bits bias"
+    derived = "max smallest_normal smallest_subnormal source"
+    return {name: getattr(fmt, name) for name in f"{parameters} {derived}".split()}
+
+
+def _strict(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything
+    """Return a copy in which JSON's types are the only ones."""
+    if isinstance(value, dict):
+        return {key: _strict(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in value]
+    if isinstance(value, np.generic):
+        return _strict(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    return value

@@ -1,0 +1,52 @@
+"""Hypothesis profiles, and what the results may depend on, in pytest's header."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+
+import hypothesis
+import numpy as np
+
+# `dev` looks somewhere else each time, `ci` at the same place; `deep` is for the night.
+hypothesis.settings.register_profile("dev", max_examples=100, deadline=None)
+hypothesis.settings.register_profile(
+    "ci", max_examples=1_000, deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.register_profile("deep", max_examples=10_000, deadline=None)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+hypothesis.settings.load_profile(PROFILE)
+
+
+def blas() -> str:
+    """Return the name and version of the BLAS that NumPy was built with."""
+    try:
+        found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index]
+    except (KeyError, TypeError):
+        return "unknown"
+    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+
+
+def flush_to_zero() -> str:
+    """Return what the processor does with subnormal numbers, by trying it."""
+    smallest_normal = np.array([2.0**-126], np.float32)
+    flushed = (smallest_normal * np.float32(0.5))[0] == 0
+    # As integers: a comparison of floats would itself take a subnormal for zero.
+    subnormal = np.array([1], np.uint32).view(np.float32)
+    read_as_zero = (subnormal * np.float32(2.0**126)).view(np.uint32)[0] == 0
+    return f"flush-to-zero {'on' if flushed else 'off'}, denormals-are-zero " + (
+        "on" if read_as_zero else "off"
+    )
+
+
+def pytest_report_header() -> list[str]:
+    """Say which versions and which state of the processor were tested."""
+    return [
+        f"numpy {np.__version__}, ml_dtypes {version('ml_dtypes')}, "
+        f"hypothesis {hypothesis.__version__} (profile {PROFILE})",
+        f"python {platform.python_version()} on {platform.machine()}, {sys.byteorder} endian, "
+        f"longdouble of {np.finfo(np.longdouble).nmant + 1} bits",
+        f"BLAS: {blas()}; {flush_to_zero()}",
+    ]

@@ -1,0 +1,167 @@
+"""A report is built whole or not at all, and twice the same."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from fp8num.inputs import InputError, StoredTensor, builtin_tensors, tensor_from_array
+from fp8num.report import Skipped, build_report
+from fp8num.report import build as module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+
+FORMATS = ["E4M3FN", "E2M1FN"]
+
+
+def tensor(name: str = "w", scale: float = 1.0) -> StoredTensor:
+    rng = np.random.default_rng(len(name))
+    return tensor_from_array(name, (scale * rng.standard_normal((5, 7))).astype(np.float32))
+
+
+def damaged() -> StoredTensor:
+    """Return a tensor that turns out to be damaged when it is read."""
+
+    def read(size: int) -> Iterator[npt.NDArray[np.generic]]:
+        yield np.ones(min(size, 3), np.float32)
+        msg = "'w.npz' failed its checksum"
+        raise InputError(msg)
+
+    return StoredTensor(
+        name="w", file="w.npz", dtype="F32", shape=(9,), format_name=None, _reader=read
+    )
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_report_is_three_files(tmp_path: Path) -> None:
+    found = build_report([tensor()], tmp_path / "new" / "report", formats=FORMATS)
+
+    assert set(files(tmp_path / "new" / "report")) == {"index.html", "report.csv", "report.json"}
+    assert found.page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert found.csv.read_text(encoding="utf-8").count("\n") == 1 + 2 * 2
+    assert found.json.read_text(encoding="utf-8").startswith("{")
+
+
+def test_two_reports_of_the_same_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        build_report([tensor(), tensor("v")], tmp_path / name, command="fp8num report")
+
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_a_tensor_that_turns_out_damaged_leaves_no_report(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="checksum"):
+        build_report([tensor(), damaged()], tmp_path / "new", formats=FORMATS)
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_tensor_that_turns_out_damaged_leaves_the_old_report(tmp_path: Path) -> None:
+    build_report([tensor()], tmp_path, formats=FORMATS)
+    old = files(tmp_path)
+
+    with pytest.raises(InputError, match="checksum"):
+        build_report([tensor(), damaged()], tmp_path, formats=FORMATS)
+
+    assert files(tmp_path) == old
+
+
+def test_a_failure_while_rendering_leaves_the_old_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_report([tensor()], tmp_path, formats=FORMATS)
+    old = files(tmp_path)
+
+    def fail(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "render_page", fail)
+    with pytest.raises(MemoryError):
+        build_report([tensor("other")], tmp_path, formats=FORMATS)
+
+    assert files(tmp_path) == old
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"formats": ["e4m3"]}, "ambiguous"),
+        ({"formats": []}, "formats must name at least one"),
+        ({"formats": ["E5M2", "e5m2"]}, "formats must differ from each other, got E5M2 twice"),
+        ({"formats": ["binary16p1se"]}, "does not fit float64"),
+        ({"rules": ["row-ish"]}, "rules must be some of none, tensor"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_work(
+    tmp_path: Path, arguments: dict[str, list[str]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_report([damaged()], tmp_path / "new", **arguments)  # type: ignore[arg-type]
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_tensors_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tensors must hold at least one tensor, got none"):
+        build_report([], tmp_path / "new")
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_progress_adds_up_to_the_number_of_elements(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    build_report([tensor(), tensor("v")], tmp_path, formats=FORMATS, progress=done.append)
+
+    assert sum(done) == 2 * 35
+
+
+def test_one_rule_is_enough(tmp_path: Path) -> None:
+    found = build_report([tensor()], tmp_path, formats=FORMATS, rules=["none"])
+
+    assert "per-tensor scale</th>" not in found.page.read_text(encoding="utf-8")
+    assert found.csv.read_text(encoding="utf-8").count("\n") == 1 + 2
+
+
+def test_only_the_hardest_tensors_are_drawn(
+    tmp_path: Path, parse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a scale small elements have fewer bits, so the smallest tensors are the hardest."""
+    monkeypatch.setattr(module, "MAX_FIGURES", 2)
+    tensors = [tensor(f"w{i}", 2.0**-i) for i in (0, 7, 1, 8)]
+    tensors.append(tensor_from_array("zeros", np.zeros(3, np.float32)))
+
+    found = build_report(tensors, tmp_path, formats=["E4M3FN"], rules=["none"])
+
+    page = parse(found.page.read_text(encoding="utf-8"))
+    names = ("w0", "w1", "w7", "w8", "zeros")
+    assert [name for name in names if name in page.text("h3")] == ["w7", "w8"]
+    assert found.csv.read_text(encoding="utf-8").count("\n") == 1 + 5
+
+
+def test_the_built_in_report_is_small_and_complete(tmp_path: Path, parse: Any) -> None:
+    found = build_report(
+        builtin_tensors(), tmp_path, skipped=[Skipped(file="f", name="n", reason="integers")]
+    )
+
+    page = parse(found.page.read_text(encoding="utf-8"))
+    assert found.page.stat().st_size < 1_500_000
+    assert len(page.all("svg")) == 1 + 2 * 10
+    assert "10 tensors in 9 formats" in page.text("h1")
+
+
+def test_the_signature_is_what_others_build_on() -> None:
+    names = "tensors out_dir formats rules progress skipped command"
+
+    assert list(inspect.signature(build_report).parameters) == names.split()
