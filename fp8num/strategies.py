@@ -73,8 +73,8 @@ def codes(fmt: Format | str, *, finite: bool = False) -> st.SearchStrategy[int]:
             assert my_encode(my_decode(code)) == code
     """
     fmt = get_format(fmt)
-    finite_codes, special_codes = _simplest_first(fmt)
-    return st.sampled_from(finite_codes if finite else finite_codes + special_codes)
+    finite_codes, all_codes = _simplest_first(fmt)
+    return st.sampled_from(finite_codes if finite else all_codes)
 
 
 def values(fmt: Format | str, *, finite: bool = False) -> st.SearchStrategy[float]:
@@ -114,7 +114,7 @@ def values(fmt: Format | str, *, finite: bool = False) -> st.SearchStrategy[floa
 
 @lru_cache(maxsize=64)
 def _simplest_first(fmt: Format) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the finite codes, ascending in magnitude, positive before negative; and the rest."""
+    """Return the finite codes, by sign and magnitude, and all codes, NaNs at the end."""
     positive = [int(code) for code in fmt.magnitudes.codes]
     finite = dict.fromkeys(positive)
     if fmt.signed:
@@ -122,7 +122,7 @@ def _simplest_first(fmt: Format) -> tuple[tuple[int, ...], tuple[int, ...]]:
         finite |= dict.fromkeys(fmt.negate_code(code) for code in positive[skip:])
     special = [code for code in range(1 << fmt.bits) if code not in finite]
     special.sort(key=lambda code: (fmt.classify(code) == "nan", code))
-    return tuple(finite), tuple(special)
+    return tuple(finite), (*finite, *special)
 
 
 def code_arrays(

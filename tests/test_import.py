@@ -1,4 +1,4 @@
-"""Importing the package is cheap: NumPy and nothing else."""
+"""`import fp8num` costs what `import numpy` costs."""
 
 from __future__ import annotations
 
@@ -7,29 +7,64 @@ import sys
 
 import pytest
 
-HEAVY = {"ml_dtypes", "scipy", "pandas", "hypothesis", "pytest", "jinja2", "rich", "torch", "cupy"}
-PRINT_MODULES = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+LIST_MODULES = "import sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
 
 
-def modules_after(statement: str) -> set[str]:
-    """Top-level modules that a fresh interpreter has loaded after a statement."""
-    command = [sys.executable, "-c", f"{statement}; {PRINT_MODULES}"]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules that a new interpreter holds after a statement."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}\n{LIST_MODULES}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
 
 
-def test_importing_loads_numpy_alone() -> None:
-    """Nothing that `import numpy` does not load, but this package and the standard library."""
-    new = modules_after("import fp8num") - modules_after("import numpy")
-
-    assert {name for name in new if name not in sys.stdlib_module_names} == {"fp8num"}
+def foreign(modules: set[str]) -> set[str]:
+    """Return the modules that are neither Python's nor loaded before any statement."""
+    return modules - loaded_by("pass") - sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("use", ["encode([0.3], 'e4m3fn')", "decode([1], 'e5m2')", "E5M2.values"])
-def test_converting_loads_nothing_more(use: str) -> None:
-    """The codec needs NumPy alone too."""
-    assert not modules_after(f"import fp8num; fp8num.{use}") & HEAVY
+def test_import_loads_numpy_and_nothing_else() -> None:
+    """No ml_dtypes, SciPy, pandas, Hypothesis, pytest, rich, jinja2: not even a standard one."""
+    ours = loaded_by("import fp8num")
+    assert foreign(ours) == foreign(loaded_by("import numpy")) | {"fp8num"}
 
 
-def test_the_check_can_fail() -> None:
-    """It sees a library that is loaded."""
-    assert "pandas" in modules_after("import pandas")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import fp8num; fp8num.encode([0.3], 'E4M3FN')",
+        "import fp8num; fp8num.quantize(0.3, fp8num.HIFLOAT8, rounding='rz')",
+        "import fp8num; fp8num.get_format('binary8p3se').values",
+    ],
+)
+def test_conversions_need_numpy_alone(statement: str) -> None:
+    """Float32 and float64 in and out: nothing is loaded for what is not used."""
+    assert foreign(loaded_by(statement)) <= foreign(loaded_by("import numpy")) | {
+        "fp8num",
+        "ml_dtypes",  # bfloat16 is a type of its arrays
+    }
+
+
+def test_import_of_a_heavy_library_would_be_noticed() -> None:
+    assert "ml_dtypes" in foreign(loaded_by("import fp8num, ml_dtypes"))
+
+
+def test_slow_parts_of_the_standard_library_are_not_loaded() -> None:
+    """Servers, mail, compilers and test runners have no place here."""
+    heavy = {"asyncio", "http", "email", "unittest", "multiprocessing", "sqlite3", "tkinter"}
+    assert not heavy & (loaded_by("import fp8num") - loaded_by("import numpy"))
+
+
+def test_lazy_names_load_what_they_need() -> None:
+    """strategies, verify and analyze are there when asked for."""
+    for name in ("verify", "strategies", "analysis", "analyze"):
+        assert "fp8num" in loaded_by(f"import fp8num; assert fp8num.{name}")
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        loaded_by("import fp8num; fp8num.no_such_name")
+    assert "has no attribute 'no_such_name'" in failed.value.stderr

@@ -33,8 +33,8 @@ __all__ = ["Arithmetic", "serves"]
 
 
 def serves(fmt: Format) -> bool:
-    """Whether the kernel serves a format: parametric, and no hole above zero."""
-    return fmt.precision is not None and fmt.subnormals
+    """Whether the kernel serves a format: parametric, no hole above zero, not below float64."""
+    return fmt.emin is not None and fmt.subnormals and fmt.emin >= -FLOAT64.bias
 
 
 @dataclass(frozen=True, slots=True)

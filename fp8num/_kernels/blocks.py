@@ -25,20 +25,29 @@ LOOKUP_BLOCK = 1 << 18
 Arrays = tuple[npt.NDArray[Any], ...]
 
 
-def run(work: Callable[..., None], arrays: Arrays, threads: int = 1, block: int = BLOCK) -> None:
+def run(
+    work: Callable[..., None],
+    arrays: Arrays,
+    threads: int = 1,
+    block: int = BLOCK,
+    *,
+    outputs: int = 1,
+) -> None:
     """
     Call ``work(*blocks)`` for matching blocks of arrays of one shape.
 
     Parameters
     ----------
     work : callable
-        Takes a block of each array, one-dimensional, contiguous and native; fills the last.
+        Takes a block of each array, one-dimensional, contiguous and native; fills the outputs.
     arrays : tuple of ndarray
-        Inputs, and the output last.
+        Inputs, and the outputs last.
     threads : int, optional
         How many threads share the work.  NumPy releases the interpreter's lock.
     block : int, optional
         The most elements of a block.
+    outputs : int, optional
+        How many of the arrays are outputs.
     """
     size = arrays[-1].size
     if size <= block:
@@ -47,15 +56,14 @@ def run(work: Callable[..., None], arrays: Arrays, threads: int = 1, block: int 
             return
         threads = 1
     if threads == 1:
-        _run_range(work, arrays, 0, size, block)
+        _run_range(work, arrays, (0, size), block, outputs)
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    ends = [size * i // threads for i in range(threads + 1)]
+    bounds = [size * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         for done in [
-            pool.submit(_run_range, work, arrays, start, stop, block)
-            for start, stop in pairwise(ends)
+            pool.submit(_run_range, work, arrays, ends, block, outputs) for ends in pairwise(bounds)
         ]:
             done.result()
 
@@ -67,21 +75,20 @@ def _are_plain(arrays: Arrays) -> bool:
 
 def blocks_of(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """Yield an array's elements in C order, in native blocks that are only to be read."""
-    for (block,) in _blocks((array,), 0, array.size, BLOCK, writes=False):
+    for (block,) in _blocks((array,), (0, array.size), BLOCK, outputs=0):
         yield block
 
 
 def _run_range(
-    work: Callable[..., None], arrays: Arrays, start: int, stop: int, block: int
+    work: Callable[..., None], arrays: Arrays, ends: tuple[int, int], block: int, outputs: int
 ) -> None:
-    for blocks in _blocks(arrays, start, stop, block):
+    for blocks in _blocks(arrays, ends, block, outputs):
         work(*blocks)
 
 
-def _blocks(
-    arrays: Arrays, start: int, stop: int, block: int, *, writes: bool = True
-) -> Iterator[Arrays]:
-    """Yield matching blocks of the elements from start to stop."""
+def _blocks(arrays: Arrays, ends: tuple[int, int], block: int, outputs: int) -> Iterator[Arrays]:
+    """Yield matching blocks of the elements between two ends."""
+    start, stop = ends
     if _are_plain(arrays):
         flat = [array.reshape(-1) for array in arrays]
         for low in range(start, stop, block):
@@ -90,8 +97,8 @@ def _blocks(
     if start == stop:
         return
     # NumPy's type stubs do not know "contig", which makes strided blocks copies.
-    roles: Any = [["readonly", "contig"] for _ in arrays]
-    roles[-1][0] = "writeonly" if writes else "readonly"
+    inputs = len(arrays) - outputs
+    roles: Any = [["readonly", "contig"]] * inputs + [["writeonly", "contig"]] * outputs
     with np.nditer(
         arrays,
         flags=["external_loop", "buffered", "ranged"],

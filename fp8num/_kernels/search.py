@@ -47,10 +47,13 @@ def goes_up(
     if rounding is not Rounding.STOCHASTIC_A:
         doubled -= 1.0
     theta = np.ldexp(doubled, -random_width - 1)
-    threshold = (low + gap * theta).view(np.uint64)
-    up: npt.NDArray[np.bool_] = magnitude >= threshold
+    # Near the end of float64 there is no room below: there the gap is looked at enlarged.
+    scale = np.where(low < 2.0**-400, 2.0**600, 1.0)
+    threshold = low * scale + gap * scale * theta
+    x = magnitude.view(np.float64) * scale
+    up: npt.NDArray[np.bool_] = x >= threshold
     if rounding is Rounding.STOCHASTIC_C:  # rint's tie: to the even step
-        up &= (magnitude > threshold) | (steps % np.uint64(2) == 0)
+        up &= (x > threshold) | (steps % np.uint64(2) == 0)
     return up
 
 

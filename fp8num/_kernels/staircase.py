@@ -189,10 +189,10 @@ def _infinity(fmt: Format, projection: Projection, *, negative: bool) -> int:
     """Return the result for an infinity."""
     if projection.saturation is Saturation.SAT_FINITE:
         return _max(fmt, negative=negative)
-    if fmt.has_infinity:
-        return fmt.infinity_code(negative=negative)
     if projection.saturation is Saturation.SAT_NONE:
         return _overflow_result(fmt, negative=negative)
+    if fmt.has_infinity:
+        return fmt.infinity_code(negative=negative)
     # SatPropagate: P3109 stops its finite formats at the largest value.
     p3109 = fmt.specials is not None and fmt.specials.is_p3109
     if p3109 or not fmt.has_nan:

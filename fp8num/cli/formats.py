@@ -206,7 +206,11 @@ def _special_codes(fmt: Format) -> list[str]:
 
 
 def _finite_codes(fmt: Format) -> int:
-    return sum(fmt.classify(code) not in {"nan", "infinity"} for code in range(1 << fmt.bits))
+    """Return how many codes are numbers."""
+    count = len(fmt.magnitudes.codes)
+    if not fmt.signed:
+        return count
+    return 2 * count - (fmt.has_zero and not fmt.has_negative_zero)
 
 
 # JSON.

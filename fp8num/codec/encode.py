@@ -52,6 +52,12 @@ class Request:
         """The kernel for this conversion."""
         return encoder(self.fmt, self.projection, self.source.layout, self.random_width)
 
+    @property
+    def inputs(self) -> tuple[npt.NDArray[Any], ...]:
+        """The arrays that are read, and must not be written to."""
+        given = (self.random,) if isinstance(self.random, np.ndarray) else ()
+        return (self.values, *given)
+
     def operand(self) -> npt.NDArray[Any]:
         """Return the values, floats as unsigned integers in their byte order."""
         dtype, word = self.values.dtype, self.source.layout.dtype
@@ -62,12 +68,12 @@ class Request:
     def execute(
         self,
         work: Callable[..., None],
-        out: npt.NDArray[Any],
+        out: tuple[npt.NDArray[Any], ...],
         threads: int = 1,
         *,
         looks_up: bool = False,
     ) -> None:
-        """Call ``work(words, [random,] out)`` block by block."""
+        """Call ``work(words, [random,] *out)`` block by block."""
         source = self.source
 
         def with_words(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
@@ -75,12 +81,12 @@ class Request:
 
         operand = self.operand()
         if self.random is None:  # only a view of the values is read: few temporaries
-            few = looks_up and operand is not self.values
-            run(with_words, (operand, out), threads, LOOKUP_BLOCK if few else BLOCK)
+            block = LOOKUP_BLOCK if looks_up and operand is not self.values else BLOCK
+            run(with_words, (operand, *out), threads, block, outputs=len(out))
         elif isinstance(self.random, np.ndarray):
-            run(with_words, (operand, self.random, out), threads)
+            run(with_words, (operand, self.random, *out), threads, outputs=len(out))
         else:  # blocks come in C order, and drawing cannot be shared
-            run(self._drawing(with_words), (operand, out))
+            run(self._drawing(with_words), (operand, *out), outputs=len(out))
 
     def refuse_nan(self) -> None:
         """Raise ValueError if there is a NaN, looking at one block at a time."""
@@ -224,10 +230,10 @@ def encode(
         rng=rng,
     )
     values, threads = asked.values, check_threads(threads)
-    codes = output(out, values.shape, asked.fmt.code_dtype, (values,))
+    codes = output(out, values.shape, asked.fmt.code_dtype, asked.inputs)
     kernel = asked.kernel
     if asked.random is None:
-        asked.execute(kernel, codes, threads, looks_up=isinstance(kernel, Table))
+        asked.execute(kernel, (codes,), threads, looks_up=isinstance(kernel, Table))
         return codes
 
     def stochastic(
@@ -235,7 +241,7 @@ def encode(
     ) -> None:
         kernel(words, out, random.astype(np.uint64))  # type: ignore[call-arg]
 
-    asked.execute(stochastic, codes, threads)
+    asked.execute(stochastic, (codes,), threads)
     return codes
 
 
@@ -312,11 +318,11 @@ def quantize(
     own = np.dtype(np.float64) if values.dtype.kind in "iu" else values.dtype.newbyteorder("=")
     found, by_name = (own, False) if dtype is None else named_dtype(dtype)
     require_exact(asked.fmt, found, by_name=by_name)
-    result = output(out, values.shape, found, (values,))
+    result = output(out, values.shape, found, asked.inputs)
     # bfloat16 has no buffered iteration: its bits are copied instead.
     target = result.view(np.uint16) if found.name == "bfloat16" else result
     work = _quantize_block(asked, found)
-    asked.execute(work, target, threads, looks_up=isinstance(asked.kernel, Table))
+    asked.execute(work, (target,), threads, looks_up=isinstance(asked.kernel, Table))
     return result
 
 

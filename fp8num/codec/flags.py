@@ -116,19 +116,15 @@ def flags(
     )
     asked.fmt.require_float64()
     judge = _Judge(asked, before=tininess == "before")
-    found = np.empty(asked.values.shape, np.uint8)
-    asked.execute(judge, found)
-    shape = found.shape
-    return Flags(
-        *(
-            np.not_equal(found & np.uint8(1 << bit), 0, out=np.empty(shape, np.bool_))
-            for bit in range(4)
-        )
+    inexact, underflow, overflow, invalid = (
+        np.empty(asked.values.shape, np.bool_) for _ in range(4)
     )
+    asked.execute(judge, (inexact, underflow, overflow, invalid))
+    return Flags(inexact, underflow, overflow, invalid)
 
 
 class _Judge:
-    """Decide about a block of words: the four flags as bits 0 to 3."""
+    """Decide about a block of words."""
 
     def __init__(self, request: Request, *, before: bool) -> None:
         fmt, projection = request.fmt, request.projection
@@ -151,8 +147,8 @@ class _Judge:
         self.below_is_odd = code % 2 == 0
 
     def __call__(self, words: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
-        """Judge a block; `rest` is the random bits, if any, and the output."""
-        *given, out = rest
+        """Judge a block; `rest` is the random bits, if any, and the four outputs."""
+        *given, inexact, underflow, overflow, invalid = rest
         random = given[0].astype(np.uint64) if given else None
         layout = self.request.source.layout
         kind = layout.dtype.type
@@ -165,16 +161,16 @@ class _Judge:
         zero = magnitude == 0
         result = self.results[sign, index]
         same = (result == magnitude) & ((self.result_signs[sign, index] == negative) | zero)
-        inexact = finite & ~same
+        inexact[...] = finite & ~same
         tiny = self._is_tiny(magnitude, negative, result, random)
         last = len(self.fmt.magnitudes.codes) - (1 if self.fmt.has_zero else 0)
-        overflow = finite & (index > last) & (self.fmt.signed | ~negative)
-        invalid = ~finite & ~self._has_special(magnitude, negative)
+        underflow[...] = inexact & tiny
+        overflow[...] = finite & (index > last) & (self.fmt.signed | ~negative)
+        invalid[...] = ~finite & ~self._has_special(magnitude, negative)
         if not self.fmt.signed:
             invalid |= finite & negative & (index > 0)
         if not self.fmt.has_zero:
             invalid |= zero
-        out[...] = inexact | (inexact & tiny) << 1 | overflow << 2 | invalid << 3
 
     def _has_special(
         self, magnitude: npt.NDArray[np.uint64], negative: npt.NDArray[np.bool_]

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.blocks import blocks_of
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, get_format
 
 __all__ = ["pack", "unpack"]
 
 #: Codes handled at once; a multiple of 8, so that every block ends on a byte.
-_BLOCK = 1 << 16
+_BLOCK = 1 << 15
 
 
 def pack(codes: npt.ArrayLike, fmt: Format | str) -> npt.NDArray[np.uint8]:
@@ -55,15 +56,15 @@ def pack(codes: npt.ArrayLike, fmt: Format | str) -> npt.NDArray[np.uint8]:
     """
     fmt = get_format(fmt)
     array = as_codes(codes, fmt)
-    check_codes(array, fmt)
-    flat = array.astype("<u2", copy=False).reshape(-1)
-    packed = np.empty(-(-flat.size * fmt.bits // 8), np.uint8)
-    for low in range(0, flat.size, _BLOCK):
-        block = np.ascontiguousarray(flat[low : low + _BLOCK], "<u2").view(np.uint8)
-        bits = np.unpackbits(block.reshape(-1, 2), axis=1, bitorder="little")[:, : fmt.bits]
+    packed = np.empty(-(-array.size * fmt.bits // 8), np.uint8)
+    start = 0
+    for block in blocks_of(array):  # all but the last end on a byte: they hold 2**15 codes
+        check_codes(block, fmt)
+        pairs = block.astype("<u2").view(np.uint8).reshape(-1, 2)
+        bits = np.unpackbits(pairs, axis=1, bitorder="little")[:, : fmt.bits]
         found = np.packbits(bits.reshape(-1), bitorder="little")
-        start = low * fmt.bits // 8
         packed[start : start + found.size] = found
+        start += found.size
     return packed
 
 

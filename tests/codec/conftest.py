@@ -63,7 +63,7 @@ def turning_points(fmt: Format) -> tuple[Fraction, ...]:
     if fmt.exponent_bits is None:  # posit8's boundaries to nearest are no midpoints
         steps = reference.breakpoints(fmt, "NearestTiesToEven", "SatFinite")
         points |= {abs(step.value) for step in steps if step.value is not None}
-    return tuple(sorted(points))
+    return tuple(sorted(point for point in points if point < 2**1024 - 2**970))
 
 
 def special_values(dtype: np.dtype[Any]) -> Array:
@@ -136,7 +136,9 @@ def _assert_codes(actual: Array, expected: Array, x: Any, label: str = "") -> No
         f"got {actual.ravel()[i]:#x}"
         for i in wrong[:20].tolist()
     ]
-    raise AssertionError(f"{label}: {wrong.size} of {actual.size} codes differ\n" + "\n".join(lines))
+    raise AssertionError(
+        f"{label}: {wrong.size} of {actual.size} codes differ\n" + "\n".join(lines)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -266,9 +266,7 @@ def test_every_function_gives_the_same_with_threads(threads: int) -> None:
     x = numbers(np.float32, (3, 70_001))
     codes = fp.encode(x, "E5M2")
     np.testing.assert_array_equal(fp.encode(x, "E5M2", threads=threads), codes)
-    np.testing.assert_array_equal(
-        fp.quantize(x, "E5M2", threads=threads), fp.quantize(x, "E5M2")
-    )
+    np.testing.assert_array_equal(fp.quantize(x, "E5M2", threads=threads), fp.quantize(x, "E5M2"))
     np.testing.assert_array_equal(
         fp.convert(codes, "E5M2", "E4M3FN", threads=threads), fp.convert(codes, "E5M2", "E4M3FN")
     )

@@ -116,7 +116,9 @@ def test_hifloat8_rounds_half_away(rounding: str) -> None:
         (2.0**15, 0x6E),
         (40960.0 * below, 0x6E),
     ]
-    check([*cases, *((-x, code | 0x80) for x, code in cases if code)], "HIFLOAT8", rounding=rounding)
+    check(
+        [*cases, *((-x, code | 0x80) for x, code in cases if code)], "HIFLOAT8", rounding=rounding
+    )
     for saturation, overflow, infinity in (
         ("SatNone", 0x6F, 0x6F),
         ("SatPropagate", 0x6E, 0x6F),

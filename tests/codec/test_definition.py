@@ -279,6 +279,10 @@ def test_boundaries_hold_what_they_promise(boundaries: Any) -> None:
         found = set(boundaries(fp.E4M3FN, dtype).tolist())
         for point in (1.0625, 464.0, 480.0, 2.0**-10):
             middle = dtype(point)
-            for wanted in (middle, np.nextafter(middle, dtype(0)), np.nextafter(middle, dtype(9e9))):
+            for wanted in (
+                middle,
+                np.nextafter(middle, dtype(0)),
+                np.nextafter(middle, dtype(9e9)),
+            ):
                 assert {float(wanted), -float(wanted)} <= found
         assert np.isnan(boundaries(fp.E4M3FN, dtype)).sum() >= 8

@@ -146,9 +146,7 @@ def test_overflow_is_said_whatever_becomes_of_it(saturation: Any) -> None:
 def test_random_bits_decide_flags_too() -> None:
     """460 goes to 448 or to 480; only the latter overflows."""
     bits = np.arange(16)
-    found = fp.flags(
-        np.full(16, 460.0), "E4M3FN", rounding="sra", random_bits=bits, random_width=4
-    )
+    found = fp.flags(np.full(16, 460.0), "E4M3FN", rounding="sra", random_bits=bits, random_width=4)
     # nu = 12/32: floor(nu 16) = 6, up where 6 + R >= 16
     assert found.overflow.tolist() == (bits >= 10).tolist()
     assert found.inexact.all()
@@ -156,9 +154,9 @@ def test_random_bits_decide_flags_too() -> None:
         for random_bits in range(1 << width):
             options = {"random_bits": random_bits, "random_width": width}
             expected = reference.flags(value, fp.E4M3FN, "srb", "SatNone", **options)
-            assert raised(
-                value, "E4M3FN", rounding="srb", saturation="SatNone", **options
-            ) == list(expected)
+            assert raised(value, "E4M3FN", rounding="srb", saturation="SatNone", **options) == list(
+                expected
+            )
 
 
 def test_flags_of_wide_numbers() -> None:
@@ -173,8 +171,6 @@ def test_flags_of_wide_numbers() -> None:
 
 def test_a_wrong_flag_would_be_noticed() -> None:
     """The reference's flags at a boundary differ from those just beyond it."""
-    at, beyond = (
-        reference.flags(x, fp.E4M3FN, "rne", "SatNone") for x in (464.0, 464.0000001)
-    )
+    at, beyond = (reference.flags(x, fp.E4M3FN, "rne", "SatNone") for x in (464.0, 464.0000001))
     assert not at.overflow
     assert beyond.overflow

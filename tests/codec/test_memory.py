@@ -64,7 +64,9 @@ def test_every_function_needs_little_memory(threads: int, many: Any) -> None:
         lambda: fp.encode(x, "E4M3FN", threads=threads),
         lambda: fp.encode(x[::-1], "E4M3FN", threads=threads),
         lambda: fp.encode(x.reshape(2048, 2048).T, "E4M3FN", threads=threads),
-        lambda: fp.encode(x, "E4M3FN", rounding="sra", rng=np.random.default_rng(0), threads=threads),
+        lambda: fp.encode(
+            x, "E4M3FN", rounding="sra", rng=np.random.default_rng(0), threads=threads
+        ),
         lambda: fp.encode(
             x, "E4M3FN", rounding="sra", random_bits=3, random_width=4, threads=threads
         ),
@@ -156,5 +158,7 @@ def test_wide_formats_are_cached_within_the_bound() -> None:
         for kind in ("se", "sf"):
             for rounding in ("rne", "ru"):
                 fp.encode(x, f"binary16p{precision}{kind}", rounding=rounding)
-                fp.decode(np.arange(9, dtype=np.uint16), f"binary16p{precision}{kind}", dtype="float64")
+                fp.decode(
+                    np.arange(9, dtype=np.uint16), f"binary16p{precision}{kind}", dtype="float64"
+                )
                 assert CACHE.nbytes <= CACHE.limit

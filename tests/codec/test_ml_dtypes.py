@@ -73,9 +73,7 @@ def test_every_boundary_is_cast_alike(name: str, boundaries: Any, assert_cast: A
 
 
 @by_type
-def test_float32_patterns_are_cast_alike(
-    name: str, every_bfloat16: Any, assert_cast: Any
-) -> None:
+def test_float32_patterns_are_cast_alike(name: str, every_bfloat16: Any, assert_cast: Any) -> None:
     """Every upper half with seven lower halves, and a million random patterns."""
     upper = every_bfloat16.view(np.uint16).astype(np.uint32) << np.uint32(16)
     for lower in (0, 1, 0x80, 0x7FFF, 0x8000, 0x8001, 0xFFFF):

@@ -92,9 +92,7 @@ def test_a_tensor_is_packed_in_c_order() -> None:
     for view in (codes, codes.T, codes[::-1, ::2], np.asfortranarray(codes), codes[0, 0, 0]):
         flat = np.array(view, order="C").ravel()
         np.testing.assert_array_equal(fp.pack(view, "E2M1FN"), fp.pack(flat, "E2M1FN"))
-        np.testing.assert_array_equal(
-            fp.unpack(fp.pack(view, "E2M1FN"), "E2M1FN", view.size), flat
-        )
+        np.testing.assert_array_equal(fp.unpack(fp.pack(view, "E2M1FN"), "E2M1FN", view.size), flat)
 
 
 def test_packed_input_may_be_read_only_or_strided() -> None:

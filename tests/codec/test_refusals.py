@@ -181,7 +181,12 @@ def test_codes_where_values_belong_are_named(function: Any) -> None:
         (CODES, "BFLOAT16", TypeError, "codes must be uint16 for BFLOAT16, got uint8"),
         (CODES.astype(object), "E4M3FN", TypeError, "codes must be uint8 .* got object"),
         (CODES.astype(bool), "E4M3FN", TypeError, "codes must be uint8 .* got bool"),
-        (np.array([15, 16], np.uint8), "E2M1FN", ValueError, "codes must be from 0 to 15 .* got 16"),
+        (
+            np.array([15, 16], np.uint8),
+            "E2M1FN",
+            ValueError,
+            "codes must be from 0 to 15 .* got 16",
+        ),
         (np.array([64], np.uint8), "E2M3FN", ValueError, "codes must be from 0 to 63 .* got 64"),
         (np.full(3, 4096, np.uint16), "binary12p4se", ValueError, "0 to 4095 .* got 4096"),
         ([300], "E4M3FN", (TypeError, ValueError), "codes must be .* got"),
@@ -242,7 +247,12 @@ def test_a_wrong_code_far_inside_is_found() -> None:
         ({"rounding": "srb", "random_width": 8}, ValueError, "needs either random_bits"),
         ({"rounding": "src", "random_bits": 1}, ValueError, "random_width must be .* got None"),
         (
-            {"rounding": "sra", "random_bits": 1, "random_width": 8, "rng": np.random.default_rng(0)},
+            {
+                "rounding": "sra",
+                "random_bits": 1,
+                "random_width": 8,
+                "rng": np.random.default_rng(0),
+            },
             ValueError,
             "either random_bits with random_width, or rng",
         ),
@@ -307,7 +317,7 @@ def test_a_wide_random_number_far_inside_is_found() -> None:
 
 @pytest.mark.parametrize("name", ["POSIT8", "HIFLOAT8", "UE5M3", "BINARY16", "binary8p3se"])
 def test_a_profile_says_nothing_about_formats_its_library_lacks(name: str) -> None:
-    with pytest.raises(ValueError, match=f"like='ml_dtypes' says nothing about .*; it has"):
+    with pytest.raises(ValueError, match="like='ml_dtypes' says nothing about .*; it has"):
         fp.encode(X, name, like="ml_dtypes")
 
 
@@ -328,7 +338,9 @@ def test_threads_are_a_positive_number(threads: Any) -> None:
         lambda: fp.quantize(X, "E4M3FN", threads=threads),
         lambda: fp.convert(CODES, "E4M3FN", "E5M2", threads=threads),
     ):
-        with pytest.raises((ValueError, TypeError), match="threads must be a positive integer, got"):
+        with pytest.raises(
+            (ValueError, TypeError), match="threads must be a positive integer, got"
+        ):
             call()
 
 

@@ -97,7 +97,9 @@ def test_numbers_beyond_float32_are_rounded_once(
         expected = [reference.project(value, fmt, rounding, saturation) for value in x]
 
         actual = fp.encode(x, fmt, rounding=rounding, saturation=saturation)
-        one_by_one = [fp.encode(v, fmt, rounding=rounding, saturation=saturation) for v in x.tolist()]
+        one_by_one = [
+            fp.encode(v, fmt, rounding=rounding, saturation=saturation) for v in x.tolist()
+        ]
 
         assert_codes(actual, np.array(expected, fmt.code_dtype), x)
         assert [int(code) for code in one_by_one] == expected

@@ -7,7 +7,6 @@ only says which code a value of the format has.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from fractions import Fraction
 from typing import Any
 
