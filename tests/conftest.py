@@ -10,8 +10,10 @@ from importlib.metadata import version
 import hypothesis
 import numpy as np
 
-# `dev` looks somewhere else each time, `ci` at the same place; `deep` is for the night.
-hypothesis.settings.register_profile("dev", max_examples=100, deadline=None)
+# `dev` and `ci` look at the same places each time; `deep` looks elsewhere, for the night.
+hypothesis.settings.register_profile(
+    "dev", max_examples=100, deadline=None, derandomize=True, database=None
+)
 hypothesis.settings.register_profile(
     "ci", max_examples=1_000, deadline=None, derandomize=True, database=None
 )

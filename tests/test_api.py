@@ -19,7 +19,24 @@ assert _SPEC is not None
 assert _SPEC.origin is not None
 ROOT = Path(_SPEC.origin).parent
 
-CATALOGUE = ["E4M3FN", "E5M2", "E4M3", "E3M4", "E4M3FNUZ", "E5M2FNUZ", "E4M3B11FNUZ", "E8M0FNU", "UE5M3", "E2M3FN", "E3M2FN", "E2M1FN", "HIFLOAT8", "POSIT8", "BINARY16", "BFLOAT16"]
+CATALOGUE = [
+    "E4M3FN",
+    "E5M2",
+    "E4M3",
+    "E3M4",
+    "E4M3FNUZ",
+    "E5M2FNUZ",
+    "E4M3B11FNUZ",
+    "E8M0FNU",
+    "UE5M3",
+    "E2M3FN",
+    "E3M2FN",
+    "E2M1FN",
+    "HIFLOAT8",
+    "POSIT8",
+    "BINARY16",
+    "BFLOAT16",
+]
 ENCODE_OPTIONS = {
     "rounding": "NearestTiesToEven",
     "saturation": "SatFinite",

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BINADES", "LOWEST_EXPONENT", "BinadeErrors"]
+__all__ = ["BINADES", "LOWEST_EXPONENT", "BinadeErrors", "binade_keys", "magnitude_words"]
 
 LOWEST_EXPONENT = -1074  #: of float64's smallest subnormal number
 BINADES = 2098  #: from there to 1023, the exponent of the largest number

@@ -19,7 +19,7 @@ from fp8num.formats import Format, TabulatedFormat, get_format
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["ErrorMetrics", "Peak", "overflow_threshold"]
+__all__ = ["ErrorMetrics", "Peak", "measure", "overflow_threshold"]
 
 #: Fields of the metrics that add up.
 _COUNTS = ("size", "finite", "nonzero", "underflow", "saturated", "pairs")

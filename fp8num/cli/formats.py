@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fp8num.formats import Format
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "catalogue", "code_records", "description", "record", "run"]
 
 DESCRIPTION = """
 List the formats of the catalogue, or those of IEEE P3109; or show one format: its numbers,

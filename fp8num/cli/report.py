@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fp8num.inputs import StoredTensor
     from fp8num.report import Skipped
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "run"]
 
 MAX_LINES = 20  #: about what was skipped; the page and report.json say the rest
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fp8num.report.inspection import Conversion
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "run"]
 
 DESCRIPTION = """
 Show what a number becomes in formats: its code, its neighbours and how far they are, what

@@ -15,10 +15,13 @@ __all__ = [
     "as_codes",
     "check_codes",
     "check_threads",
+    "describe",
     "holds",
     "named_dtype",
     "output",
+    "raise_out_of_range",
     "random_source",
+    "refuse_random",
     "require_exact",
 ]
 

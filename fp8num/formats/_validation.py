@@ -10,7 +10,15 @@ from fp8num.formats.families import Overflow, Specials
 if TYPE_CHECKING:
     from fp8num.formats.format import Format
 
-__all__ = ["check_integer", "check_overflow_name", "check_parameters", "parse_enum"]
+__all__ = [
+    "check_combination",
+    "check_integer",
+    "check_overflow",
+    "check_overflow_name",
+    "check_parameters",
+    "default_bias",
+    "parse_enum",
+]
 
 E = TypeVar("E", bound=Enum)
 

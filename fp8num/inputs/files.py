@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
 
-__all__ = ["RangeReader", "Readable", "StoredFile", "check_shape", "fill", "read_blocks"]
+__all__ = [
+    "RangeReader",
+    "Readable",
+    "StoredFile",
+    "check_shape",
+    "element_type",
+    "fill",
+    "read_blocks",
+]
 
 MAX_ELEMENTS = 2**63 - 1  #: NumPy's limit on the product of the dimensions
 MAX_DIMENSIONS = 64  #: NumPy's limit on their number

@@ -12,7 +12,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["InputError", "Opened", "StoredTensor", "tensor_from_array"]
+__all__ = ["InputError", "Opened", "StoredTensor", "shown", "tensor_from_array"]
 
 BLOCK = 1 << 18  #: elements of a block unless told otherwise: 1 MiB of float32
 

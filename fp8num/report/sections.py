@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fp8num.report.tables import Contents, TensorRecord
 
 __all__ = [
+    "Cell",
     "describe_subject",
     "format_row",
     "heat_legend",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import itertools
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,8 @@ import pytest
 from fp8num.verify import reference
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import numpy.typing as npt
 
     from fp8num import Format
@@ -55,7 +57,7 @@ def turning_points(fmt: Format) -> tuple[Fraction, ...]:
     # What would follow the largest value, and twice as far: one of them is in every format
     # what overflow is measured against (a top binade may hold one value alone).
     values += [values[-1] + last, values[-1] + 2 * last, 2 * values[-1]]
-    pairs = list(zip(values, values[1:], strict=False))
+    pairs = list(itertools.pairwise(values))
     if fmt.bits > 8:
         chosen = np.random.default_rng(fmt.bits).choice(len(pairs), SAMPLED_CODES, replace=False)
         pairs = [pairs[i] for i in sorted({*chosen.tolist(), *range(20), *range(-20, 0)})]

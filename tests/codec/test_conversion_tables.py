@@ -125,8 +125,16 @@ def test_hifloat8_rounds_half_away(rounding: str) -> None:
         ("SatFinite", 0x6E, 0x6E),
     ):
         check(
-            [(40960.0, overflow), (-40960.0, overflow | 0x80), (1e9, overflow)]
-            + [(INF, infinity), (-INF, infinity | 0x80), (NAN, 0x80), (-0.0, 0), (-1e-9, 0)],
+            [
+                (40960.0, overflow),
+                (-40960.0, overflow | 128),
+                (1000000000.0, overflow),
+                (INF, infinity),
+                (-INF, infinity | 128),
+                (NAN, 128),
+                (-0.0, 0),
+                (-1e-09, 0),
+            ],
             "HIFLOAT8",
             rounding=rounding,
             saturation=saturation,

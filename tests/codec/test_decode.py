@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -54,6 +55,7 @@ def value_of(code: int, fmt: fp.Format) -> tuple[float, bool]:
     return (-0.0 if datum.is_zero and datum.negative else float(datum.value)), datum.negative
 
 
+@cache
 def expected_values(fmt: fp.Format) -> tuple[Any, Any]:
     """Return the values of all codes and which are negative, by the reference."""
     found = [value_of(code, fmt) for code in range(1 << fmt.bits)]
@@ -200,7 +202,7 @@ def test_convert_is_encode_of_decode(source: Any, target: Any, assert_codes: Any
     """Every code of every pair of formats up to 8 bits, and by the reference."""
     codes = every_code(source)
     values = fp.decode(codes, source, dtype=np.float64)
-    for rounding, saturation in product(("rne", "rz", "ro"), fp.Saturation):
+    for rounding, saturation in zip(("rne", "rz", "ro"), fp.Saturation, strict=True):
         options = {"rounding": rounding, "saturation": saturation}
 
         actual = fp.convert(codes, source, target, **options)

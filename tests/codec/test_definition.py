@@ -83,7 +83,7 @@ def test_every_sticky_bit_counts(
 ) -> None:
     """What lies below a float32's upper half decides a tie, wherever it is."""
     upper = every_bfloat16.view(np.uint16).astype(np.uint32) << np.uint32(16)
-    for lower in (1, 0x80, 0x7FFF, 0x8000, 0x8001, 0xFFFF):
+    for lower in (1, 0x8000, 0xFFFF):
         x = (upper | np.uint32(lower)).view(np.float32)
         assert_defined(x, fmt, rounding, fp.Saturation.SAT_NONE)
 

@@ -7,6 +7,7 @@ only says which code a value of the format has.
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -55,7 +56,7 @@ def steps(fmt: fp.Format) -> list[Fraction]:
 def points(fmt: fp.Format) -> list[tuple[Fraction, Fraction, Fraction, Fraction]]:
     """Return (x, its neighbours, nu), in gaps at both ends and some between."""
     found = steps(fmt)
-    gaps = list(zip(found, found[1:], strict=False))
+    gaps = list(itertools.pairwise(found))
     chosen = sorted({0, 1, 2, len(gaps) // 3, len(gaps) // 2, len(gaps) - 2, len(gaps) - 1})
     fractions = [Fraction(n, 256) for n in (0, 1, 2, 3, 5, 64, 97, 126, 127, 128, 129, 192, 253)]
     fractions += [Fraction(255, 256), Fraction(2**30 - 1, 2**30), Fraction(1, 2**30)]
@@ -203,7 +204,7 @@ def test_a_generator_gives_one_uint32_per_element(size: int) -> None:
         lambda x: x,
         lambda x: x.T,
         lambda x: x[::-1, ::2],
-        lambda x: np.asfortranarray(x),
+        np.asfortranarray,
         lambda x: x[:, ::-3],
         lambda x: np.broadcast_to(x[0], (3, *x[0].shape)),
         lambda x: x.reshape(11, 5, -1).transpose(2, 0, 1),

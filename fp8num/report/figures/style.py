@@ -20,6 +20,7 @@ __all__ = [
     "GREY",
     "MAGNITUDE",
     "NAME_WIDTH",
+    "Caption",
     "RuleStyle",
     "caption",
     "draw_arrows",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from fp8num.formats import Format
 
-__all__ = ["Window", "number_line"]
+__all__ = ["Window", "logarithms", "number_line"]
 
 ROW = 26
 WIDEST = 64  #: binades; formats of scales and of 16 bits may reach further than the axis

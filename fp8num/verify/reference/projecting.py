@@ -41,7 +41,15 @@ if TYPE_CHECKING:
     #: Whether to round away from zero at a place.
     RoundAway: TypeAlias = Callable[["Place"], bool]
 
-__all__ = ["Flags", "flags", "project", "round_on_values", "successor"]
+__all__ = [
+    "Flags",
+    "Place",
+    "flags",
+    "project",
+    "round_on_values",
+    "round_to_precision",
+    "successor",
+]
 
 HALF = Fraction(1, 2)
 NEAREST = (Rounding.NEAREST_TIES_TO_EVEN, Rounding.NEAREST_TIES_TO_AWAY)
