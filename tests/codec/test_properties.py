@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import ml_dtypes
@@ -205,23 +206,25 @@ def test_any_format_has_the_defined_values(fmt: fp.Format) -> None:
         "w4m3b-1008-fn",  # up to nearly 2^1024
         "uw8m0b1070-fn-nosub",
         "w6m2b1000-fnuz-nosub",
+        "w4m3b-600-fn-nosub",  # a hole of 2^600 above zero
     ],
 )
 def test_formats_at_the_ends_of_float64(name: str, boundaries: Any, assert_codes: Any) -> None:
     """All of float64 may be used, its subnormal numbers too."""
     fmt = fp.get_format(name)
     assert fmt.fits_float64
-    x = np.concatenate([boundaries(fmt, np.float64)[::5], [1.0, -1.0, 1e300, 5e-324, -0.0]])
+    x = np.concatenate([boundaries(fmt, np.float64)[::17], [1.0, -1.0, 1e300, 5e-324, -0.0]])
     for rounding in DETERMINISTIC:
         codes = fp.encode(x, fmt, rounding=rounding, saturation="SatNone")
 
         expected = [reference.project(value, fmt, rounding, "SatNone") for value in x]
         assert_codes(codes, np.array(expected, fmt.code_dtype), x, f"{name} {rounding.value}")
-    codes = fp.encode(x, fmt, rounding="srb", random_bits=5, random_width=4)
-    expected = [
-        reference.project(v, fmt, "srb", "SatFinite", random_bits=5, random_width=4) for v in x
-    ]
-    assert_codes(codes, np.array(expected, fmt.code_dtype), x, f"{name} srb")
+    for rounding, bits in product(STOCHASTIC, (0, 5, 15)):
+        codes = fp.encode(x, fmt, rounding=rounding, random_bits=bits, random_width=4)
+
+        options = {"random_bits": bits, "random_width": 4}
+        expected = [reference.project(v, fmt, rounding, "SatFinite", **options) for v in x]
+        assert_codes(codes, np.array(expected, fmt.code_dtype), x, f"{name} {rounding.value}")
 
 
 @pytest.mark.parametrize("rounding", ["rne", "rz", "ru", "rd", "ro"])
