@@ -48,7 +48,7 @@ def goes_up(
         doubled -= 1.0
     theta = np.ldexp(doubled, -random_width - 1)
     # Near the end of float64 there is no room below: there the gap is looked at enlarged.
-    scale = np.where(low < 2.0**-400, 2.0**600, 1.0)
+    scale = np.where(np.maximum(low, gap) < 2.0**-400, 2.0**600, 1.0)
     threshold = low * scale + gap * scale * theta
     x = magnitude.view(np.float64) * scale
     up: npt.NDArray[np.bool_] = x >= threshold
