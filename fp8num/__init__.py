@@ -13,7 +13,15 @@ from typing import Any
 from fp8num.codec import Flags, convert, decode, encode, flags, pack, quantize, unpack
 from fp8num.formats import *
 from fp8num.formats import __all__ as _format_names
-from fp8num.projection import PROFILES, NanResult, Profile, Projection, Rounding, Saturation
+from fp8num.projection import (
+    PROFILES,
+    NanResult,
+    Profile,
+    Projection,
+    Result,
+    Rounding,
+    Saturation,
+)
 
 __version__ = "0.1.0"
 
@@ -34,6 +42,7 @@ __all__ = [
     "NanResult",
     "Profile",
     "Projection",
+    "Result",
     "Rounding",
     "Saturation",
     "__version__",

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["Arithmetic", "serves"]
 
 
-def serves(fmt: Format) -> bool:
-    """Whether the kernel serves a format: parametric, no hole above zero, not below float64."""
-    return fmt.emin is not None and fmt.subnormals and fmt.emin >= -FLOAT64.bias
+def serves(fmt: Format, projection: Projection) -> bool:
+    """Whether a format is parametric, without a hole above zero, and rounded by the rules."""
+    regular = fmt.emin is not None and fmt.subnormals and fmt.emin >= -FLOAT64.bias
+    return regular and not projection.moved and not projection.sign_dropped
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ BLOCK = 1 << 15
 #: For look-ups, which have one or two: larger ones spend less time between blocks.
 LOOKUP_BLOCK = 1 << 18
 
+#: Parts of the work for each thread.
+PARTS = 4
+
 Arrays = tuple[npt.NDArray[Any], ...]
 
 
@@ -58,13 +61,20 @@ def run(
     if threads == 1:
         _run_range(work, arrays, (0, size), block, outputs)
         return
+    # More parts than threads: who gets the slower core does fewer of them.
+    count = min(threads * PARTS, -(-size // block))
+    parts = iter(list(pairwise(size * i // count for i in range(count + 1))))
+
+    def take_parts() -> None:
+        for ends in parts:  # a list's iterator gives each item to one thread alone
+            _run_range(work, arrays, ends, block, outputs)
+
     from concurrent.futures import ThreadPoolExecutor
 
-    bounds = [size * i // threads for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [
-            pool.submit(_run_range, work, arrays, ends, block, outputs) for ends in pairwise(bounds)
-        ]:
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(take_parts) for _ in range(threads - 1)]
+        take_parts()  # the calling thread works too: it is on its core already
+        for done in others:
             done.result()
 
 

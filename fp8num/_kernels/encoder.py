@@ -59,7 +59,7 @@ def _make_encoder(fmt: Format, projection: Projection, layout: Layout, width: in
         table = make_table(stairs, layout, stairs.outputs.astype(fmt.code_dtype))
         if table is not None:
             return table
-    kernel = Arithmetic if serves(fmt) else Search
+    kernel = Arithmetic if serves(fmt, projection) else Search
     return kernel(fmt, projection, stairs, layout, width)
 
 

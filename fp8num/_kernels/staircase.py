@@ -23,7 +23,7 @@ import numpy as np
 
 from fp8num._kernels.words import dyadic_words
 from fp8num.formats import Overflow, TabulatedFormat
-from fp8num.projection import NanResult, Projection, Rounding, Saturation
+from fp8num.projection import NanResult, Projection, Result, Rounding, Saturation
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -73,11 +73,22 @@ def staircase(fmt: Format, projection: Projection) -> Staircase:
 
     The outputs are those of the mode asked for.
     """
-    signs = (False, True)
+    signs = (False, not projection.sign_dropped)
+    outputs = np.stack([_outputs(fmt, projection, negative=sign) for sign in signs])
+    for result, code in projection.results:
+        outputs[_place(result, fmt)] = code
     return Staircase(
-        np.stack([_thresholds(fmt, projection, negative=sign) for sign in signs]),
-        np.stack([_outputs(fmt, projection, negative=sign) for sign in signs]),
+        np.stack([_thresholds(fmt, projection, negative=sign) for sign in signs]), outputs
     )
+
+
+def _place(result: Result, fmt: Format) -> tuple[int, int]:
+    """Return where the code of a kind of number stands among the outputs."""
+    if result in {Result.ZERO, Result.MINUS_ZERO} and fmt.has_zero:
+        msg = f"results must not change zero for {fmt.name}: numbers near it become zero too"
+        raise ValueError(msg)
+    column = {"zero": 0, "infinity": -2, "nan": -1}[result.value.removeprefix("-")]
+    return int(result.value.startswith("-")), column
 
 
 def _seen_from_zero(rounding: Rounding, negative: bool) -> Rounding:  # noqa: FBT001

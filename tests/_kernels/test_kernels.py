@@ -68,7 +68,7 @@ def test_kernels_agree(name: str) -> None:
         for width in (1, 5, 32) if rounding.is_stochastic else (0,):
             random = [rng.integers(0, 1 << width, words.shape, np.uint64)] if width else []
             kernels: list[Any] = [Search(fmt, projection, stairs, layout, width)]
-            if serves(fmt):
+            if serves(fmt, projection):
                 kernels.append(Arithmetic(fmt, projection, stairs, layout, width))
             if not width:
                 kernels.append(encoder(fmt, projection, layout))

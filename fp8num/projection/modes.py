@@ -5,32 +5,20 @@ How a real number becomes a code: rounding, then saturation, then what NaN becom
 
     value -> round to the precision, exponent unbounded above -> saturate -> code
 
-The names are IEEE P3109's.  A profile is another library's convention as data: a
-projection for every format, usable wherever ``like=`` is accepted.
+The names are IEEE P3109's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fp8num.formats import Format
-
-__all__ = [
-    "PROFILES",
-    "NanResult",
-    "Profile",
-    "Projection",
-    "Rounding",
-    "Saturation",
-    "get_projection",
-]
+__all__ = ["NanResult", "Projection", "Result", "Rounding", "Saturation", "projection"]
 
 
 class Rounding(Enum):
@@ -117,6 +105,17 @@ class NanResult(Enum):
         return _parse(cls, nan, "nan", {})
 
 
+class Result(Enum):
+    """A kind of number for which another library's code can be given."""
+
+    ZERO = "zero"  #: +0, into a format without zero
+    MINUS_ZERO = "-zero"  #: -0, into a format without zero
+    INFINITY = "infinity"  #: +infinity
+    MINUS_INFINITY = "-infinity"  #: -infinity
+    NAN = "nan"  #: a NaN whose sign is not set, of every payload
+    MINUS_NAN = "-nan"  #: a NaN whose sign is set, of every payload
+
+
 _STOCHASTIC = {Rounding.STOCHASTIC_A, Rounding.STOCHASTIC_B, Rounding.STOCHASTIC_C}
 _ROUNDING_ALIASES = {
     "rne": Rounding.NEAREST_TIES_TO_EVEN,
@@ -163,157 +162,29 @@ class Projection:
         Another library's slips: the step to the magnitude of that index begins at
         ``integer * 2**exponent`` (only above it, if not inclusive) and not where the
         rounding puts it.
+    results : tuple of (Result, code)
+        The code that another library gives for one kind of number, whatever the rest says.
+    sign_dropped : bool
+        Whether another library converts the magnitude of a negative number.
     """
 
     rounding: Rounding = Rounding.NEAREST_TIES_TO_EVEN
     saturation: Saturation = Saturation.SAT_FINITE
     nan: NanResult = NanResult.MAX
     moved: tuple[tuple[int, int, int, bool], ...] = ()
+    results: tuple[tuple[Result, int], ...] = ()
+    sign_dropped: bool = False
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.rounding, self.saturation, self.nan, self.moved))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """
-    The projection of another library, for every format.
-
-    Parameters
-    ----------
-    name : str
-        What ``like=`` calls it.
-    source : str
-        The version and code it was read from or checked against.
-    default : Projection
-        What holds where nothing else is said.
-    exceptions : Mapping of str to Projection
-        By format name, where the library departs from its default.
-    formats : frozenset of str
-        The formats that the library has.
-    """
-
-    name: str
-    source: str
-    default: Projection
-    exceptions: Mapping[str, Projection] = field(default_factory=dict)
-    formats: frozenset[str]
-
-    def projection(self, fmt: Format) -> Projection:
-        """
-        Return how the library converts to a format.
-
-        Parameters
-        ----------
-        fmt : Format
-            The format.
-
-        Returns
-        -------
-        Projection
-            The library's.
-
-        Raises
-        ------
-        ValueError
-            If the library does not have the format.
-        """
-        if fmt.name not in self.formats:
-            msg = (
-                f"like={self.name!r} says nothing about {fmt.name}; "
-                f"it has {', '.join(sorted(self.formats))}"
-            )
-            raise ValueError(msg)
-        return self.exceptions.get(fmt.name, self.default)
-
-
-_ML_DTYPES = Profile(
-    name="ml_dtypes",
-    source="ml_dtypes 0.6.0, astype from float16, bfloat16 and float32",
-    default=Projection(saturation=Saturation.SAT_NONE, nan=NanResult.ZERO),
-    # Its E8M0 takes the hidden bit for the last bit of the code: ties go up, and all
-    # between 2**-127 and 2**-126 does, for float32 has it among the subnormals.
-    exceptions={
-        "E8M0FNU": Projection(
-            rounding=Rounding.NEAREST_TIES_TO_AWAY,
-            saturation=Saturation.SAT_NONE,
-            moved=((1, 1, -127, False),),
-        )
-    },
-    formats=frozenset(
-        {
-            "E4M3FN",
-            "E5M2",
-            "E4M3",
-            "E3M4",
-            "E4M3FNUZ",
-            "E5M2FNUZ",
-            "E4M3B11FNUZ",
-            "E8M0FNU",
-            "E2M3FN",
-            "E3M2FN",
-            "E2M1FN",
-            "BFLOAT16",
-        }
-    ),
-)
-
-#: Other libraries' conventions, by the name that ``like=`` takes.
-PROFILES: Mapping[str, Profile] = MappingProxyType({_ML_DTYPES.name: _ML_DTYPES})
-
-
-def get_projection(
-    fmt: Format,
-    rounding: Rounding | str = Rounding.NEAREST_TIES_TO_EVEN,
-    saturation: Saturation | str = Saturation.SAT_FINITE,
-    like: str | Profile | None = None,
-    nan: NanResult | str = NanResult.MAX,
-) -> Projection:
-    """
-    Return the projection that a function's options ask for.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format to project to.
-    rounding, saturation, nan : enum or str
-        The projection, piece by piece.
-    like : str or Profile, optional
-        Another library's projection instead.
-
-    Returns
-    -------
-    Projection
-        What was asked for.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a name is unknown, or `like` is combined with what it decides.
-    """
-    if like is None:
-        return _projection(rounding, saturation, nan)
-    asked = _projection(rounding, saturation, nan)
-    if asked != Projection():
-        msg = f"like={like!r} decides rounding, saturation and nan; leave those at their defaults"
-        raise ValueError(msg)
-    if isinstance(like, Profile):
-        return like.projection(fmt)
-    if not isinstance(like, str):
-        msg = f"like must be a Profile or a profile's name, got {like!r}"
-        raise TypeError(msg)
-    if like not in PROFILES:
-        msg = f"like must be one of {', '.join(PROFILES)}, got {like!r}"
-        raise ValueError(msg)
-    return PROFILES[like].projection(fmt)
+        return hash((self.rounding, self.saturation, self.nan, self.moved, self.results))
 
 
 @lru_cache(maxsize=256)
-def _projection(
+def projection(
     rounding: Rounding | str, saturation: Saturation | str, nan: NanResult | str
 ) -> Projection:
     """Read the names, once for each combination."""

@@ -1,0 +1,184 @@
+"""
+Somebody's implementation, called so that what it does wrong is said and not passed on.
+
+::
+
+    words (bits of a source type) -> values or bits -> implementation -> codes
+
+A wrong shape, type or range, an exception and a hang are findings about the implementation,
+not errors of the verification.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fp8num.formats import Format
+    from fp8num.verify.sources import SourceType
+
+__all__ = ["CallableImplementation", "Implementation", "ImplementationError", "as_implementation"]
+
+
+class ImplementationError(Exception):
+    """
+    An implementation did not give an answer that can be judged.
+
+    Parameters
+    ----------
+    kind : str
+        raised, shape, dtype, range, timeout, died, garbage or closed.
+    detail : str
+        What happened, in a sentence.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+@runtime_checkable
+class Implementation(Protocol):
+    """What converts words of a source type to codes of a format."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a verdict."""
+
+    def codes(self, words: npt.NDArray[Any], source: SourceType, fmt: Format) -> npt.NDArray[Any]:
+        """Return a code for each word, in the format's type; ImplementationError if there is none."""
+
+
+@dataclass(frozen=True)
+class CallableImplementation:
+    """
+    A Python callable that takes an array and returns an array.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an array of any shape; a process pool needs it to be picklable.
+    name : str
+        What it is called in a verdict.
+    takes : {"values", "bits"}
+        Whether it is given values of the source type, or their bits as unsigned integers.
+    timeout : float, optional
+        Seconds after which a call counts as hanging.  The thread that hangs is abandoned.
+    """
+
+    function: Callable[[npt.NDArray[Any]], Any]
+    name: str
+    takes: str = "values"
+    timeout: float | None = None
+
+    def codes(self, words: npt.NDArray[Any], source: SourceType, fmt: Format) -> npt.NDArray[Any]:
+        """Call the function and check its answer."""
+        given = words if self.takes == "bits" else source.values(words)
+        return check_codes(self.answer(given), words.shape, fmt)
+
+    def answer(self, given: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        """Call the function, under the time limit; ImplementationError if it raises or hangs."""
+        if self.timeout is None:
+            return self._call(given)
+        found: list[Any] = []
+
+        def call() -> None:
+            try:
+                found.append(self._call(given))
+            except ImplementationError as error:
+                found.append(error)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        thread.join(self.timeout)
+        if not found:
+            detail = f"no answer within {self.timeout:g} s for an array of shape {given.shape}"
+            raise ImplementationError("timeout", detail)
+        if isinstance(found[0], ImplementationError):
+            raise found[0]
+        return found[0]
+
+    def _call(self, given: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        try:
+            with np.errstate(all="ignore"):
+                return self.function(given)
+        except Exception as error:
+            detail = f"raised {type(error).__name__}: {error} for an array of shape {given.shape}"
+            raise ImplementationError("raised", detail) from error
+
+
+def check_codes(answer: Any, shape: tuple[int, ...], fmt: Format) -> npt.NDArray[Any]:  # noqa: ANN401
+    """Return an answer as codes of a format; ImplementationError if it cannot be that."""
+    codes = np.asarray(answer)
+    if codes.shape != shape:
+        detail = f"returned shape {codes.shape} for an array of shape {shape}"
+        raise ImplementationError("shape", detail)
+    if codes.dtype.kind not in "iu" and codes.dtype.itemsize == fmt.code_dtype.itemsize:
+        codes = codes.view(fmt.code_dtype)  # an array of ml_dtypes: its bytes are codes
+    if codes.dtype.kind not in "iu":
+        detail = (
+            f"returned {codes.dtype}, which are no codes of {fmt.name}; "
+            f"return integers, preferably {fmt.code_dtype}"
+        )
+        raise ImplementationError("dtype", detail)
+    if codes.dtype == fmt.code_dtype and fmt.bits == 8 * codes.dtype.itemsize:
+        return codes
+    wrong = (codes < 0) | (codes > (1 << fmt.bits) - 1)
+    if wrong.any():
+        detail = f"returned code {int(codes[wrong].flat[0])}; {fmt.name} has {fmt.bits} bits"
+        raise ImplementationError("range", detail)
+    return codes.astype(fmt.code_dtype)
+
+
+def as_implementation(
+    implementation: Implementation | Callable[[npt.NDArray[Any]], Any],
+    *,
+    takes: str = "values",
+    timeout: float | None = None,
+) -> Implementation:
+    """
+    Return a callable as an implementation.
+
+    Parameters
+    ----------
+    implementation : Implementation or callable
+        An `Implementation` is returned as it is.
+    takes : {"values", "bits"}, optional
+        What a callable is given.
+    timeout : float, optional
+        Seconds after which a call of a callable counts as hanging.
+
+    Returns
+    -------
+    Implementation
+        The implementation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not callable, or `takes` is neither.
+    """
+    if isinstance(implementation, Implementation):
+        return implementation
+    if not callable(implementation):
+        msg = (
+            "implementation must be callable, taking an array of values and returning one of "
+            f"codes, got {type(implementation).__name__}"
+        )
+        raise TypeError(msg)
+    if takes not in {"values", "bits"}:
+        msg = f"takes must be 'values' or 'bits', got {takes!r}"
+        raise ValueError(msg)
+    name = getattr(implementation, "__qualname__", None) or type(implementation).__name__
+    return CallableImplementation(implementation, name, takes, timeout)
