@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,7 +25,31 @@ if TYPE_CHECKING:
     from fp8num.formats import Format
     from fp8num.verify.sources import SourceType
 
-__all__ = ["CallableImplementation", "Implementation", "ImplementationError", "as_implementation"]
+__all__ = [
+    "CallableImplementation",
+    "Fault",
+    "Implementation",
+    "ImplementationError",
+    "as_implementation",
+    "check_codes",
+]
+
+
+class Fault(Enum):
+    """What is wrong with an implementation besides a wrong code."""
+
+    RAISED = "raised"  #: it raised an exception
+    SHAPE = "shape"  #: its answer has another shape than its input
+    DTYPE = "dtype"  #: its answer holds no codes
+    RANGE = "range"  #: its answer holds codes that the format does not have
+    TIMEOUT = "timeout"  #: it gave no answer in time
+    DIED = "died"  #: the process ended, or was ended, before it was told to
+    GARBAGE = "garbage"  #: a line that is no answer
+    MISSING = "missing"  #: there are fewer answers than cases
+    UNSTABLE = "unstable"  #: the same input gave another code the second time
+    LENGTH = "length"  #: the code of an element depends on the length of the array
+    STRIDES = "strides"  #: the code of an element depends on how the array lies in memory
+    INPUT = "input"  #: it wrote to its input
 
 
 class ImplementationError(Exception):
@@ -33,15 +58,15 @@ class ImplementationError(Exception):
 
     Parameters
     ----------
-    kind : str
-        raised, shape, dtype, range, timeout, died, garbage or closed.
+    fault : Fault
+        Which kind of fault it is.
     detail : str
         What happened, in a sentence.
     """
 
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(kind, detail)
-        self.kind = kind
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(fault, detail)
+        self.fault = fault
         self.detail = detail
 
     def __str__(self) -> str:
@@ -57,7 +82,7 @@ class Implementation(Protocol):
         """What it is called in a verdict."""
 
     def codes(self, words: npt.NDArray[Any], source: SourceType, fmt: Format) -> npt.NDArray[Any]:
-        """Return a code for each word, in the format's type; ImplementationError if there is none."""
+        """Return a code for each word; ImplementationError if there is none."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +129,7 @@ class CallableImplementation:
         thread.join(self.timeout)
         if not found:
             detail = f"no answer within {self.timeout:g} s for an array of shape {given.shape}"
-            raise ImplementationError("timeout", detail)
+            raise ImplementationError(Fault.TIMEOUT, detail)
         if isinstance(found[0], ImplementationError):
             raise found[0]
         return found[0]
@@ -115,7 +140,7 @@ class CallableImplementation:
                 return self.function(given)
         except Exception as error:
             detail = f"raised {type(error).__name__}: {error} for an array of shape {given.shape}"
-            raise ImplementationError("raised", detail) from error
+            raise ImplementationError(Fault.RAISED, detail) from error
 
 
 def check_codes(answer: Any, shape: tuple[int, ...], fmt: Format) -> npt.NDArray[Any]:  # noqa: ANN401
@@ -123,21 +148,21 @@ def check_codes(answer: Any, shape: tuple[int, ...], fmt: Format) -> npt.NDArray
     codes = np.asarray(answer)
     if codes.shape != shape:
         detail = f"returned shape {codes.shape} for an array of shape {shape}"
-        raise ImplementationError("shape", detail)
-    if codes.dtype.kind not in "iu" and codes.dtype.itemsize == fmt.code_dtype.itemsize:
+        raise ImplementationError(Fault.SHAPE, detail)
+    if codes.dtype.kind in "Vf" and codes.dtype.itemsize == fmt.code_dtype.itemsize:
         codes = codes.view(fmt.code_dtype)  # an array of ml_dtypes: its bytes are codes
     if codes.dtype.kind not in "iu":
         detail = (
             f"returned {codes.dtype}, which are no codes of {fmt.name}; "
             f"return integers, preferably {fmt.code_dtype}"
         )
-        raise ImplementationError("dtype", detail)
+        raise ImplementationError(Fault.DTYPE, detail)
     if codes.dtype == fmt.code_dtype and fmt.bits == 8 * codes.dtype.itemsize:
         return codes
     wrong = (codes < 0) | (codes > (1 << fmt.bits) - 1)
     if wrong.any():
         detail = f"returned code {int(codes[wrong].flat[0])}; {fmt.name} has {fmt.bits} bits"
-        raise ImplementationError("range", detail)
+        raise ImplementationError(Fault.RANGE, detail)
     return codes.astype(fmt.code_dtype)
 
 
