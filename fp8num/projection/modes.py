@@ -10,7 +10,7 @@ The names are IEEE P3109's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, TypeVar
@@ -110,6 +110,8 @@ class Result(Enum):
 
     ZERO = "zero"  #: +0, into a format without zero
     MINUS_ZERO = "-zero"  #: -0, into a format without zero
+    OVERFLOW = "overflow"  #: a finite number beyond the range, to nearest under ``SatNone``
+    MINUS_OVERFLOW = "-overflow"  #: the same, negative
     INFINITY = "infinity"  #: +infinity
     MINUS_INFINITY = "-infinity"  #: -infinity
     NAN = "nan"  #: a NaN whose sign is not set, of every payload
@@ -178,9 +180,13 @@ class Projection:
     def __hash__(self) -> int:
         return self._hash
 
+    def __getstate__(self) -> dict[str, object]:
+        # A hash is made again: it differs between processes.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @cached_property
     def _hash(self) -> int:
-        return hash((self.rounding, self.saturation, self.nan, self.moved, self.results))
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
 
 
 @lru_cache(maxsize=256)

@@ -45,6 +45,9 @@ class SourceType:
     short: str
     layout: Layout
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get_source, (self.name,)  # one object for each, in every process
+
     @property
     def bits(self) -> int:
         """Width of a word."""

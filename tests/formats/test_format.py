@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -239,3 +242,25 @@ def test_a_wrong_table_is_refused() -> None:
         fp.TabulatedFormat(**(given | {"table": given["table"][::-1]}))
     with pytest.raises(ValueError, match="a breakpoint for each of its 127 gaps"):
         fp.TabulatedFormat(**(given | {"nearest": given["nearest"][:-1]}))
+
+
+def test_formats_and_projections_are_the_same_in_another_process() -> None:
+    """Equal, with that process's hash, so that they find what they key there."""
+    kept = [fp.E4M3FN, fp.get_format("binary8p3se"), fp.HIFLOAT8, fp.POSIT8, fp.Projection()]
+    for one in kept:
+        hash(one)  # is remembered, and must not travel
+    assert fp.E4M3FN.values.size == 256
+    program = (
+        "import pickle, sys, fp8num as fp\n"
+        "found = pickle.load(sys.stdin.buffer)\n"
+        "own = [fp.E4M3FN, fp.get_format('binary8p3se'), fp.HIFLOAT8, fp.POSIT8, fp.Projection()]\n"
+        "assert found == own\n"
+        "assert [hash(one) for one in found] == [hash(one) for one in own]\n"
+        "assert not found[0].values.flags.writeable\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps(kept),
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        check=True,
+    )
