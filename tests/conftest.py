@@ -6,9 +6,13 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
+
+if TYPE_CHECKING:
+    import pytest
 
 # `dev` and `ci` look at the same places each time; `deep` looks elsewhere, for the night.
 hypothesis.settings.register_profile(
@@ -52,3 +56,8 @@ def pytest_report_header() -> list[str]:
         f"longdouble of {np.finfo(np.longdouble).nmant + 1} bits",
         f"BLAS: {blas()}; {flush_to_zero()}",
     ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the smoke tests first: who has broken the rounding need not wait for the suite."""
+    items.sort(key=lambda item: item.path.name != "test_smoke.py")

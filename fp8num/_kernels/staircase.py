@@ -76,19 +76,30 @@ def staircase(fmt: Format, projection: Projection) -> Staircase:
     signs = (False, not projection.sign_dropped)
     outputs = np.stack([_outputs(fmt, projection, negative=sign) for sign in signs])
     for result, code in projection.results:
-        outputs[_place(result, fmt)] = code
+        outputs[_place(result, fmt, projection)] = code
     return Staircase(
         np.stack([_thresholds(fmt, projection, negative=sign) for sign in signs]), outputs
     )
 
 
-def _place(result: Result, fmt: Format) -> tuple[int, int]:
+def _place(result: Result, fmt: Format, projection: Projection) -> tuple[int, int]:
     """Return where the code of a kind of number stands among the outputs."""
+    negative = result.value.startswith("-")
+    kind = result.value.removeprefix("-")
+    shows = (
+        fmt.overflow is not Overflow.MAX
+        and projection.saturation is Saturation.SAT_NONE
+        and projection.rounding in _NEAREST
+        and (fmt.signed or not negative)
+    )
+    if kind == "overflow" and not shows:
+        msg = f"results must not change {result.value} for {fmt.name}: it has no code of its own"
+        raise ValueError(msg)
     if result in {Result.ZERO, Result.MINUS_ZERO} and fmt.has_zero:
         msg = f"results must not change zero for {fmt.name}: numbers near it become zero too"
         raise ValueError(msg)
-    column = {"zero": 0, "infinity": -2, "nan": -1}[result.value.removeprefix("-")]
-    return int(result.value.startswith("-")), column
+    column = {"zero": 0, "overflow": -3, "infinity": -2, "nan": -1}[kind]
+    return int(negative), column
 
 
 def _seen_from_zero(rounding: Rounding, negative: bool) -> Rounding:  # noqa: FBT001

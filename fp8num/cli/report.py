@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fp8num.cli.progress import progress_bar
 from fp8num.report.labels import plural, printable, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from fp8num.formats import Format
     from fp8num.inputs import StoredTensor
@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     total = sum(tensor.size for tensor in tensors)
     shown = sys.stderr.isatty() and not arguments.no_progress
     try:
-        with _progress_bar(plural(len(tensors), "tensor"), total, shown=shown) as progress:
+        with progress_bar(plural(len(tensors), "tensor"), total, shown=shown) as progress:
             files = build_report(
                 tensors,
                 arguments.output,
@@ -149,31 +149,3 @@ def _open(paths: Sequence[str]) -> tuple[list[StoredTensor], list[Skipped]]:
         for name, reason in file.skipped
     ]
     return tensors, skipped
-
-
-@contextmanager
-def _progress_bar(
-    what: str, total: int, *, shown: bool
-) -> Iterator[Callable[[int], object] | None]:
-    """Offer a function that moves a progress bar on stderr."""
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=max(total, 1))
-        yield lambda elements: bar.advance(task, elements)

@@ -1,112 +1,21 @@
 """
-Other libraries' conventions as data: what ``like=`` and `fp8num.verify` take.
+Find a projection by its pieces, or by the name of a library that has it: ``like=``.
 
-A profile is a projection for every format that the library converts to, with the version
-it was read from or checked against.
+Other libraries' conventions are data, in `fp8num.projection.catalogue`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fp8num.projection.catalogue import PROFILES
+from fp8num.projection.convention import Profile
 from fp8num.projection.modes import NanResult, Projection, Rounding, Saturation, projection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fp8num.formats import Format
 
 __all__ = ["PROFILES", "Profile", "get_projection"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """
-    The projection of another library, for every format.
-
-    Parameters
-    ----------
-    name : str
-        What ``like=`` calls it.
-    source : str
-        The version and code it was read from or checked against.
-    default : Projection
-        What holds where nothing else is said.
-    exceptions : Mapping of str to Projection
-        By format name, where the library departs from its default.
-    formats : frozenset of str
-        The formats that the library has.
-    """
-
-    name: str
-    source: str
-    default: Projection
-    exceptions: Mapping[str, Projection] = field(default_factory=dict)
-    formats: frozenset[str]
-
-    def projection(self, fmt: Format) -> Projection:
-        """
-        Return how the library converts to a format.
-
-        Parameters
-        ----------
-        fmt : Format
-            The format.
-
-        Returns
-        -------
-        Projection
-            The library's.
-
-        Raises
-        ------
-        ValueError
-            If the library does not have the format.
-        """
-        if fmt.name not in self.formats:
-            msg = (
-                f"like={self.name!r} says nothing about {fmt.name}; "
-                f"it has {', '.join(sorted(self.formats))}"
-            )
-            raise ValueError(msg)
-        return self.exceptions.get(fmt.name, self.default)
-
-
-_ML_DTYPES = Profile(
-    name="ml_dtypes",
-    source="ml_dtypes 0.6.0, astype from float16, bfloat16 and float32",
-    default=Projection(saturation=Saturation.SAT_NONE, nan=NanResult.ZERO),
-    # Its E8M0 takes the hidden bit for the last bit of the code: ties go up, and all
-    # between 2**-127 and 2**-126 does, for float32 has it among the subnormals.
-    exceptions={
-        "E8M0FNU": Projection(
-            rounding=Rounding.NEAREST_TIES_TO_AWAY,
-            saturation=Saturation.SAT_NONE,
-            moved=((1, 1, -127, False),),
-        )
-    },
-    formats=frozenset(
-        {
-            "E4M3FN",
-            "E5M2",
-            "E4M3",
-            "E3M4",
-            "E4M3FNUZ",
-            "E5M2FNUZ",
-            "E4M3B11FNUZ",
-            "E8M0FNU",
-            "E2M3FN",
-            "E3M2FN",
-            "E2M1FN",
-            "BFLOAT16",
-        }
-    ),
-)
-
-#: Other libraries' conventions, by the name that ``like=`` takes.
-PROFILES: Mapping[str, Profile] = MappingProxyType({_ML_DTYPES.name: _ML_DTYPES})
 
 
 def get_projection(

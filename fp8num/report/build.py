@@ -12,6 +12,7 @@ from fp8num.formats import get_format
 from fp8num.report.files import output_folder, write_together
 from fp8num.report.pages import MAX_FIGURES, hardest_first, render_page
 from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
+from fp8num.report.verification import verify_codec
 
 if TYPE_CHECKING:
     import os
@@ -120,7 +121,12 @@ def build_report(
             msg = "tensors must hold at least one tensor, got none; open a file that has some"
             raise ValueError(msg)
         contents = Contents(
-            records=records, formats=chosen, rules=names, skipped=tuple(skipped), command=command
+            records=records,
+            formats=chosen,
+            rules=names,
+            skipped=tuple(skipped),
+            command=command,
+            verified=verify_codec(chosen),
         )
         # The page comes last: who opens it finds the tables that belong to it.
         write_together(

@@ -18,8 +18,10 @@ from fp8num.report.sections import (
     overview_group,
     standing_rows,
     tensor_section,
+    verification_rows,
 )
 from fp8num.report.summary import Name, Summary
+from fp8num.verify.sources import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +103,8 @@ def render_page(contents: Contents, analyses: Mapping[int, TensorAnalysis]) -> s
         tensors=tensors,
         groups=COLUMN_GROUPS,
         skipped=contents.skipped[:MAX_SKIPPED],
+        verification=verification_rows(contents),
+        sources=list(SOURCES),
     )
 
 

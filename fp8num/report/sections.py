@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fp8num.report import labels
 from fp8num.report.columns import COLUMN_GROUPS
 from fp8num.report.summary import best_formats
+from fp8num.verify.sources import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ __all__ = [
     "overview_group",
     "standing_rows",
     "tensor_section",
+    "verification_rows",
 ]
 
 HEAT = (8, 16, 24, 32, 40, 48)  #: dB at which the shade of a cell changes
@@ -131,6 +133,22 @@ def heat_legend() -> list[dict[str, str]]:
     between = [f"{low}–{high}" for low, high in pairwise(HEAT)]
     texts = [f"below {HEAT[0]}", *between, f"{HEAT[-1]} or more"]
     return [{"shade": str(shade), "label": text} for shade, text in enumerate(texts)]
+
+
+def verification_rows(contents: Contents) -> list[dict[str, Any]]:
+    """Return what was verified: a row for each format, a cell for each type of input."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for one in contents.verified:
+        cell = f"{labels.count(one.mismatches)} of {labels.count(one.cases)}"
+        rows.setdefault((one.format, one.against), {})[one.source] = cell
+    return [
+        {
+            "format": name,
+            "against": against,
+            "cells": [cells.get(source, labels.MISSING) for source in SOURCES],
+        }
+        for (name, against), cells in rows.items()
+    ]
 
 
 def tensor_section(contents: Contents, record: TensorRecord) -> dict[str, Any]:

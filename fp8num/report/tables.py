@@ -21,6 +21,7 @@ from fp8num.analysis import COLUMNS, LOWEST_EXPONENT
 if TYPE_CHECKING:
     from fp8num.analysis import TensorAnalysis
     from fp8num.formats import Format
+    from fp8num.report.verification import Verified
 
 __all__ = ["Contents", "Skipped", "TensorRecord", "to_csv", "to_json"]
 
@@ -114,6 +115,8 @@ class Contents:
         What was left out.
     command : str
         The command line, empty if there was none.
+    verified : tuple of Verified
+        What was verified of the conversions.
     """
 
     records: list[TensorRecord]
@@ -121,6 +124,7 @@ class Contents:
     rules: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     command: str
+    verified: tuple[Verified, ...] = ()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -204,6 +208,7 @@ def to_json(contents: Contents) -> str:
             }
             for record in contents.records
         ],
+        "verification": [one.to_dict() for one in contents.verified],
         "skipped": [
             {"file": one.file, "name": one.name, "reason": one.reason} for one in contents.skipped
         ],

@@ -138,7 +138,9 @@ class CallableImplementation:
         try:
             with np.errstate(all="ignore"):
                 return self.function(given)
-        except Exception as error:
+        except ImplementationError:  # it says itself what is wrong
+            raise
+        except (Exception, SystemExit) as error:
             detail = f"raised {type(error).__name__}: {error} for an array of shape {given.shape}"
             raise ImplementationError(Fault.RAISED, detail) from error
 

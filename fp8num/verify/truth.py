@@ -147,6 +147,7 @@ def truth(
 @lru_cache(maxsize=256)
 def truth_of(fmt: Format, projection: Projection, source: SourceType) -> Truth:
     """Return the runs of a projection; ValueError if its rounding is stochastic."""
+    reference.breakpoints(fmt, projection.rounding, projection.saturation)  # or says why not
     sides = [_side(fmt, projection, source, negative=sign) for sign in (False, True)]
     if projection.sign_dropped:
         sides[1] = list(sides[0])
@@ -210,6 +211,14 @@ def _override(sides: list[_Runs], fmt: Format, projection: Projection, source: S
                 runs[at[0]] = (start, code)
     places = {"zero": 0, "infinity": source.infinity, "nan": source.infinity + 1}
     for result, code in projection.results:
-        start = places[result.value.removeprefix("-")]
-        runs = sides[result.value.startswith("-")]
-        runs[[first for first, _ in runs].index(start)] = (start, code)
+        kind = result.value.removeprefix("-")
+        negative = result.value.startswith("-")
+        runs = sides[negative]
+        starts = [start for start, _ in runs]
+        if kind != "overflow":
+            runs[starts.index(places[kind])] = (places[kind], code)
+            continue
+        points = reference.breakpoints(fmt, projection.rounding, projection.saturation)
+        last = starts.index(source.infinity) - 1
+        if runs[last][1] == points[0 if negative else -1].code:  # the type goes beyond the range
+            runs[last] = (starts[last], code)

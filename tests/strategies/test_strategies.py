@@ -33,6 +33,7 @@ from fp8num.formats import (
     get_format,
 )
 from fp8num.projection import Projection, Rounding, Saturation
+from fp8num.strategies import elements
 from fp8num.verify.reference import Kind, decode, project
 from fp8num.verify.reference.tabulated import decode_posit
 
@@ -106,7 +107,7 @@ def test_codes_are_those_of_the_format(fmt: Format, data: st.DataObject) -> None
 @pytest.mark.parametrize("fmt", [E4M3FN, E4M3FNUZ, POSIT8, E8M0FNU], ids=lambda fmt: fmt.name)
 def test_every_code_can_be_drawn(fmt: Format) -> None:
     """No code is missing from what codes chooses among."""
-    finite, every = strategies._simplest_first(fmt)
+    finite, every = elements._simplest_first(fmt)
 
     assert sorted(every) == list(range(1 << fmt.bits))
     assert all(decode(code, fmt).is_finite for code in finite)

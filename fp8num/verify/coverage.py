@@ -1,0 +1,302 @@
+"""
+Functional coverage: which combinations of what a rounder looks at were tried.
+
+::
+
+    bin       guard x sticky x last kept bit x sign x class of the rounded number
+              for each format, source, rounding and saturation
+    possible  some word of the source is in it; decided, see `fp8num.verify.bins`
+    hole      possible, and no case was in it
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.projection import Rounding, Saturation
+from fp8num.verify.bins import BINS, RESULTS, bin_of_each, stretches_of
+from fp8num.verify.classes import check_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fp8num.formats import Format
+    from fp8num.projection import Projection
+    from fp8num.verify.sources import SourceType
+
+__all__ = ["Bin", "Count", "Coverage", "cover"]
+
+#: Holes that `str` lists.
+_SHOWN = 20
+
+
+class Bin(NamedTuple):
+    """A combination that some input has."""
+
+    format: str
+    source: str
+    rounding: str
+    saturation: str
+    sign: int
+    last: int
+    guard: int
+    sticky: int
+    result: str
+    cases: int  #: that were tried
+    word: int  #: the first word of the source that has the combination
+
+    def __str__(self) -> str:
+        return (
+            f"{'-' if self.sign else '+'} last {self.last} guard {self.guard} "
+            f"sticky {self.sticky} {self.result}, such as word {self.word:#x}"
+        )
+
+
+@dataclass(frozen=True)
+class Count:
+    """
+    How many cases were in each bin of one projection.
+
+    Parameters
+    ----------
+    fmt : Format
+        The format.
+    source : SourceType
+        The type of the inputs.
+    projection : Projection
+        How they were converted.
+    cases : tuple of int
+        By index of the bin.
+    """
+
+    fmt: Format
+    source: SourceType
+    projection: Projection
+    cases: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What is counted together, in the order in which it is listed."""
+        rounding, saturation = self.projection.rounding, self.projection.saturation
+        return (
+            self.fmt.name,
+            repr(self.fmt.to_dict() | {"source": ""}),
+            self.source.bits,
+            self.source.name,
+            list(Rounding).index(rounding),
+            list(Saturation).index(saturation),
+            repr(self.projection),
+        )
+
+    def plus(self, other: Count) -> Count:
+        """Return the cases of both, which have the same key."""
+        cases = tuple(a + b for a, b in zip(self.cases, other.cases, strict=True))
+        return replace(self, cases=cases)
+
+    def bins(self) -> tuple[Bin, ...]:
+        """Return the possible bins."""
+        stretches = stretches_of(self.fmt, self.source)
+        indices, first = np.unique(
+            bin_of_each(stretches, self.fmt, self.projection.rounding), return_index=True
+        )
+        return tuple(
+            Bin(
+                self.fmt.name,
+                self.source.name,
+                self.projection.rounding.value,
+                self.projection.saturation.value,
+                sign=index >> 3 & 1,
+                last=index >> 2 & 1,
+                guard=index >> 1 & 1,
+                sticky=index & 1,
+                result=RESULTS[index >> 4],
+                cases=self.cases[index],
+                word=word,
+            )
+            for index, word in zip(indices.tolist(), stretches.starts[first].tolist(), strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """
+    Cases by bin, of any formats, sources and projections; ``+`` adds them up.
+
+    Adding is associative and commutative, so that parts may be counted anywhere, in any
+    order; ``Coverage()`` is nothing.
+
+    Parameters
+    ----------
+    counts : tuple of Count
+        One for each format, source and projection, in the order of their keys.
+
+    Examples
+    --------
+    >>> from fp8num.formats import E2M1FN
+    >>> from fp8num.projection import Projection
+    >>> from fp8num.verify.sources import get_source
+    >>> source = get_source("float32")
+    >>> words = source.words(np.array([1, -1, 1.25, 5, 7, np.inf, 0], np.float32))
+    >>> coverage = cover(words, E2M1FN, source, Projection())
+    >>> print(str(coverage).splitlines()[0])
+    E2M1FN from float32, NearestTiesToEven, SatFinite: 6 of 40 bins hit (cases: 7)
+    """
+
+    counts: tuple[Count, ...] = ()
+
+    def __add__(self, other: Coverage) -> Coverage:
+        """Return the coverage of the cases of both."""
+        # Keys are text: a hash that was made in another process is not the same here.
+        found = {count.key: count for count in self.counts}
+        for count in other.counts:
+            key = count.key
+            found[key] = found[key].plus(count) if key in found else count
+        return Coverage(tuple(found[key] for key in sorted(found)))
+
+    def bins(self) -> tuple[Bin, ...]:
+        """Return the possible bins, with their cases."""
+        return tuple(each for count in self.counts for each in count.bins())
+
+    def holes(self) -> tuple[Bin, ...]:
+        """
+        Return the possible bins that no case was in.
+
+        Returns
+        -------
+        tuple of Bin
+            Each with the first word that would fill it.
+        """
+        return tuple(each for each in self.bins() if not each.cases)
+
+    @property
+    def cases(self) -> int:
+        """The number of cases."""
+        return sum(sum(count.cases) for count in self.counts)
+
+    @property
+    def ratio(self) -> float:
+        """The share of the possible bins that were hit; NaN if there are none."""
+        bins = self.bins()
+        return sum(each.cases > 0 for each in bins) / len(bins) if bins else math.nan
+
+    def to_frame(self) -> pd.DataFrame:
+        """
+        Return the possible bins as a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each: format, source, rounding, saturation and result (text), sign,
+            last, guard, sticky, cases and word (integers).
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.bins(), columns=list(Bin._fields))
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Return the possible bins as a dictionary that JSON can hold.
+
+        Returns
+        -------
+        dict
+            cases; possible, hit and ratio (None if nothing is possible); bins, a
+            dictionary for each, as the columns of `to_frame`.
+        """
+        bins = self.bins()
+        ratio = self.ratio
+        return {
+            "cases": self.cases,
+            "possible": len(bins),
+            "hit": sum(each.cases > 0 for each in bins),
+            "ratio": None if math.isnan(ratio) else ratio,
+            "bins": [each._asdict() for each in bins],
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(_describe(count) for count in self.counts) or "nothing covered"
+
+
+def _describe(count: Count) -> str:
+    """Write the ratio of one projection and its holes."""
+    bins = count.bins()
+    holes = [each for each in bins if not each.cases]
+    how = f"{count.projection.rounding.value}, {count.projection.saturation.value}"
+    first = (
+        f"{count.fmt.name} from {count.source.name}, {how}: {len(bins) - len(holes)} of "
+        f"{len(bins)} bins hit (cases: {sum(count.cases):,})"
+    )
+    lines = [first]
+    lines += [f"  hole: {hole}" for hole in holes[:_SHOWN]]
+    if len(holes) > _SHOWN:
+        lines.append(f"  holes not shown: {len(holes) - _SHOWN}")
+    return "\n".join(lines)
+
+
+def cover(
+    words: npt.NDArray[Any], fmt: Format, source: SourceType, projection: Projection
+) -> Coverage:
+    """
+    Count cases by bin.
+
+    Parameters
+    ----------
+    words : ndarray of the source's words, shape (...)
+        The inputs.
+    fmt : Format
+        The format that they are converted to.
+    source : SourceType
+        The type of the words.
+    projection : Projection
+        How; another library's slips do not matter here, as bins are those of the rounding.
+
+    Returns
+    -------
+    Coverage
+        Mergeable with ``+``.
+
+    Raises
+    ------
+    TypeError
+        If the words are not of the source's unsigned integers.
+    ValueError
+        If the rounding is stochastic.
+
+    Notes
+    -----
+    The class is that of the rounded number before saturation, as the standards speak of it:
+    overflow is what rounds past the largest value, whatever it becomes; infinities and NaNs
+    are classes of inputs.  Guard and sticky are explained in `fp8num.verify.bins`; last is
+    the parity of the code of the value at or below the magnitude.
+
+    Examples
+    --------
+    The standard cases leave no hole, in any mode.
+
+    >>> from fp8num.verify.cases import crossing
+    >>> plan = crossing("E4M3FN", ["float32"])
+    >>> parts = (cover(cases.words, plan.fmt, source, how) for source, how, cases in plan)
+    >>> coverage = sum(parts, Coverage())
+    >>> len(coverage.counts), coverage.ratio
+    (18, 1.0)
+    """
+    check_words(words, source)
+    if projection.rounding.is_stochastic:
+        msg = (
+            f"projection must round deterministically, got {projection.rounding.value}: "
+            "the class of the result is not a matter of the input alone"
+        )
+        raise ValueError(msg)
+    stretches = stretches_of(fmt, source)
+    native = words.astype(source.word, copy=False).ravel()
+    places = np.searchsorted(stretches.starts, native, side="right") - 1
+    per_stretch = np.bincount(places, minlength=stretches.starts.size)
+    of_each = bin_of_each(stretches, fmt, projection.rounding)
+    # Counts as weights are exact: float64 holds integers up to 2**53.
+    cases = np.bincount(of_each, per_stretch, minlength=BINS).astype(np.int64)
+    return Coverage((Count(fmt, source, projection, tuple(cases.tolist())),))

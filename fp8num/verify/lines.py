@@ -1,0 +1,118 @@
+"""
+Judge lines that another program wrote: each echoes an input and gives its code.
+
+::
+
+    fp8num vectors e4m3fn --source f32 | ./my_converter | fp8num verify e4m3fn - --source f32
+
+The cases are made again here, so that answers that are missing are noticed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.verify.check import judge
+from fp8num.verify.conformance import Conformance, Finding
+from fp8num.verify.hexlines import parse_results
+from fp8num.verify.implementation import Fault, ImplementationError
+from fp8num.verify.tally import NanRule
+
+if TYPE_CHECKING:
+    from fp8num.formats import Format
+    from fp8num.projection import Projection
+    from fp8num.verify.cases import CaseSet
+    from fp8num.verify.sources import SourceType
+
+__all__ = ["check_lines"]
+
+
+def check_lines(
+    stream: TextIO,
+    fmt: Format,
+    source: SourceType,
+    projection: Projection,
+    *,
+    cases: CaseSet | None,
+    implementation: str = "standard input",
+    compare_nan: NanRule = NanRule.CLASS,
+    rule: str | None = None,
+    budget: int = 0,
+) -> Conformance:
+    """
+    Judge the answers that a stream holds.
+
+    Parameters
+    ----------
+    stream : text stream
+        Lines of an input, its code and perhaps its flags, in hexadecimal.
+    fmt, source, projection
+        What the conversion is.
+    cases : CaseSet or None
+        The inputs that must be answered, in any order; None judges whatever there is.
+    implementation, compare_nan, rule, budget
+        As in the verdict.
+
+    Returns
+    -------
+    Conformance
+        The verdict.  A line that is no answer, and answers that are missing, are findings.
+    """
+    started = time.perf_counter()
+    findings: list[Finding] = []
+    words, codes, flags = np.empty(0, source.word), None, None
+    try:
+        words, codes, flags = parse_results(stream, source, fmt)
+    except ImplementationError as error:
+        findings.append(Finding(error.fault, error.detail))
+    domain = "the inputs that were answered"
+    if cases is not None and codes is not None:
+        domain = cases.domain
+        missing = cases.words[~np.isin(cases.words, words)]
+        if missing.size:
+            first = f"{int(missing[0]):0{source.digits}x}"
+            detail = (
+                f"{missing.size:,} of {cases.size:,} inputs have no answer, the first is {first}"
+            )
+            findings.append(Finding(Fault.MISSING, detail))
+        more = int((~np.isin(words, cases.words)).sum())
+        if more:
+            domain += f"; and {more:,} inputs besides"
+    if codes is not None and np.unique(words).size < words.size:
+        finding = _contradiction(words, codes, source)
+        findings += [] if finding is None else [finding]
+    verdict = judge(
+        words,
+        codes,
+        fmt,
+        source,
+        projection,
+        flags=flags,
+        compare_nan=compare_nan,
+        implementation=implementation,
+        domain=domain,
+        rule=rule,
+        budget=budget,
+    )
+    seconds = time.perf_counter() - started
+    return replace(verdict, findings=tuple(findings), seconds=seconds)
+
+
+def _contradiction(
+    words: npt.NDArray[Any], codes: npt.NDArray[Any], source: SourceType
+) -> Finding | None:
+    """Return a finding if an input has two different answers."""
+    order = np.lexsort((codes, words))
+    words, codes = words[order], codes[order]
+    twice = np.flatnonzero((words[1:] == words[:-1]) & (codes[1:] != codes[:-1]))
+    if not twice.size:
+        return None
+    place = int(twice[0])
+    word = f"{int(words[place]):0{source.digits}x}"
+    detail = f"{word} has two answers, {int(codes[place]):x} and {int(codes[place + 1]):x}"
+    return Finding(Fault.UNSTABLE, detail)

@@ -1,0 +1,210 @@
+"""
+A chunk of a sweep: words are made, converted and compared, block by block.
+
+::
+
+    plan, index -> words of a block -> implementation -> codes -> the run's code?  -> Part
+                   (in the cache)                                 no: looked at closely
+
+A chunk knows nothing about the others, so that chunks can be done anywhere and in any order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.verify.conformance import Finding
+from fp8num.verify.implementation import Fault, ImplementationError, check_codes
+from fp8num.verify.tally import Tally, Witness, tally
+from fp8num.verify.truth import Truth, truth_of
+
+if TYPE_CHECKING:
+    from fp8num.verify.sweeping.plan import Plan
+
+__all__ = ["BLOCK", "Part", "judge_chunk"]
+
+#: Words of a block: what the codec takes at once, 1 MiB of float32.
+BLOCK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    What was found in a chunk.
+
+    Parameters
+    ----------
+    tally : Tally
+        Of the words up to a fault.
+    digest : str or None
+        SHA-256 of the codes, little endian, if asked for and there is no fault.
+    fault : Finding or None
+        Why the chunk was given up.
+    """
+
+    tally: Tally
+    digest: str | None = None
+    fault: Finding | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a dictionary that JSON can hold."""
+        return {
+            "cases": self.tally.cases,
+            "mismatches": [[name, count] for name, count in self.tally.mismatches],
+            "witnesses": [[w.word, w.kind, w.expected, w.got] for w in self.tally.witnesses],
+            "digest": self.digest,
+            "fault": None if self.fault is None else [self.fault.fault.value, self.fault.detail],
+        }
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any], size: int) -> Part:
+        """
+        Return what `to_dict` has written.
+
+        Parameters
+        ----------
+        found : dict
+            A part.
+        size : int
+            How many words its chunk has.
+
+        Returns
+        -------
+        Part
+            The part.
+
+        Raises
+        ------
+        ValueError
+            If no chunk of that size gives it.
+        """
+        try:
+            fault = found["fault"]
+            part = cls(
+                Tally(
+                    found["cases"],
+                    tuple((name, count) for name, count in found["mismatches"]),
+                    tuple(Witness(*fields) for fields in found["witnesses"]),
+                ),
+                found["digest"],
+                None if fault is None else Finding(Fault(fault[0]), fault[1]),
+            )
+        except (KeyError, TypeError, IndexError) as error:
+            msg = f"{type(error).__name__}: {error}"
+            raise ValueError(msg) from error
+        if part.to_dict() != found or (part.fault is None and part.tally.cases != size):
+            msg = f"{part.tally.cases} of {size} words"
+            raise ValueError(msg)
+        return part
+
+
+def judge_chunk(plan: Plan, index: int) -> Part:
+    """
+    Send the words of a chunk through the implementation and compare the codes.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is done.
+    index : int
+        Which chunk of it.
+
+    Returns
+    -------
+    Part
+        What was found.  An `ImplementationError` is a fault in it.
+    """
+    known = truth_of(plan.fmt, plan.projection, plan.source)
+    start, stop = plan.span(index)
+    # Making consecutive words is the cost of an addition in the cache.
+    base = plan.source.every(0, min(BLOCK, stop - start))
+    buffer, scratch = np.empty_like(base), np.empty(base.shape, np.bool_)
+    # What the codes of consecutive words hash to is known as long as they are right.
+    hasher = hashlib.sha256() if plan.digests and plan.seed is not None else None
+    found, right = Tally(), 0
+    for low in range(start, stop, BLOCK):
+        high = min(low + BLOCK, stop)
+        if plan.seed is None:
+            size = high - low
+            words = np.add(base[:size], base.dtype.type(low), out=buffer[:size])
+        else:
+            words = plan.words(low, high - low)
+        try:
+            got = _ask(plan, words)
+            if plan.seed is None and _are_right(got, known, low, scratch):
+                right += words.size
+            else:
+                if plan.digests and hasher is None:
+                    hasher = _hash_of_runs(known, start, low)
+                found += _look_closely(plan, known, low, words, got)
+        except ImplementationError as error:
+            detail = f"chunk {index}, {plan.where(low, high)}: {error}"
+            return Part(found + Tally(right), None, Finding(error.fault, detail))
+        if hasher is not None:
+            hasher.update(_bytes(got))
+    found += Tally(right)
+    if not plan.digests:
+        return Part(found)
+    digest = known.digest(start, stop - start) if hasher is None else hasher.hexdigest()
+    return Part(found, digest)
+
+
+def _ask(plan: Plan, words: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the implementation's codes; ImplementationError, whatever it does instead."""
+    try:
+        answer = plan.implementation.codes(words, plan.source, plan.fmt)
+    except ImplementationError:
+        raise
+    except (Exception, SystemExit) as error:
+        detail = f"raised {type(error).__name__}: {error} for {words.size:,} words"
+        raise ImplementationError(Fault.RAISED, detail) from error
+    return check_codes(answer, words.shape, plan.fmt)
+
+
+def _are_right(
+    got: npt.NDArray[Any], known: Truth, first: int, scratch: npt.NDArray[np.bool_]
+) -> bool:
+    """Whether codes are those of consecutive words: run by run, without writing them down."""
+    for start, stop, code in known.runs(first, first + got.size):
+        piece = slice(start - first, stop - first)
+        if np.not_equal(got[piece], code, out=scratch[piece]).any():
+            return False
+    return True
+
+
+def _look_closely(
+    plan: Plan,
+    known: Truth,
+    first: int,
+    words: npt.NDArray[Any],
+    got: npt.NDArray[Any],
+) -> Tally:
+    """Count the mismatches of a block; ImplementationError if its input was written to."""
+    given = plan.words(first, words.size)
+    if not np.array_equal(words, given):
+        raise ImplementationError(Fault.INPUT, "the array that it was given has changed")
+    if plan.seed is None:
+        expected = np.empty_like(got)
+        known.fill(first, expected)
+    else:
+        expected = known.codes_of(given)
+    return tally(given, expected, got, plan.fmt, plan.source, nan=plan.compare_nan)
+
+
+def _hash_of_runs(known: Truth, start: int, stop: int) -> Any:  # noqa: ANN401 - hashlib's object
+    """Return a hash that has taken the codes of consecutive words."""
+    hasher = hashlib.sha256()
+    for low in range(start, stop, BLOCK):
+        codes = np.empty(min(BLOCK, stop - low), known.codes.dtype)
+        known.fill(low, codes)
+        hasher.update(_bytes(codes))
+    return hasher
+
+
+def _bytes(codes: npt.NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(codes, codes.dtype.newbyteorder("<")).data

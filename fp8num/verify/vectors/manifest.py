@@ -1,0 +1,412 @@
+"""
+The manifest of a pack of vectors, and the check of a pack against it.
+
+::
+
+    manifest.json   generator, cases; of each file its conversion, domain, size and SHA-256;
+                    and a digest of all that
+    check_manifest  files as they were written, codes as the exact reference has them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.formats import Format, get_format
+from fp8num.projection import get_projection
+from fp8num.verify.cases import CASE_SETS, case_set
+from fp8num.verify.hexlines import code_digits
+from fp8num.verify.sources import get_source
+from fp8num.verify.vectors.conversion import (
+    Conversion,
+    installed_version,
+    vectors_of,
+)
+from fp8num.verify.vectors.files import KINDS, Rows, read_vectors
+
+__all__ = [
+    "MANIFEST",
+    "Entry",
+    "Manifest",
+    "PackVerdict",
+    "check_manifest",
+    "manifest_text",
+    "read_manifest",
+]
+
+#: The manifest's name in its folder.
+MANIFEST = "manifest.json"
+SCHEMA = "fp8num vectors"
+SCHEMA_VERSION = 1
+#: Wrong rows that are named of one file.
+NAMED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """
+    A file as the manifest has it.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    kind : str
+        What kind of file it is.
+    size : int
+        Its bytes.
+    sha256 : str
+        Their SHA-256.
+    conversion : Conversion
+        What is converted, and how.
+    cases : int
+        How many cases it holds.
+    domain : str
+        What they are.
+    """
+
+    name: str
+    kind: str
+    size: int
+    sha256: str
+    conversion: Conversion
+    cases: int
+    domain: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a dictionary that JSON can hold."""
+        projection = self.conversion.projection
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "bytes": self.size,
+            "sha256": self.sha256,
+            "format": self.conversion.fmt.to_dict(),
+            "source": self.conversion.source.name,
+            "rounding": projection.rounding.value,
+            "saturation": projection.saturation.value,
+            "nan": projection.nan.value,
+            "like": self.conversion.like,
+            "cases": self.cases,
+            "domain": self.domain,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """
+    What a manifest says.
+
+    Parameters
+    ----------
+    version : str
+        The version of fp8num that wrote the pack.
+    case_set : str
+        The set that the inputs are from.
+    limit : int or None
+        The most cases of each conversion.
+    seed : int
+        Which structured cases were drawn.
+    entries : tuple of Entry
+        The files.
+    changed : bool
+        Whether it is not as it was written.
+    """
+
+    version: str
+    case_set: str
+    limit: int | None
+    seed: int
+    entries: tuple[Entry, ...]
+    changed: bool = False
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Write a manifest as JSON, with its digest."""
+    record = {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "generator": {"name": "fp8num", "version": manifest.version},
+        "cases": {"set": manifest.case_set, "limit": manifest.limit, "seed": manifest.seed},
+        "files": [entry.to_dict() for entry in manifest.entries],
+    }
+    return json.dumps(record | {"digest": _digest(record)}, indent=1) + "\n"
+
+
+def _digest(record: dict[str, Any]) -> str:
+    """Return the SHA-256 of a manifest without its digest, however it is laid out."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+# Reading.
+
+
+def read_manifest(path: Path) -> Manifest:
+    """
+    Read a manifest.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Manifest
+        What it says.
+
+    Raises
+    ------
+    ValueError
+        If it is no manifest, or one of another schema.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        return _manifest(json.loads(path.read_bytes().decode("utf-8")))
+    except KeyError as error:
+        msg = f"{str(path)!r} is no manifest of vectors: it has no {error}"
+        raise ValueError(msg) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"{str(path)!r} is no manifest of vectors: {error}"
+        raise ValueError(msg) from error
+
+
+def _require(condition: bool, msg: str) -> None:  # noqa: FBT001 - what is required
+    if not condition:
+        raise ValueError(msg)
+
+
+def _manifest(record: Any) -> Manifest:  # noqa: ANN401 - whatever JSON holds
+    """Return the record of a manifest; KeyError, TypeError or ValueError if it is none."""
+    is_one = isinstance(record, dict) and record.get("schema") == SCHEMA
+    _require(is_one, f"its schema is not {SCHEMA!r}")
+    found = record["schema_version"]
+    msg = f"its schema has version {found!r:.20}, this fp8num reads version {SCHEMA_VERSION}"
+    _require(found == SCHEMA_VERSION, msg)
+    digest = record.pop("digest")
+    cases, version = record["cases"], record["generator"]["version"]
+    _require(isinstance(version, str), "its version is no text")
+    name, limit, seed = (cases[key] for key in ("set", "limit", "seed"))
+    integers = type(seed) is int and (limit is None or (type(limit) is int and limit > 0))
+    _require(name in CASE_SETS and integers, "its cases are no set, limit and seed")
+    entries = tuple(map(_entry, record["files"]))
+    names = {entry.name for entry in entries}
+    _require(len(names) == len(entries), "it lists a file twice")
+    return Manifest(
+        version=version,
+        case_set=name,
+        limit=limit,
+        seed=seed,
+        entries=entries,
+        changed=digest != _digest(record),
+    )
+
+
+def _entry(record: dict[str, Any]) -> Entry:
+    """Return the record of a file."""
+    name, kind = record["name"], record["kind"]
+    plain = isinstance(name, str) and Path(name).name == name not in {"", "..", MANIFEST}
+    _require(plain, f"a file must have a plain name, got {name!r:.60}")
+    _require(kind in KINDS, f"{name!r:.60} is of unknown kind {kind!r:.20}")
+    for key, expected in (("bytes", int), ("cases", int), ("sha256", str), ("domain", str)):
+        _require(type(record[key]) is expected, f"{name!r:.60} has no {key}")
+    fmt, like = _format(record["format"]), record["like"]
+    if like is None:
+        rounding, saturation = record["rounding"], record["saturation"]
+        projection = get_projection(fmt, rounding, saturation, nan=record["nan"])
+    else:
+        projection = get_projection(fmt, like=like)
+    return Entry(
+        name=name,
+        kind=kind,
+        size=record["bytes"],
+        sha256=record["sha256"],
+        conversion=Conversion(fmt, get_source(record["source"]), projection, like),
+        cases=record["cases"],
+        domain=record["domain"],
+    )
+
+
+def _format(record: dict[str, Any]) -> Format:
+    """Return the format that an entry describes in full."""
+    if "exponent_bits" in record:
+        return Format(**record)
+    found = get_format(record["name"])
+    _require(found.to_dict() == record, f"its format {found.name} is defined otherwise here")
+    return found
+
+
+# Checking.
+
+
+@dataclass(frozen=True)
+class PackVerdict:
+    """
+    What a check of a pack found.
+
+    Parameters
+    ----------
+    manifest : str
+        The manifest that was read.
+    version : str
+        The version that wrote it.
+    files : int
+        The files it lists.
+    cases : int
+        The cases whose codes were compared with the definition, in all files.
+    problems : tuple of str
+        What is wrong, a line each.
+    notes : tuple of str
+        What was not looked at, and why.
+    """
+
+    manifest: str
+    version: str
+    files: int
+    cases: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether cases were checked and nothing is wrong."""
+        return bool(self.cases) and not self.problems
+
+    @property
+    def exit_code(self) -> int:
+        """What a program should exit with: 0 if `ok`, else 1."""
+        return 0 if self.ok else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a dictionary that JSON can hold."""
+        return {
+            "ok": self.ok,
+            "manifest": self.manifest,
+            "version": self.version,
+            "files": self.files,
+            "cases": self.cases,
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        what = f"{_plural(self.files, 'file')}, {_plural(self.cases, 'case')}"
+        if self.ok:
+            head = f"{what}: as the manifest says, and every code is that of the definition"
+        else:
+            found = self.problems or ("nothing was compared",)
+            head = "\n".join([f"{what}: {_plural(len(found), 'problem')}", *found])
+        return "\n".join([head, *self.notes])
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def check_manifest(path: Path | str) -> PackVerdict:
+    """
+    Check a pack: that its files are those that were written, and their codes right.
+
+    Parameters
+    ----------
+    path : Path or str
+        The manifest, or its folder.
+
+    Returns
+    -------
+    PackVerdict
+        What was checked and what is wrong: a file that is missing, one too many, a changed
+        byte, other inputs than the domain says, a wrong code and the line it is in.
+
+    Raises
+    ------
+    ValueError
+        If it is no manifest, or one of another schema.
+    OSError
+        If it cannot be read.
+    """
+    path = Path(path)
+    path = path / MANIFEST if path.is_dir() else path
+    manifest = read_manifest(path)
+    problems = [f"{path.name}: it was changed"] if manifest.changed else []
+    notes, here = [], installed_version()
+    if manifest.version != here:
+        notes.append(
+            f"written by fp8num {manifest.version}, this is {here}: "
+            "whether the inputs are those of the domain was not checked"
+        )
+    cases = 0
+    for entry in manifest.entries:
+        found, compared = _check(path.parent / entry.name, entry)
+        if compared is not None:
+            cases += compared.size
+            found += [] if notes else _other_inputs(compared, entry, manifest)
+        problems += [f"{entry.name}: {problem}" for problem in found]
+    listed = {path.name, *(entry.name for entry in manifest.entries)}
+    there = sorted(other.name for other in path.parent.iterdir())
+    problems += [f"{name}: not in the manifest" for name in there if name not in listed]
+    return PackVerdict(
+        str(path), manifest.version, len(manifest.entries), cases, tuple(problems), tuple(notes)
+    )
+
+
+def _check(path: Path, entry: Entry) -> tuple[list[str], npt.NDArray[Any] | None]:
+    """Return what is wrong with a file, and the inputs whose codes were compared."""
+    if path.is_symlink() or not path.is_file():
+        return ["not a regular file" if path.exists() else "missing"], None
+    data = path.read_bytes()
+    problems = []
+    if len(data) != entry.size:
+        problems.append(f"it has {len(data)} bytes, the manifest says {entry.size}")
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        problems.append("its SHA-256 is not the manifest's: it was changed")
+    try:
+        rows = read_vectors(data, entry.kind, entry.conversion)
+    except ValueError as error:
+        return [*problems, str(error)], None
+    if rows.words.size != entry.cases:
+        problems.append(f"it has {rows.words.size} cases, the manifest says {entry.cases}")
+    wrong = _wrong_rows(rows, entry)
+    if len(wrong) > NAMED:
+        wrong[NAMED:] = [f"and {len(wrong) - NAMED} more"]
+    return problems + wrong, rows.words
+
+
+def _wrong_rows(rows: Rows, entry: Entry) -> list[str]:
+    """Return what differs from the definition, and where."""
+    right = vectors_of(entry.conversion, rows.words, entry.domain)
+    digits = code_digits(entry.conversion.fmt)
+    wrong = [
+        f"wrong code at {rows.place(row)}: {right.floats[row]} gives "
+        f"{int(right.codes[row]):0{digits}x}, the file has {int(rows.codes[row]):0{digits}x}"
+        for row in np.flatnonzero(right.codes != rows.codes).tolist()
+    ]
+    for name, found, expected in (
+        ("value", rows.floats, right.floats),
+        ("class", rows.class_names, right.class_names),
+    ):
+        if found is not None and found != expected:
+            wrong += [
+                f"wrong {name} at {rows.place(row)}: {text!r}, the file has {found[row]!r:.60}"
+                for row, text in enumerate(expected)
+                if text != found[row]
+            ]
+    return wrong
+
+
+def _other_inputs(words: npt.NDArray[Any], entry: Entry, manifest: Manifest) -> list[str]:
+    """Return what is wrong with the inputs, which must be those that the domain says."""
+    fmt, source = entry.conversion.fmt, entry.conversion.source
+    right = case_set(manifest.case_set, fmt, source, limit=manifest.limit, seed=manifest.seed)
+    if right.domain != entry.domain:
+        return [f"its domain should be {right.domain!r:.80}, it is {entry.domain!r:.80}"]
+    return [] if np.array_equal(right.words, words) else ["its inputs are not those of its domain"]

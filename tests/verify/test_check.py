@@ -1,0 +1,435 @@
+"""Verdicts on implementations: what is judged, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fp8num as fp
+from fp8num import verify
+from fp8num.verify import cases, reference
+from fp8num.verify.check import expected_flags
+from fp8num.verify.process import ProcessImplementation
+from fp8num.verify.sources import get_source
+from fp8num.verify.tally import NanRule, Tally, Witness, tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Array = npt.NDArray[Any]
+
+
+def cast(x: Array) -> Array:
+    """Convert as ml_dtypes does; its array is taken as codes."""
+    return x.astype(ml_dtypes.float8_e4m3fn)
+
+
+def faults(verdict: verify.Conformance) -> set[str]:
+    return {finding.fault.value for finding in verdict.findings}
+
+
+# What can be judged.
+
+
+@pytest.mark.parametrize("source", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize(
+    "name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3", "float8_e3m4", "float8_e4m3fnuz"]
+)
+def test_a_peer_conforms_to_its_own_profile(name: str, source: str) -> None:
+    """NaN codes included; from the types that ml_dtypes rounds once from."""
+    dtype = getattr(ml_dtypes, name)
+
+    verdict = verify.check(
+        lambda x: x.astype(dtype), dtype, source=source, like="ml_dtypes", compare_nan="code"
+    )
+
+    assert verdict.ok, str(verdict)
+
+
+def test_double_rounding_of_float64_arrays_is_found() -> None:
+    """ml_dtypes 0.6 and before pass through float32; the witnesses are beside ties."""
+    verdict = verify.check(cast, "E4M3FN", source="float64", like="ml_dtypes")
+
+    assert not verdict.ok
+    assert {"near normal tie", "near subnormal tie"} <= set(verdict.by_class)
+    for witness in verdict.witnesses:
+        x = np.array([witness.word], np.uint64).view(np.float64)
+        right = reference.project(x[0], fp.E4M3FN, "NearestTiesToEven", "SatNone")
+        assert witness.expected == right
+        assert witness.got == cast(x).view(np.uint8)[0] != right
+
+
+def test_an_implementation_may_take_bits() -> None:
+    """As a kernel does that works on integers."""
+    seen = []
+
+    def from_bits(words: Array) -> Array:
+        seen.append(words.dtype)
+        return words.view(np.float32).astype(ml_dtypes.float8_e5m2)
+
+    verdict = verify.check(from_bits, "E5M2", takes="bits", like="ml_dtypes")
+
+    assert verdict.ok, str(verdict)
+    assert set(seen) == {np.dtype(np.uint32)}
+
+
+@pytest.mark.parametrize("rounding", ["rz", "ru", "rd", "ro", "rna"])
+@pytest.mark.parametrize("saturation", ["SatFinite", "SatPropagate", "SatNone"])
+def test_every_deterministic_projection_can_be_expected(rounding: str, saturation: str) -> None:
+    """The codec conforms; to any other mode it does not."""
+    options = {"rounding": rounding, "saturation": saturation}
+
+    def encode(x: Array) -> Array:
+        return fp.encode(x, "E5M2", **options)  # type: ignore[arg-type]
+
+    assert verify.check(encode, "E5M2", source="float16", **options).ok  # type: ignore[arg-type]
+    assert not verify.check(encode, "E5M2", source="float16").ok
+
+
+@pytest.mark.parametrize("name", ["E4M3FN", "E5M2FNUZ", "E2M1FN", "HIFLOAT8", "POSIT8"])
+def test_a_decoder_is_judged_by_all_codes(name: str) -> None:
+    """Values by the definition, with the sign of zero."""
+    verdict = verify.check(lambda codes: fp.decode(codes, name), name, direction="decode")
+
+    assert verdict.ok, str(verdict)
+    assert verdict.tally.cases == 1 << fp.get_format(name).bits
+
+    def flushing(codes: Array) -> Array:
+        values = fp.decode(codes, name)
+        return np.where(values == values[1], np.float32(0), values)
+
+    wrong = verify.check(flushing, name, direction="decode")
+    assert not wrong.ok
+    assert wrong.tally.total == 1
+    assert wrong.witnesses[0].word == 1
+
+
+def test_a_decoder_must_return_the_type_that_is_expected() -> None:
+    verdict = verify.check(
+        lambda codes: fp.decode(codes, "E4M3FN", dtype=np.float64), "E4M3FN", direction="decode"
+    )
+    assert faults(verdict) == {"dtype"}
+    with pytest.raises(ValueError, match=r"source must hold every value of BFLOAT16, float16"):
+        verify.check(
+            lambda codes: codes.astype(np.float16), "BFLOAT16", direction="decode", source="f16"
+        )
+
+
+def test_flags_are_judged_where_they_are_given() -> None:
+    """IEEE's, after rounding; a missing inexact at overflow is found."""
+    source = get_source("float32")
+
+    def with_flags(x: Array) -> tuple[Array, Array]:
+        found = expected_flags(source.words(x), fp.E4M3FN, source, fp.Projection())
+        return fp.encode(x, "E4M3FN"), found
+
+    def without_inexact(x: Array) -> tuple[Array, Array]:
+        codes, found = with_flags(x)
+        return codes, np.where(found & 4, found & ~np.uint8(1), found)
+
+    good = verify.check(with_flags, "E4M3FN", with_flags=True)
+    bad = verify.check(without_inexact, "E4M3FN", with_flags=True)
+
+    assert good.ok, str(good)
+    assert good.flags is not None
+    assert bad.tally.total == 0
+    assert bad.flags is not None
+    assert bad.flags.total > 0
+    assert not bad.ok
+    assert "flags" in str(bad)
+
+
+def test_expected_flags_are_those_of_the_definition() -> None:
+    """One by one, by the exact reference, at boundaries of E4M3FN and E5M2."""
+    source = get_source("float16")
+    words = cases.boundaries(fp.E4M3FN, source).words[::7]
+    for fmt in (fp.E4M3FN, fp.E5M2):
+        found = expected_flags(words, fmt, source, fp.Projection())
+        for word, bits in zip(source.values(words), found.tolist(), strict=True):
+            one = reference.flags(word, fmt, "NearestTiesToEven", "SatFinite")
+            expected = one.inexact + 2 * one.underflow + 4 * one.overflow + 16 * one.invalid
+            assert bits == expected, float(word).hex()
+
+
+def test_a_budget_allows_mismatches_by_number() -> None:
+    wrong = verify.check(lambda x: fp.encode(x, "E4M3FN", rounding="rz"), "E4M3FN", source="f16")
+
+    allowed = verify.check(
+        lambda x: fp.encode(x, "E4M3FN", rounding="rz"),
+        "E4M3FN",
+        source="f16",
+        budget=wrong.mismatches,
+    )
+
+    assert not wrong.ok
+    assert allowed.ok
+    assert allowed.mismatches == wrong.mismatches > 0
+
+
+# What a verdict says.
+
+
+def test_a_verdict_states_its_domain_and_counts() -> None:
+    verdict = verify.check(cast, "E4M3FN", source="float16", like="ml_dtypes")
+
+    assert verdict.tally.cases == 65_536
+    assert sum(count for _, count in verdict.cases) == 65_536
+    assert "float16" in verdict.domain
+    assert dict(verdict.cases)["nan"] == 1023
+    text = str(verdict)
+    for part in ("CONFORMS", "65,536 cases", "as ml_dtypes", "coverage", "time"):
+        assert part in text
+    found = json.loads(verdict.to_json())
+    assert found["schema"] == 1
+    assert found["ok"] is True
+    assert found["cases"] == 65_536
+    assert len(verdict.to_frame()) == len(verdict.cases)
+    with pytest.raises(AttributeError):
+        verdict.budget = 3  # type: ignore[misc]
+
+
+def test_a_witness_is_shown_in_hex_and_by_field() -> None:
+    """Just above 464 OCP's saturating conversion gives 448 and ml_dtypes NaN."""
+    verdict = verify.check(cast, "E4M3FN")
+
+    text = str(verdict)
+    assert "DOES NOT CONFORM" in text
+    assert "0x1.d000020000000p+8 (43e80001): expected 7e = 448, got 7f = nan" in text
+    frame = verdict.to_frame().set_index("class")
+    assert frame.loc["overflow", "mismatches"] > 0
+    assert frame.loc["normal value", "mismatches"] == 0
+    assert json.loads(verdict.to_json())["witnesses"][0]["bits"] == "0_1111_110 0_1111_111"
+
+
+def test_no_cases_are_no_conformance() -> None:
+    """A verdict on nothing is not 'all ok'."""
+    none = cases.CaseSet(
+        name="none", domain="nothing", words=np.empty(0, np.uint32), exhaustive=False
+    )
+    verdict = verify.check(cast, "E4M3FN", cases=none, probes=False)
+    assert not verdict.ok
+
+
+def test_tallies_add_up_in_any_grouping() -> None:
+    """As the parts of a sweep do."""
+    source, fmt = get_source("float16"), fp.E4M3FN
+    words = source.every()
+    right, wrong = (fp.encode(source.values(words), fmt, rounding=r) for r in ("rne", "rz"))
+    whole = tally(words, right, wrong, fmt, source)
+    cuts = [0, 100, 30_000, 30_001, 65_536]
+    parts = [tally(words[a:b], right[a:b], wrong[a:b], fmt, source) for a, b in pairwise(cuts)]
+
+    assert sum(parts, Tally()) == whole
+    assert parts[0] + (parts[1] + (parts[2] + parts[3])) == whole
+    assert whole.total == int((right != wrong).sum())
+    assert whole.witnesses[0] == Witness(
+        int(words[right != wrong][0]),
+        "below smallest",
+        int(right[right != wrong][0]),
+        int(wrong[right != wrong][0]),
+    )
+
+
+def test_nan_codes_are_compared_by_rule() -> None:
+    source, fmt = get_source("float32"), fp.E5M2
+    words = np.array([0x7FC00000, 0x3F800000], np.uint32)
+    right, other = np.array([0x7E, 0x3C], np.uint8), np.array([0x7D, 0x3C], np.uint8)
+
+    assert tally(words, right, other, fmt, source).total == 0
+    assert tally(words, right, other, fmt, source, nan=NanRule.CODE).mismatches == (("nan", 1),)
+
+
+# Bad implementations.
+
+
+def raises(x: Array) -> Array:
+    msg = "not today"
+    raise RuntimeError(msg)
+
+
+def writes_to_its_input(x: Array) -> Array:
+    codes = fp.encode(x, "E4M3FN")
+    if x.flags.writeable:
+        x[...] = 0
+    return codes
+
+
+@pytest.mark.parametrize(
+    ("implementation", "fault"),
+    [
+        (raises, "raised"),
+        (lambda x: fp.encode(x, "E4M3FN")[:-1], "shape"),
+        (lambda x: fp.encode(x, "E4M3FN").reshape(-1, 1), "shape"),
+        (lambda x: fp.quantize(x, "E4M3FN"), "dtype"),
+        (lambda x: fp.encode(x, "E4M3FN").astype(str), "dtype"),
+        (lambda x: fp.encode(x, "E4M3FN") > 0, "dtype"),
+        (lambda x: None, "shape"),
+        (lambda x: fp.encode(x, "E4M3FN").astype(np.int32) - 1, "range"),
+        (lambda x: fp.encode(x, "E4M3FN").astype(np.uint16) + 1, "range"),
+        (writes_to_its_input, "input"),
+    ],
+)
+def test_a_bad_answer_is_a_finding(implementation: Any, fault: str) -> None:
+    """Never 'all ok', and never an exception of the verification."""
+    verdict = verify.check(implementation, "E4M3FN")
+
+    assert not verdict.ok
+    assert fault in faults(verdict), str(verdict)
+
+
+def test_an_exception_is_told_with_its_text() -> None:
+    verdict = verify.check(raises, "E4M3FN")
+    assert "raised RuntimeError: not today" in str(verdict)
+
+
+def test_an_implementation_that_hangs_is_given_up() -> None:
+    started = time.perf_counter()
+    verdict = verify.check(lambda x: time.sleep(3), "E4M3FN", timeout=0.2)
+    assert time.perf_counter() - started < 2
+    assert faults(verdict) == {"timeout"}
+
+
+def test_the_buffer_that_is_handed_out_twice_is_copied() -> None:
+    """Probes overwrite it; the verdict is about what was in it at first."""
+    buffer = np.empty(1 << 20, np.uint8)
+
+    def encode(x: Array) -> Array:
+        out = buffer[: x.size].reshape(x.shape)
+        out[...] = fp.encode(x, "E4M3FN")
+        return out
+
+    assert verify.check(encode, "E4M3FN").ok
+
+
+def test_integers_of_any_width_are_codes() -> None:
+    assert verify.check(lambda x: fp.encode(x, "E4M3FN").astype(np.int64), "E4M3FN").ok
+
+
+# Bad arguments.
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"budget": -1}, "budget must be a number of mismatches from 0 on, got -1"),
+        ({"budget": True}, "budget must be a number"),
+        ({"source": "int32"}, "source must be one of float16"),
+        ({"takes": "codes"}, "takes must be 'values' or 'bits', got 'codes'"),
+        ({"rounding": "sra"}, "deterministic"),
+        ({"direction": "sideways"}, "sideways"),
+        ({"compare_nan": "payload"}, "payload"),
+    ],
+)
+def test_a_bad_argument_is_refused(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        verify.check(cast, "E4M3FN", **options)
+
+
+def test_what_is_not_callable_is_refused() -> None:
+    with pytest.raises(TypeError, match="implementation must be callable"):
+        verify.check(np.zeros(3), "E4M3FN")  # type: ignore[arg-type]
+
+
+# Processes.
+
+PROGRAMS = {
+    "right": """
+        import sys, numpy, fp8num
+        words = [line.split()[0] for line in sys.stdin]
+        x = numpy.array([int(w, 16) for w in words], numpy.uint32).view(numpy.float32)
+        for word, code in zip(words, fp8num.encode(x, "E4M3FN").tolist()):
+            print(word, f"{code:02x}")
+        """,
+    "wrong": """
+        import sys
+        for line in sys.stdin:
+            print(line.strip(), "38")
+        """,
+    "garbage": """
+        import sys
+        print("warming up ...")
+        for line in sys.stdin:
+            print(line.strip(), "38")
+        """,
+    "stops early": """
+        import sys
+        for i, line in zip(range(10), sys.stdin):
+            print(line.strip(), "00")
+        """,
+    "swaps": """
+        import sys
+        for line in reversed(sys.stdin.readlines()):
+            print(line.strip(), "00")
+        """,
+    "dies": "import os; os.abort()",
+    "fails": "import sys; sys.exit('no such device')",
+    "hangs": "import time; time.sleep(60)",
+    "silent": "pass",
+}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Any:
+    """Return a program by its name, as an implementation."""
+
+    def make(name: str, timeout: float = 30.0) -> ProcessImplementation:
+        path = tmp_path / "program.py"
+        path.write_text(textwrap.dedent(PROGRAMS[name]))
+        return ProcessImplementation((sys.executable, str(path)), timeout)
+
+    return make
+
+
+def test_a_process_that_is_right_conforms(program: Any) -> None:
+    verdict = verify.check(program("right"), "E4M3FN")
+    assert verdict.ok, str(verdict)
+    assert verdict.tally.cases > 3_000
+
+
+def test_a_process_that_is_wrong_does_not(program: Any) -> None:
+    verdict = verify.check(program("wrong"), "E4M3FN")
+    assert not verdict.ok
+    assert verdict.tally.total > 3_000
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "detail"),
+    [
+        ("garbage", "garbage", "warming up"),
+        ("stops early", "missing", "gave 10 answers to"),
+        ("swaps", "garbage", "answers must come in order"),
+        ("dies", "died", "was ended by signal 6"),
+        ("fails", "died", "exited with 1, saying 'no such device'"),
+        ("silent", "missing", ""),
+    ],
+)
+def test_a_process_that_fails_is_a_finding(
+    program: Any, name: str, fault: str, detail: str
+) -> None:
+    verdict = verify.check(program(name), "E4M3FN")
+
+    assert not verdict.ok
+    assert faults(verdict) == {fault}, str(verdict)
+    assert detail in verdict.findings[0].detail
+
+
+def test_a_process_that_hangs_is_killed(program: Any) -> None:
+    started = time.perf_counter()
+    verdict = verify.check(program("hangs", timeout=0.5), "E4M3FN")
+    assert time.perf_counter() - started < 10
+    assert faults(verdict) == {"timeout"}
+
+
+def test_a_program_that_is_not_there_is_a_finding() -> None:
+    verdict = verify.check(ProcessImplementation(("./no-such-program",)), "E4M3FN")
+    assert faults(verdict) == {"died"}
+    assert "could not be started" in verdict.findings[0].detail
