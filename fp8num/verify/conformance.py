@@ -14,6 +14,7 @@ A verdict never says more than was tried: no case, no answer or a finding is not
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Conformance", "Direction", "Finding", "describe_projection", "exclusions_of"]
 
 SCHEMA = 1
+#: Columns of a verdict on a terminal.
+WIDTH = 100
 
 
 class Direction(Enum):
@@ -75,6 +78,18 @@ def exclusions_of(projection: Projection, fmt: Format, compare_nan: NanRule) -> 
     if compare_nan is NanRule.CLASS and fmt.has_nan:
         found.append("which code of NaN is given")
     return tuple(found)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    """Break a long line of the verdict; names and hex floats stay whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=f"  {label:<10}",
+        subsequent_indent=" " * 12,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +183,7 @@ class Conformance:
         if self.direction is Direction.DECODE:
             return self.source.hex(output)
         value = float(self.fmt.values[output])  # noqa: PD011 - a format's values, no DataFrame's
-        return f"{output:0{-(-self.fmt.bits // 4)}x} = {value:g}"
+        return f"{output:0{-(-self.fmt.bits // 4)}x} = {value:.12g}"
 
     def bits_text(self, witness: Witness) -> str:
         """Write the fields of a witness's codes: expected, got."""
@@ -273,7 +288,7 @@ class Conformance:
         }[self.direction]
         lines = [
             f"{'CONFORMS' if self.ok else 'DOES NOT CONFORM'}: {self.implementation}, {arrow}",
-            f"  domain    {self.domain}; {self.tally.cases:,} cases",
+            *_wrapped("domain", f"{self.tally.cases:,} cases: {self.domain}"),
             *(f"  excluded  {exclusion}" for exclusion in self.exclusions),
         ]
         budget = f", {self.budget:,} allowed" if self.budget else ""
@@ -290,7 +305,8 @@ class Conformance:
                 lines.append(
                     f"  at        {flag['input']}: expected {flag['expected']}, got {flag['got']}"
                 )
-        lines += [f"  fault     {f.fault.value}: {f.detail}" for f in self.findings]
+        for finding in self.findings:
+            lines += _wrapped("fault", f"{finding.fault.value}: {finding.detail}")
         if self.coverage is not None:
             lines.append(f"  coverage  {str(self.coverage).splitlines()[0]}")
         lines.append(f"  time      {self.seconds:.3g} s")

@@ -6,6 +6,7 @@ import csv
 import importlib
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
@@ -363,7 +364,13 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     for module in modules.values():
         if hasattr(module, "LIBRARIES"):
             monkeypatch.setattr(module, "LIBRARIES", peer.LIBRARIES)
+    monkeypatch.setattr(modules["peers"], "main", partial(run_here, modules["peers"].main))
     return modules["peers"]
+
+
+def run_here(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run the script in this process, where there is a library that is made up."""
+    return main([*arguments, "--workers", "0"])
 
 
 def records(path: Path) -> list[dict[str, str]]:
@@ -426,13 +433,19 @@ def test_a_sentence_whose_evidence_is_gone_stops_the_page(script: Any) -> None:
     from peers_page import claims_text
     from peers_rows import Output
 
+    questions = [{"format": "E4M3FN", "source": "float32", "inputs": ["480"]}]
     outputs = [Output("mine", "1", "E4M3FN", "float32", "480", "480 (none)")]
-    claim = {"text": "It has 480.", "shows": [["mine", "E4M3FN", "float32", "480", "480 (none)"]]}
-    assert claims_text([claim], outputs).startswith("- It has 480.\n  - `mine`, E4M3FN")
-    assert claims_text([{**claim, "shows": [["torch", *claim["shows"][0][1:]]]}], outputs) == ""
-    claim["shows"][0][-1] = "7e = 448"  # type: ignore[index]
+
+    def text(name: str, x: str, answer: str) -> str:
+        claim = {"text": "It has 480.", "shows": [[name, "E4M3FN", "float32", x, answer]]}
+        return claims_text([claim], outputs, questions)
+
+    assert text("mine", "480", "480 (none)").startswith("- It has 480.\n  - `mine`, E4M3FN")
+    assert text("torch", "480", "480 (none)") == ""  # it is not recorded
     with pytest.raises(ValueError, match=r"480 gives 480 \(none\), the claim says 7e = 448"):
-        claims_text([claim], outputs)
+        text("mine", "480", "7e = 448")
+    with pytest.raises(ValueError, match="481, E4M3FN from float32 must be among the questions"):
+        text("mine", "481", "7e = 448")
 
 
 def test_an_unknown_library_is_a_usage_error(script: Any, capsys: Any) -> None:

@@ -530,7 +530,7 @@ def test_a_record_is_told_as_a_verdict() -> None:
     text = str(sweep(TRUNCATES, "E4M3FN", **SMALL))
 
     assert text.startswith("DOES NOT CONFORM: truncates, bfloat16 -> E4M3FN, NearestTiesToEven")
-    assert "words 3a12 to 4c45 of bfloat16; 4,660 cases" in text
+    assert "4,660 cases: words 3a12 to 4c45 of bfloat16" in text
     assert str(sweep(Encoder(), "E4M3FN", **SMALL)).startswith("CONFORMS: fp8num")
 
 
