@@ -7,6 +7,7 @@ Blocks fit the cache, and are all the memory that a conversion needs besides its
 from __future__ import annotations
 
 from itertools import pairwise
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,8 +66,14 @@ def run(
     count = min(threads * PARTS, -(-size // block))
     parts = iter(list(pairwise(size * i // count for i in range(count + 1))))
 
+    lock = Lock()
+
+    def next_part() -> tuple[int, int] | None:
+        with lock:
+            return next(parts, None)
+
     def take_parts() -> None:
-        for ends in parts:  # a list's iterator gives each item to one thread alone
+        while (ends := next_part()) is not None:
             _run_range(work, arrays, ends, block, outputs)
 
     from concurrent.futures import ThreadPoolExecutor

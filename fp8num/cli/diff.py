@@ -56,6 +56,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--exhaustive", action="store_true", help="give implementations every float32 input"
     )
     parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="seconds a call may take (60)"
+    )
+    parser.add_argument(
         "--takes", choices=("values", "bits"), default="values", help="what a function is given"
     )
     parser.add_argument("--json", action="store_true", help="write the record as JSON")
@@ -113,6 +116,7 @@ def _difference(arguments: argparse.Namespace, fmt: Format, source: SourceType) 
             name_a=arguments.a,
             name_b=arguments.b,
             takes=arguments.takes,
+            timeout=arguments.timeout,
             progress=progress,
         )
 

@@ -6,6 +6,8 @@ import importlib
 import json
 import shlex
 import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ DESCRIPTION = """
 Judge a conversion to FORMAT. IMPLEMENTATION is '-' or a file of lines, each an input and
 its code in hexadecimal, as 'fp8num vectors FORMAT | ./my_converter' gives them; or
 module:function, which takes an array of values and returns codes; or the name of an
-installed library (ml_dtypes, torch, gfloat ...). --exec runs a program that reads inputs
+installed library (ml_dtypes, torch, gfloat-sat ...). --exec runs a program that reads inputs
 and writes such lines. Exit code 0: it conforms; 1: it does not; 2: wrong usage.
 """
 EXAMPLES = """
@@ -65,7 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_projection(parser)
     parser.add_argument("--decode", action="store_true", help="judge a decoder: codes to values")
     parser.add_argument(
-        "--takes", choices=("values", "bits"), default="values", help="what a function is given"
+        "--takes", choices=("values", "bits"), help="what a function is given (default: values)"
     )
     parser.add_argument(
         "--compare-nan",
@@ -77,7 +79,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--partial", action="store_true", help="judge the lines there are, whatever is missing"
     )
-    parser.add_argument("--budget", type=int, default=0, metavar="N", help="mismatches allowed")
+    parser.add_argument("--budget", type=int, metavar="N", help="mismatches allowed (default: 0)")
     parser.add_argument(
         "--timeout",
         type=float,
@@ -88,7 +90,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--no-probes", action="store_true", help="do not ask again, with other lengths and strides"
     )
     parser.add_argument("--sweep", action="store_true", help="all inputs of a 32-bit type")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes of a sweep")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes of a sweep (1)")
     parser.add_argument("--journal", metavar="FILE", help="resume a sweep from FILE, and keep it")
     parser.add_argument("--digests", action="store_true", help="SHA-256 of a sweep's output")
     parser.add_argument("--json", action="store_true", help="write the verdict as JSON")
@@ -98,68 +100,130 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Judge what the arguments name; ValueError if one is wrong."""
     if arguments.manifest is not None:
+        _refuse(arguments, "--manifest")
         return _check_manifest(arguments)
+    if arguments.implementation is not None and arguments.exec is not None:
+        msg = f"name {arguments.implementation!r} or --exec as what to judge, not both"
+        raise ValueError(msg)
     if arguments.format is None or (arguments.implementation is None) == (arguments.exec is None):
         msg = "name a FORMAT and what to judge: '-', a file, module:function, a library or --exec"
         raise ValueError(msg)
     if arguments.sweep:
+        _refuse(arguments, "--sweep")
         return _sweep(arguments)
-    verdict = _verdict(arguments)
+    lines = arguments.implementation is not None and _is_lines(arguments.implementation)
+    _refuse(arguments, "lines" if lines else "--exec" if arguments.exec else "a function")
+    with redirect_stdout(sys.stderr):  # whatever an implementation prints is no verdict
+        verdict = _verdict(arguments)
     print(verdict.to_json() if arguments.json else verdict)
     return verdict.exit_code
+
+
+#: Which options the ways to use the command do not have.
+_WITHOUT = {
+    "--manifest": (
+        "format",
+        "exec",
+        "decode",
+        "cases",
+        "limit",
+        "seed",
+        "partial",
+        "budget",
+        "sweep",
+        "journal",
+    ),
+    "--sweep": ("decode", "cases", "limit", "seed", "partial", "budget", "no_probes"),
+    "lines": ("takes", "timeout", "no_probes", "workers", "journal", "digests"),
+    "--exec": ("decode", "takes", "partial", "workers", "journal", "digests"),
+    "a function": ("partial", "workers", "journal", "digests"),
+}
+
+
+def _refuse(arguments: argparse.Namespace, way: str) -> None:
+    """Refuse options that would have no effect."""
+    for name in _WITHOUT[way]:
+        if getattr(arguments, name) not in {None, False}:
+            option = "FORMAT" if name == "format" else f"--{name.replace('_', '-')}"
+            msg = f"{option} has no meaning with {way}; leave it out"
+            raise ValueError(msg)
+    if arguments.decode:
+        for name in ("rounding", "saturation", "like", "cases", "limit", "seed", "takes"):
+            if getattr(arguments, name) is not None:
+                msg = f"--{name} has no meaning with --decode; leave it out"
+                raise ValueError(msg)
+
+
+def _is_lines(name: str) -> bool:
+    """Whether a name stands for a stream of lines."""
+    return name == "-" or Path(name).is_file()
 
 
 def _verdict(arguments: argparse.Namespace) -> Conformance:
     """Judge one implementation with a set of cases."""
     from fp8num.formats import get_format
     from fp8num.projection import get_projection
-    from fp8num.verify.check import TIMEOUT, check
+    from fp8num.verify.check import TIMEOUT, check, check_budget
+    from fp8num.verify.decoding import check_decoded_lines
     from fp8num.verify.lines import check_lines
+    from fp8num.verify.peers import PeerImplementation
     from fp8num.verify.sources import get_source
     from fp8num.verify.tally import NanRule
 
     fmt, source = get_format(arguments.format), get_source(arguments.source)
     options = projection_options(arguments)
+    budget = 0 if arguments.budget is None else check_budget(arguments.budget)
+    cases = None if arguments.decode or arguments.partial else cases_of(arguments, fmt, source)
     name = arguments.implementation
-    stream = None if name is None else _lines(name)
-    if stream is not None:
-        with stream:
+    if name is not None and _is_lines(name):
+        with _lines(name) as stream:
+            if arguments.decode:
+                return check_decoded_lines(
+                    stream,
+                    fmt,
+                    source,
+                    implementation="standard input" if name == "-" else name,
+                    compare_nan=NanRule(arguments.compare_nan),
+                    budget=budget,
+                )
             return check_lines(
                 stream,
                 fmt,
                 source,
                 get_projection(fmt, **options),
-                cases=None if arguments.partial else cases_of(arguments, fmt, source),
+                cases=cases,
                 implementation="standard input" if name == "-" else name,
                 compare_nan=NanRule(arguments.compare_nan),
                 rule=None if arguments.like is None else f"as {arguments.like}",
-                budget=arguments.budget,
+                budget=budget,
             )
-    return check(
-        _implementation(arguments),
+    judged = _implementation(arguments)
+    verdict = check(
+        judged,
         fmt,
         direction="decode" if arguments.decode else "encode",
-        takes=arguments.takes,
+        takes=arguments.takes or "values",
         source=source,
         **options,
         compare_nan=arguments.compare_nan,
-        cases=None if arguments.decode else cases_of(arguments, fmt, source),
-        budget=arguments.budget,
+        cases=cases,
+        budget=budget,
         timeout=TIMEOUT if arguments.timeout is None else arguments.timeout,
         probes=not arguments.no_probes,
     )
+    if isinstance(judged, PeerImplementation) and cases is not None:
+        more = judged.findings(cases.words, source, fmt)
+        verdict = replace(verdict, findings=(*verdict.findings, *more))
+    return verdict
 
 
 def _lines(name: str) -> Any:  # noqa: ANN401 - a text stream that can be closed
-    """Return the stream that a name stands for, or None if it is no file."""
+    """Return the stream that a name stands for."""
     if name == "-":
         import io
 
         return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
-    path = Path(name)
-    if path.is_file():
-        return path.open(encoding="utf-8", errors="replace")
-    return None
+    return Path(name).open(encoding="utf-8", errors="replace")
 
 
 def _implementation(arguments: argparse.Namespace) -> Implementation | Callable[..., Any]:
@@ -198,6 +262,9 @@ def load(name: str, fmt: Format | str, source: SourceType | str) -> Any:  # noqa
         If there is no such thing.
     """
     module, colon, function = name.partition(":")
+    if not colon and ("/" in name or "." in name):
+        msg = f"implementation {name!r} is no file; name a file of lines, module:function or --exec"
+        raise ValueError(msg)
     if not colon:
         from fp8num.verify.peers import get_peer
 
@@ -242,11 +309,11 @@ def _sweep(arguments: argparse.Namespace) -> int:
         found = sweep(
             _implementation(arguments),
             fmt,
-            takes=arguments.takes,
+            takes=arguments.takes or "values",
             source=source,
             **projection_options(arguments),
             compare_nan=arguments.compare_nan,
-            workers=arguments.workers,
+            workers=1 if arguments.workers is None else arguments.workers,
             journal=arguments.journal,
             progress=progress,
             digests=arguments.digests,

@@ -224,8 +224,8 @@ _GFLOATS = (
 )
 
 _ALL = (_ML_DTYPES, *_STANDARDS, *_TORCH, *_CUDA, *_ONNX_PROFILES, _TINYGRAD, *_GFLOATS)
-#: Further names.  E4M3FN's change is known as that of 2.12.0.dev0; 2.13.0 is the first release
-#: that has it.
+#: Further names, by which others gate: E4M3FN's change is in the main branch as of
+#: 2.12.0.dev0, but not in the releases 2.12.0 and 2.12.1; 2.13.0 is the first that has it.
 _ALIASES = {"torch>=2.12": "torch>=2.13", "torch<2.12": "torch<2.13"}
 _BY_NAME = {profile.name: profile for profile in _ALL}
 

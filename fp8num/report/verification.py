@@ -82,6 +82,11 @@ def verify_codec(formats: Iterable[Format]) -> tuple[Verified, ...]:
         nearest with ties to even and SatFinite, against the exact definition; and
         ``like="ml_dtypes"`` against that library, codes of NaN included, from the types that
         it rounds once from.
+
+    Raises
+    ------
+    RuntimeError
+        If the codec gives no codes that could be compared.
     """
     found = []
     for fmt in formats:
@@ -96,6 +101,8 @@ def verify_codec(formats: Iterable[Format]) -> tuple[Verified, ...]:
             verdict = check(
                 convert, fmt, source=source, cases=cases, compare_nan="code", probes=False
             )
+            if verdict.findings:
+                raise RuntimeError(str(verdict))
             comparisons = {"the exact definition": verdict.tally}
             if fmt.name in PROFILES["ml_dtypes"].formats and source.name in _PEER_SOURCES:
                 ours = encode(source.values(cases.words), fmt, like="ml_dtypes")

@@ -88,7 +88,12 @@ def assert_codes_equal(
 def _codes(given: npt.ArrayLike, fmt: Format, name: str) -> npt.NDArray[Any]:
     """Return an array of codes of the format's type."""
     codes = np.asarray(given)
+    if not codes.size:
+        return codes.astype(fmt.code_dtype)
     if codes.dtype.kind in "Vf" and codes.dtype.itemsize == fmt.code_dtype.itemsize:
+        if get_format(codes.dtype) != fmt:
+            msg = f"{name} must hold codes of {fmt.name}, got those of {codes.dtype}"
+            raise TypeError(msg)
         codes = codes.view(fmt.code_dtype)
     if codes.dtype.kind not in "iu":
         msg = f"{name} must hold codes of {fmt.name}, integers, got {codes.dtype}"

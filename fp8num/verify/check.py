@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.codec.flags import flags as codec_flags
 from fp8num.formats import Format, get_format
 from fp8num.projection import NanResult, Projection, get_projection
 from fp8num.verify.cases import CaseSet, standard
@@ -33,15 +32,18 @@ from fp8num.verify.conformance import (
 )
 from fp8num.verify.coverage import cover
 from fp8num.verify.decoding import check_decoder
+from fp8num.verify.exceptions import FLAG_BITS, expected_flags
 from fp8num.verify.implementation import (
     CallableImplementation,
     Fault,
     Implementation,
     ImplementationError,
     as_implementation,
+    ask,
     check_codes,
 )
-from fp8num.verify.probes import probe
+from fp8num.verify.probes import probe, probe_order
+from fp8num.verify.process import ProcessImplementation
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.tally import NanRule, Tally, tally
 from fp8num.verify.truth import truth_of
@@ -49,13 +51,10 @@ from fp8num.verify.truth import truth_of
 if TYPE_CHECKING:
     from fp8num.projection import Profile, Rounding, Saturation
 
-__all__ = ["FLAG_BITS", "TIMEOUT", "check", "expected_flags", "judge"]
+__all__ = ["TIMEOUT", "check", "check_budget", "judge"]
 
 #: Seconds that a call may take before it counts as hanging.
 TIMEOUT = 60.0
-#: The bit of each flag, in IEEE 754's order of severity.
-FLAG_BITS = {"inexact": 1, "underflow": 2, "overflow": 4, "invalid": 16}
-
 #: What an implementation that is given bits, or returns flags too, can be.
 Judged = Implementation | Callable[[npt.NDArray[Any]], Any]
 
@@ -100,8 +99,9 @@ def check(
     compare_nan : {"class", "code"}, optional
         Whether any code of NaN will do, or only the expected one.
     with_flags : bool, optional
-        Whether it returns ``(codes, flags)``: integers of `FLAG_BITS`, inexact 1,
-        underflow 2 (tininess after rounding), overflow 4, invalid 16.
+        Whether a callable returns ``(codes, flags)``: integers of `FLAG_BITS`, inexact 1,
+        underflow 2 (tininess after rounding), overflow 4, invalid 16.  A process that
+        writes flags is judged by them in any case.
     cases : CaseSet, optional
         The inputs.  The default is `fp8num.verify.cases.standard`.
     budget : int, optional
@@ -133,9 +133,7 @@ def check(
     """
     fmt, source = get_format(fmt), get_source(source)
     compare_nan = NanRule(compare_nan)
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
-        msg = f"budget must be a number of mismatches from 0 on, got {budget!r}"
-        raise ValueError(msg)
+    budget = check_budget(budget)
     if Direction(direction) is Direction.DECODE:
         return check_decoder(
             as_implementation(implementation, timeout=timeout),
@@ -150,15 +148,26 @@ def check(
     rule = describe_projection(projection, name)
     if cases is None:
         cases = standard(fmt, source)
+    if not isinstance(cases, CaseSet):
+        msg = (
+            f"cases must be a CaseSet, got {type(cases).__name__}; fp8num.verify.cases makes "
+            "them, CaseSet(name, domain, words) of words of your own"
+        )
+        raise TypeError(msg)
     truth_of(fmt, projection, source)  # raises before any work if there is none
+    if with_flags:
+        expected_flags(cases.words[:0], fmt, source, projection)  # as that
+    words = cases.words
+    if projection.nan is NanResult.RAISE and not fmt.has_nan:
+        words = words[(words & source.word.type(source.sign - 1)) <= source.infinity]
     judged = as_implementation(implementation, takes=takes, timeout=timeout)
     started = time.perf_counter()
     findings: list[Finding] = []
-    codes, given_flags = _ask(judged, cases.words, source, fmt, findings, with_flags=with_flags)
-    if codes is not None and probes and isinstance(judged, CallableImplementation):
-        findings += _probe(judged, cases.words, codes, source, fmt, with_flags=with_flags)
+    codes, given_flags = _ask(judged, words, source, fmt, findings, with_flags=with_flags)
+    if codes is not None and probes:
+        findings += _probe(judged, words, codes, source, fmt, with_flags=with_flags)
     verdict = judge(
-        cases.words,
+        words,
         codes,
         fmt,
         source,
@@ -175,6 +184,14 @@ def check(
         findings=(*verdict.findings, *findings),
         seconds=time.perf_counter() - started,
     )
+
+
+def check_budget(budget: int) -> int:
+    """Return a number of mismatches that are allowed; ValueError if it is none."""
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+        msg = f"budget must be a number of mismatches from 0 on, got {budget!r}"
+        raise ValueError(msg)
+    return budget
 
 
 def judge(
@@ -251,23 +268,6 @@ def judge(
     )
 
 
-def expected_flags(
-    words: npt.NDArray[Any], fmt: Format, source: SourceType, projection: Projection
-) -> npt.NDArray[np.uint8]:
-    """Return the exceptions that conversions should raise, by `FLAG_BITS`."""
-    found = codec_flags(
-        source.values(words),
-        fmt,
-        rounding=projection.rounding,
-        saturation=projection.saturation,
-        nan=NanResult.MAX,
-    )
-    bits = np.zeros(words.shape, np.uint8)
-    for name, bit in FLAG_BITS.items():
-        bits |= getattr(found, name).astype(np.uint8) * np.uint8(bit)
-    return bits
-
-
 def _ask(
     judged: Implementation,
     words: npt.NDArray[Any],
@@ -283,8 +283,10 @@ def _ask(
     try:
         if with_flags:
             codes, flags = _with_flags(judged, given, source, fmt)
+        elif isinstance(judged, ProcessImplementation):
+            codes, flags = judged.codes_and_flags(given, source, fmt)
         else:
-            codes = judged.codes(given, source, fmt)
+            codes = ask(judged, given, source, fmt)
     except ImplementationError as error:
         findings.append(Finding(error.fault, error.detail))
         return None, None
@@ -312,11 +314,14 @@ def _with_flags(
     if flags.dtype.kind not in "iu" or flags.shape != words.shape:
         detail = f"returned flags of {flags.dtype} and shape {flags.shape}; integers are expected"
         raise ImplementationError(Fault.DTYPE, detail)
+    if ((flags < 0) | (flags > sum(FLAG_BITS.values()))).any():
+        detail = f"returned flags other than sums of {', '.join(map(str, FLAG_BITS.values()))}"
+        raise ImplementationError(Fault.RANGE, detail)
     return codes, flags.astype(np.uint8)
 
 
 def _probe(
-    judged: CallableImplementation,
+    judged: Implementation,
     words: npt.NDArray[Any],
     codes: npt.NDArray[Any],
     source: SourceType,
@@ -324,16 +329,19 @@ def _probe(
     *,
     with_flags: bool,
 ) -> tuple[Finding, ...]:
-    """Ask a callable again, in other arrays."""
+    """Ask a callable again, in other arrays; anything else again, in another order."""
+
+    def describe(word: int, first: int, second: int) -> str:
+        digits = -(-fmt.bits // 4)
+        return f"{source.hex(word)} gave {second:0{digits}x}, and {first:0{digits}x} before"
+
+    if not isinstance(judged, CallableImplementation):
+        return probe_order(words, codes, lambda given: ask(judged, given, source, fmt), describe)
     bits = judged.takes == "bits"
 
     def answer(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
         array = given if bits else source.values(given)
         found = judged.answer(array)
         return check_codes(found[0] if with_flags else found, given.shape, fmt)
-
-    def describe(word: int, first: int, second: int) -> str:
-        digits = -(-fmt.bits // 4)
-        return f"{source.hex(word)} gave {second:0{digits}x}, and {first:0{digits}x} before"
 
     return probe(words, codes, answer, describe)

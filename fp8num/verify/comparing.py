@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num.verify.classes import CLASSES, class_runs, classify
-from fp8num.verify.implementation import ImplementationError
+from fp8num.verify.implementation import ImplementationError, ask
 from fp8num.verify.intervals import Interval
 from fp8num.verify.tally import NanRule, differing
 
@@ -79,7 +79,7 @@ class Side:
         # Copies: it may write to its input, or hand out the same buffer each time.
         try:
             pieces = [
-                self.implementation.codes(words[i : i + BLOCK].copy(), source, fmt).copy()
+                ask(self.implementation, words[i : i + BLOCK].copy(), source, fmt).copy()
                 for i in range(0, words.size, BLOCK)
             ]
         except ImplementationError as error:

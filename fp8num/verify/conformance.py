@@ -157,6 +157,9 @@ class Conformance:
         """Whether cases were tried, mismatches stay in the budget, and nothing else is wrong."""
         return bool(self.tally.cases) and self.mismatches <= self.budget and not self.findings
 
+    def __bool__(self) -> bool:
+        return self.ok  # so that `assert check(...)` asserts something
+
     @property
     def exit_code(self) -> int:
         """What a program should exit with: 0 if `ok`, else 1."""
@@ -280,6 +283,12 @@ class Conformance:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    @property
+    def _headline(self) -> str:
+        if not self.ok:
+            return "DOES NOT CONFORM"
+        return "CONFORMS WITHIN THE BUDGET" if self.mismatches else "CONFORMS"
+
     def _lines(self) -> list[str]:
         """Write the verdict for a terminal."""
         arrow = {
@@ -287,7 +296,7 @@ class Conformance:
             Direction.DECODE: f"{self.fmt.name} -> {self.source.name}",
         }[self.direction]
         lines = [
-            f"{'CONFORMS' if self.ok else 'DOES NOT CONFORM'}: {self.implementation}, {arrow}",
+            f"{self._headline}: {self.implementation}, {arrow}",
             *_wrapped("domain", f"{self.tally.cases:,} cases: {self.domain}"),
             *(f"  excluded  {exclusion}" for exclusion in self.exclusions),
         ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num.verify import reference
 from fp8num.verify.conformance import Conformance, Direction, Finding
+from fp8num.verify.hexlines import parse_decoded
 from fp8num.verify.implementation import CallableImplementation, Fault, ImplementationError
 from fp8num.verify.probes import probe
 from fp8num.verify.tally import WITNESSES, NanRule, Tally, Witness
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fp8num.verify.implementation import Implementation
     from fp8num.verify.sources import SourceType
 
-__all__ = ["check_decoder", "expected_words"]
+__all__ = ["check_decoded_lines", "check_decoder", "expected_words"]
 
 
 def expected_words(fmt: Format, source: SourceType) -> npt.NDArray[Any]:
@@ -141,6 +142,55 @@ def check_decoder(
         budget=budget,
         seconds=time.perf_counter() - started,
     )
+
+
+def check_decoded_lines(
+    stream: TextIO,
+    fmt: Format,
+    source: SourceType,
+    *,
+    implementation: str = "standard input",
+    compare_nan: NanRule = NanRule.CLASS,
+    budget: int = 0,
+) -> Conformance:
+    """
+    Judge the lines that a decoder wrote: each a code and the bits of its value.
+
+    Parameters
+    ----------
+    stream : text stream
+        The lines, in any order; every code must be there.
+    fmt, source, implementation, compare_nan, budget
+        As in the verdict.
+
+    Returns
+    -------
+    Conformance
+        The verdict.  A line that is no answer, and codes that are missing, are findings.
+
+    Raises
+    ------
+    ValueError
+        If the type cannot hold every value.
+    """
+    answers: dict[int, int] = {}
+
+    def look_up(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        found = parse_decoded(stream, fmt, source)
+        for code, word in zip(found.inputs.tolist(), found.answers.tolist(), strict=True):
+            if answers.setdefault(code, word) != word:
+                detail = f"{code:x} has two answers, {answers[code]:x} and {word:x}"
+                raise ImplementationError(Fault.UNSTABLE, detail)
+        missing = [code for code in codes.tolist() if code not in answers]
+        if missing:
+            detail = (
+                f"{len(missing):,} of {codes.size:,} codes have no answer, {missing[0]:x} first"
+            )
+            raise ImplementationError(Fault.MISSING, detail)
+        return source.values(np.array([answers[c] for c in codes.tolist()], source.word))
+
+    judged = CallableImplementation(look_up, implementation)
+    return check_decoder(judged, fmt, source, compare_nan=compare_nan, budget=budget, probes=False)
 
 
 def _words(answer: Any, shape: tuple[int, ...], source: SourceType) -> npt.NDArray[Any]:  # noqa: ANN401

@@ -11,9 +11,12 @@ not errors of the verification.
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import threading
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,13 +29,21 @@ if TYPE_CHECKING:
     from fp8num.verify.sources import SourceType
 
 __all__ = [
+    "MOST_SECONDS",
     "CallableImplementation",
     "Fault",
     "Implementation",
     "ImplementationError",
     "as_implementation",
+    "ask",
     "check_codes",
+    "check_timeout",
+    "fingerprint",
 ]
+
+
+#: A time limit is below that of a year, which operating systems can still count.
+MOST_SECONDS = 3e7
 
 
 class Fault(Enum):
@@ -123,6 +134,9 @@ class CallableImplementation:
                 found.append(self._call(given))
             except ImplementationError as error:
                 found.append(error)
+            except BaseException as error:  # noqa: BLE001 - it must not end in this thread
+                detail = f"raised {type(error).__name__}: {error}"
+                found.append(ImplementationError(Fault.RAISED, detail))
 
         thread = threading.Thread(target=call, daemon=True)
         thread.start()
@@ -145,9 +159,76 @@ class CallableImplementation:
             raise ImplementationError(Fault.RAISED, detail) from error
 
 
+def ask(
+    implementation: Implementation, words: npt.NDArray[Any], source: SourceType, fmt: Format
+) -> npt.NDArray[Any]:
+    """
+    Ask an implementation, whatever it does.
+
+    Parameters
+    ----------
+    implementation : Implementation
+        Who is asked.
+    words : ndarray of the source's words, shape (n,)
+        The inputs.
+    source : SourceType
+        Their type.
+    fmt : Format
+        The format of the codes.
+
+    Returns
+    -------
+    ndarray of codes, shape (n,)
+        The answer, in the format's type.
+
+    Raises
+    ------
+    ImplementationError
+        If it raises anything, or the answer holds no codes of the format.
+    """
+    try:
+        answer = implementation.codes(words, source, fmt)
+    except ImplementationError:
+        raise
+    except (Exception, SystemExit) as error:
+        detail = f"raised {type(error).__name__}: {error} for {words.size:,} words"
+        raise ImplementationError(Fault.RAISED, detail) from error
+    return check_codes(answer, words.shape, fmt)
+
+
+def fingerprint(implementation: Implementation) -> str:
+    """
+    Return a digest of the files that an implementation is in, empty if none are known.
+
+    Parameters
+    ----------
+    implementation : Implementation
+        A callable's module, or the files among a program's arguments, are read.  Any other
+        object has chosen its own name, and is known by that.
+
+    Returns
+    -------
+    str
+        SHA-256: another one after an edit, so that an older record is not taken for this
+        implementation's.  What those files import or call is not looked at.
+    """
+    files: list[str | None] = list(getattr(implementation, "command", ()))
+    if isinstance(implementation, CallableImplementation):
+        function = implementation.function
+        named = function if hasattr(function, "__qualname__") else type(function)
+        files.append(getattr(sys.modules.get(named.__module__), "__file__", None))
+    digest = hashlib.sha256()
+    found = [Path(name) for name in files if name and Path(name).is_file()]
+    for path in found:
+        digest.update(path.read_bytes())
+    return digest.hexdigest() if found else ""
+
+
 def check_codes(answer: Any, shape: tuple[int, ...], fmt: Format) -> npt.NDArray[Any]:  # noqa: ANN401
     """Return an answer as codes of a format; ImplementationError if it cannot be that."""
     codes = np.asarray(answer)
+    if codes.shape == shape and not codes.size:
+        return np.empty(shape, fmt.code_dtype)  # of whatever type an empty list becomes
     if codes.shape != shape:
         detail = f"returned shape {codes.shape} for an array of shape {shape}"
         raise ImplementationError(Fault.SHAPE, detail)
@@ -166,6 +247,15 @@ def check_codes(answer: Any, shape: tuple[int, ...], fmt: Format) -> npt.NDArray
         detail = f"returned code {int(codes[wrong].flat[0])}; {fmt.name} has {fmt.bits} bits"
         raise ImplementationError(Fault.RANGE, detail)
     return codes.astype(fmt.code_dtype)
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Refuse a time limit that is none: ValueError."""
+    if timeout is None:
+        return
+    if not (isinstance(timeout, int | float) and 0 < timeout < MOST_SECONDS):
+        msg = f"timeout must be seconds above 0, got {timeout!r}; None waits for ever"
+        raise ValueError(msg)
 
 
 def as_implementation(
@@ -201,11 +291,16 @@ def as_implementation(
     if not callable(implementation):
         msg = (
             "implementation must be callable, taking an array of values and returning one of "
-            f"codes, got {type(implementation).__name__}"
+            f"codes, got {type(implementation).__name__}; "
+            "fp8num.verify.peers.get_peer(name, fmt, source) gives an installed library's"
         )
         raise TypeError(msg)
     if takes not in {"values", "bits"}:
         msg = f"takes must be 'values' or 'bits', got {takes!r}"
         raise ValueError(msg)
-    name = getattr(implementation, "__qualname__", None) or type(implementation).__name__
+    check_timeout(timeout)
+    kind = type(implementation)
+    named = implementation if hasattr(implementation, "__qualname__") else kind
+    module = getattr(named, "__module__", None)
+    name = ".".join(part for part in (module, named.__qualname__) if part)
     return CallableImplementation(implementation, name, takes, timeout)

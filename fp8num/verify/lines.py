@@ -10,6 +10,7 @@ The cases are made again here, so that answers that are missing are noticed.
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,6 +22,7 @@ from fp8num.verify.check import judge
 from fp8num.verify.conformance import Conformance, Finding
 from fp8num.verify.hexlines import parse_results
 from fp8num.verify.implementation import Fault, ImplementationError
+from fp8num.verify.process import LINE
 from fp8num.verify.tally import NanRule
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def check_lines(
     findings: list[Finding] = []
     words, codes, flags = np.empty(0, source.word), None, None
     try:
-        words, codes, flags = parse_results(stream, source, fmt)
+        text = stream if cases is None else _bounded(stream, cases.size * LINE + (1 << 16))
+        words, codes, flags = parse_results(text, source, fmt)
     except ImplementationError as error:
         findings.append(Finding(error.fault, error.detail))
     domain = "the inputs that were answered"
@@ -101,6 +104,15 @@ def check_lines(
     )
     seconds = time.perf_counter() - started
     return replace(verdict, findings=tuple(findings), seconds=seconds)
+
+
+def _bounded(stream: TextIO, most: int) -> TextIO:
+    """Read a stream whole; ImplementationError if it goes on for longer than answers do."""
+    text = stream.read(most + 1)
+    if len(text) > most:
+        detail = f"there are more than {most:,} characters, far more than answers have"
+        raise ImplementationError(Fault.GARBAGE, detail)
+    return io.StringIO(text)
 
 
 def _contradiction(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     #: From an input array to codes of its shape.
     Answer = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
-__all__ = ["LENGTHS", "probe"]
+__all__ = ["LENGTHS", "probe", "probe_order"]
 
 #: Lengths of arrays around the widths of vector units.
 LENGTHS = (0, *range(1, 34), 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000)
@@ -61,8 +61,13 @@ def probe(
         One for each kind of dependence.
     """
     findings = []
+    again = _again(inputs, outputs)
+    # In an order of no meaning: neighbours in a list of cases are alike, and arrays of
+    # inputs that all become zero show nothing.
+    order = np.random.default_rng(0).permutation(inputs.size)
+    inputs, outputs = inputs[order], outputs[order]
     for fault, what, trials in (
-        (Fault.UNSTABLE, "asked again", _again(inputs, outputs)),
+        (Fault.UNSTABLE, "asked again", again),
         (Fault.LENGTH, "in an array of length {0}, at {1}", _lengths(inputs, outputs)),
         (Fault.STRIDES, "in {0}", _strides(inputs, outputs)),
     ):
@@ -70,6 +75,31 @@ def probe(
         if finding is not None:
             findings.append(finding)
     return tuple(findings)
+
+
+def probe_order(
+    inputs: npt.NDArray[Any],
+    outputs: npt.NDArray[Any],
+    answer: Answer,
+    describe: Callable[[int, int, int], str],
+) -> tuple[Finding, ...]:
+    """
+    Ask again for all codes, in the reversed order: for what takes inputs one by one.
+
+    Parameters
+    ----------
+    inputs, outputs, answer, describe
+        As of `probe`.
+
+    Returns
+    -------
+    tuple of Finding
+        One, if an answer is another now.
+    """
+    trials = iter([("", inputs[::-1].copy(), outputs[::-1])])
+    what = "asked again, in the reversed order"
+    finding = _first_difference(trials, answer, Fault.UNSTABLE, what, describe)
+    return () if finding is None else (finding,)
 
 
 Trial = tuple[str, npt.NDArray[Any], npt.NDArray[Any]]
@@ -99,7 +129,7 @@ def _first_difference(
 
 
 def _again(inputs: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> Iterator[Trial]:
-    yield "", inputs, outputs
+    yield "", inputs.copy(), outputs
 
 
 def _lengths(inputs: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> Iterator[Trial]:
@@ -108,9 +138,7 @@ def _lengths(inputs: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> Iterator[Tr
         if length > inputs.size:
             return
         for k in range(WINDOWS if length else 1):
-            # Places at odd distances, so that the last elements are of all classes.
-            start = (inputs.size - length) * (2 * k + 1) // (2 * WINDOWS) | 1
-            start = min(start, inputs.size - length)
+            start = (inputs.size - length) * (2 * k + 1) // (2 * WINDOWS)
             # A copy: a slice's alignment is a matter of its own.
             yield (
                 str(length),

@@ -179,8 +179,8 @@ def get_source(spec: SourceType | npt.DTypeLike | str) -> SourceType:
     for source in SOURCES.values():
         if isinstance(spec, str) and spec.lower() in {source.name, source.short}:
             return source
-    try:
-        name = np.dtype(spec).name
+    try:  # not of text: NumPy's "f8" is float64, and hardly what is meant here
+        name = "" if isinstance(spec, str) else np.dtype(spec).name
     except TypeError:
         name = ""
     if name in SOURCES:

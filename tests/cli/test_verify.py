@@ -29,6 +29,9 @@ KERNELS = """
         return x.astype(ml_dtypes.float8_e4m3fn)
     def from_bits(words):
         return fp8num.encode(words.view(numpy.float32), "E4M3FN")
+    def noisy(x):
+        print("hello")
+        return fp8num.encode(x, "E4M3FN")
     def decode(codes):
         return fp8num.decode(codes, "E4M3FN")
     class Kernels:
@@ -154,6 +157,29 @@ def test_a_file_of_lines_is_judged(right_lines: list[str], tmp_path: Path) -> No
     assert main(["verify", "e4m3fn", str(path)]) == 1
 
 
+def test_the_lines_of_a_decoder_are_judged(pipe: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Code and bits of the value; every code must be there."""
+    assert main(["vectors", "e4m3fn", "--decode", "--expected"]) == 0
+    right = capsys.readouterr().out.splitlines()
+    assert "38 3f800000" in right
+
+    for lines, code in (
+        (right, 0),
+        (right[:-1], 1),
+        (["38 3f800001" if line.startswith("38") else line for line in right], 1),
+        ([*right, "38 3f800001"], 1),
+        (["nonsense", *right], 1),
+    ):
+        pipe(lines)
+        assert main(["verify", "e4m3fn", "-", "--decode"]) == code
+
+
+@pytest.mark.usefixtures("kernels")
+def test_what_an_implementation_prints_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "e4m3fn", "my_kernels:noisy", "--json", "--cases", "specials"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(
     ("arguments", "code"),
@@ -216,15 +242,29 @@ def test_a_sweep_of_all_float16_is_resumed_from_its_journal(
     [
         ([], "name a FORMAT and what to judge"),
         (["e4m3fn"], "name a FORMAT and what to judge"),
-        (["e4m3fn", "-", "--exec", "true"], "name a FORMAT and what to judge"),
+        (["e4m3fn", "-", "--exec", "true"], "as what to judge, not both"),
+        (["e4m3fn", "no/such/answers.txt"], "is no file"),
+        (["e4m3fn", "--exec", ""], "command must name a program"),
+        (["e4m3fn", "--exec", "true", "--timeout", "nan"], "timeout must be seconds above 0"),
+        (["e5m2", "--manifest", "x.json"], "FORMAT has no meaning with --manifest"),
         (["e4m3", "-"], "ambiguous"),
         (["e4m3fn", "no_such_module:f"], "cannot be loaded"),
         (["e4m3fn", "json:no_such_function"], "cannot be loaded"),
         (["e4m3fn", "json:__name__"], "must be a function from values to codes, got str"),
         (["e4m3fn", "no_such_library"], "no_such_library"),
         (["e4m3fn", "-", "--source", "int8"], "source must be one of"),
+        (["e4m3fn", "-", "--source", "f8"], "source must be one of"),
         (["e4m3fn", "ml_dtypes", "--like", "nobody"], "like must be one of"),
         (["e4m3fn", "ml_dtypes", "--cases", "every"], "sweep"),
+        (
+            ["e4m3fn", "ml_dtypes", "--sweep", "--budget", "3"],
+            "--budget has no meaning with --sweep",
+        ),
+        (["e4m3fn", "ml_dtypes", "--journal", "x"], "--journal has no meaning with a function"),
+        (["e4m3fn", "ml_dtypes", "--decode", "--rounding", "rz"], "no meaning with --decode"),
+        (["e4m3fn", "--exec", "true", "--decode"], "--decode has no meaning with --exec"),
+        (["e4m3fn", "-", "--takes", "bits"], "--takes has no meaning with lines"),
+        (["e4m3fn", "-", "--budget", "-1"], "budget must be a number of mismatches from 0 on"),
         (["--manifest", "no/such/manifest.json"], "manifest"),
     ],
 )

@@ -49,6 +49,13 @@ def test_shapes_must_agree() -> None:
         assert_codes_equal(codes, codes.reshape(2, 2), "E4M3FN")
 
 
+def test_codes_of_another_type_are_refused() -> None:
+    codes = np.zeros(2, np.uint8)
+    with pytest.raises(TypeError, match="actual must hold codes of E4M3FN, got those of float8_e5"):
+        assert_codes_equal(codes.view(ml_dtypes.float8_e5m2), codes, "E4M3FN")
+    assert_codes_equal([], [], "E4M3FN")
+
+
 def test_what_holds_no_codes_is_refused() -> None:
     with pytest.raises(TypeError, match="actual must hold codes of E4M3FN, integers, got float64"):
         assert_codes_equal(np.zeros(2), np.zeros(2, np.uint8), "E4M3FN")

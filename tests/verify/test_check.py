@@ -7,7 +7,8 @@ import sys
 import textwrap
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -16,14 +17,12 @@ import pytest
 
 import fp8num as fp
 from fp8num import verify
+from fp8num.projection import get_projection
 from fp8num.verify import cases, reference
-from fp8num.verify.check import expected_flags
+from fp8num.verify.exceptions import expected_flags
 from fp8num.verify.process import ProcessImplementation
 from fp8num.verify.sources import get_source
 from fp8num.verify.tally import NanRule, Tally, Witness, tally
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Array = npt.NDArray[Any]
 
@@ -314,6 +313,95 @@ def test_integers_of_any_width_are_codes() -> None:
     assert verify.check(lambda x: fp.encode(x, "E4M3FN").astype(np.int64), "E4M3FN").ok
 
 
+class Answers:
+    """An implementation that is no callable."""
+
+    name = "mine"
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def codes(self, words: Array, source: Any, fmt: Any) -> Array:
+        answer: Array = self.answer(fp.encode(source.values(words), fmt))
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (lambda codes: codes[:1], "shape"),
+        (lambda codes: codes.astype(np.float64), "dtype"),
+        (lambda codes: codes.astype(np.int64) + 256, "range"),
+        (lambda codes: 1 // 0, "raised"),
+        (lambda codes: np.random.default_rng().permutation(codes), "unstable"),
+    ],
+)
+def test_a_bad_answer_of_an_implementation_is_a_finding_too(answer: Any, fault: str) -> None:
+    """It may be any object with a name and codes()."""
+    verdict = verify.check(Answers(answer), "E4M3FN")
+
+    assert not verdict.ok
+    assert fault in faults(verdict), str(verdict)
+    assert verify.check(Answers(lambda codes: codes), "E4M3FN").ok
+
+
+def test_an_exception_that_is_none_of_pythons_is_told() -> None:
+    """Such as a test framework's, in the thread that has the time limit."""
+
+    class Unusual(BaseException):
+        pass
+
+    def convert(x: Array) -> Array:
+        raise Unusual
+
+    verdict = verify.check(convert, "E4M3FN")
+    assert faults(verdict) == {"raised"}
+    assert "raised Unusual" in str(verdict)
+
+
+def test_nans_that_are_to_raise_are_not_given() -> None:
+    """The verdict says that they were left out."""
+
+    def convert(x: Array) -> Array:
+        return fp.encode(x, "E2M1FN", nan="raise")
+
+    verdict = verify.check(convert, "E2M1FN", nan="raise")
+
+    assert verdict.ok, str(verdict)
+    assert "NaNs, which are to raise an error" in verdict.exclusions
+    assert "nan" not in dict(verdict.cases)
+
+
+def test_flags_out_of_range_are_a_finding() -> None:
+    """256 more is not the same flags."""
+    source = get_source("float32")
+
+    def convert(x: Array) -> tuple[Array, Array]:
+        right = expected_flags(source.words(x), fp.E4M3FN, source, fp.Projection())
+        return fp.encode(x, "E4M3FN"), right.astype(np.int64) + 256
+
+    assert faults(verify.check(convert, "E4M3FN", with_flags=True)) == {"range"}
+
+
+def test_flags_of_other_libraries_are_not_known() -> None:
+    with pytest.raises(ValueError, match="flags must not be judged with like="):
+        verify.check(cast, "E8M0FNU", like="ml_dtypes", with_flags=True)
+
+
+@pytest.mark.parametrize("rounding", ["rne", "rz", "ru", "ro"])
+@pytest.mark.parametrize("saturation", ["SatFinite", "SatNone"])
+def test_the_codec_raises_the_expected_flags(rounding: str, saturation: str) -> None:
+    """Every float16 and bfloat16 into four formats."""
+    for name in ("E4M3FN", "E5M2", "UE5M3", "E2M1FN"):
+        fmt = fp.get_format(name)
+        for source in (get_source("f16"), get_source("bf16")):
+            words = source.every()
+            projection = get_projection(fmt, rounding, saturation)
+            found = fp.flags(source.values(words), fmt, rounding=rounding, saturation=saturation)
+            bits = found.inexact + 2 * found.underflow + 4 * found.overflow + 16 * found.invalid
+            np.testing.assert_array_equal(bits, expected_flags(words, fmt, source, projection))
+
+
 # Bad arguments.
 
 
@@ -327,11 +415,29 @@ def test_integers_of_any_width_are_codes() -> None:
         ({"rounding": "sra"}, "deterministic"),
         ({"direction": "sideways"}, "sideways"),
         ({"compare_nan": "payload"}, "payload"),
+        ({"timeout": 0}, "timeout must be seconds above 0, got 0"),
+        ({"timeout": "long"}, "timeout must be seconds above 0, got 'long'"),
     ],
 )
 def test_a_bad_argument_is_refused(options: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         verify.check(cast, "E4M3FN", **options)
+
+
+def test_a_verdict_is_true_if_it_conforms() -> None:
+    """So that it can be asserted."""
+    assert verify.check(cast, "E4M3FN", like="ml_dtypes")
+    assert not verify.check(cast, "E4M3FN")
+
+
+def test_cases_must_be_a_set_that_says_what_it_is() -> None:
+    with pytest.raises(TypeError, match="cases must be a CaseSet, got ndarray"):
+        verify.check(cast, "E4M3FN", cases=np.zeros(3, np.float32))  # type: ignore[arg-type]
+
+
+def test_a_list_of_codes_is_an_answer() -> None:
+    """Empty ones too, which NumPy takes for floats."""
+    assert verify.check(lambda x: fp.encode(x, "E4M3FN").tolist(), "E4M3FN")
 
 
 def test_what_is_not_callable_is_refused() -> None:
@@ -374,6 +480,32 @@ PROGRAMS = {
     "fails": "import sys; sys.exit('no such device')",
     "hangs": "import time; time.sleep(60)",
     "silent": "pass",
+    "endless": """
+        while True:
+            print("3f800000 38")
+        """,
+    "forgetful": """
+        import os, sys, numpy, fp8num
+        words = [line.split()[0] for line in sys.stdin]
+        x = numpy.array([int(w, 16) for w in words], numpy.uint32).view(numpy.float32)
+        seen = os.path.exists(__file__ + ".seen")
+        open(__file__ + ".seen", "w").close()
+        for word, code in zip(words, fp8num.encode(x, "E4M3FN", rounding="rz" if seen else "rne")):
+            print(word, f"{code:02x}")
+        """,
+    "flags": """
+        import sys, numpy, fp8num
+        words = [line.split()[0] for line in sys.stdin]
+        x = numpy.array([int(w, 16) for w in words], numpy.uint32).view(numpy.float32)
+        for word, code in zip(words, fp8num.encode(x, "E4M3FN").tolist()):
+            print(word, f"{code:02x} 10")
+        """,
+    "leaves a child": """
+        import subprocess, sys, time
+        print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid,
+              file=sys.stderr, flush=True)
+        time.sleep(60)
+        """,
 }
 
 
@@ -427,6 +559,38 @@ def test_a_process_that_hangs_is_killed(program: Any) -> None:
     verdict = verify.check(program("hangs", timeout=0.5), "E4M3FN")
     assert time.perf_counter() - started < 10
     assert faults(verdict) == {"timeout"}
+
+
+def test_a_process_that_answers_differently_the_second_time_is_a_finding(program: Any) -> None:
+    verdict = verify.check(program("forgetful"), "E4M3FN")
+    assert verdict.tally.total == 0
+    assert faults(verdict) == {"unstable"}
+
+
+def test_the_flags_of_a_process_are_judged(program: Any) -> None:
+    """Where it writes any; here it says that everything is invalid."""
+    verdict = verify.check(program("flags"), "E4M3FN")
+    assert verdict.tally.total == 0
+    assert verdict.flags is not None
+    assert verdict.flags.total > 1_000
+    assert not verdict.ok
+
+
+def test_a_process_without_end_is_stopped(program: Any) -> None:
+    """Long before its output fills the memory."""
+    verdict = verify.check(program("endless"), "E4M3FN")
+    assert faults(verdict) == {"garbage"}
+    assert "far more than answers" in verdict.findings[0].detail
+
+
+def test_what_a_killed_process_has_started_is_ended_too(program: Any) -> None:
+    """Nothing goes on after the time limit."""
+    started = time.perf_counter()
+    verdict = verify.check(program("leaves a child", timeout=1.0), "E4M3FN")
+    assert faults(verdict) == {"timeout"}
+    assert time.perf_counter() - started < 10
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not any(b"import time; time.sleep(60)" in command for command in commands)
 
 
 def test_a_program_that_is_not_there_is_a_finding() -> None:

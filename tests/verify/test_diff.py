@@ -276,7 +276,7 @@ def test_an_implementation_is_asked_about_every_16_bit_word(
     found = diff(functools.partial(fp.encode, fmt=fmt, rounding=rounding), "ml_dtypes", fmt,
                  source=source)  # fmt: skip
 
-    assert found.domain == f"every {source} word, each given to partial"
+    assert found.domain == f"every {source} word, each given to functools.partial"
     assert_describes(found, codes_of(projection, fmt, kind), codes_of(NONE, fmt, kind))
 
 

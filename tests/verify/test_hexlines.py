@@ -14,7 +14,7 @@ import pytest
 
 from fp8num.formats import FORMATS, get_format
 from fp8num.verify import hexlines
-from fp8num.verify.check import FLAG_BITS
+from fp8num.verify.exceptions import FLAG_BITS
 from fp8num.verify.hexlines import (
     FLAGS,
     hex_lines,

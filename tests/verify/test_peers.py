@@ -208,19 +208,17 @@ def test_a_library_without_codes_cannot_decode(monkeypatch: pytest.MonkeyPatch) 
         get_peer("mine", "E4M3FN").function(np.zeros(1, np.uint8))
 
 
-def encode_in_child(implementation: Implementation) -> bytes:
-    source = get_source("float32")
-    words = source.words(np.array([1.0, 464.0, 1e9], np.float32))
-    return implementation.codes(words, source, fp.E4M3FN).tobytes()
-
-
 def test_another_process_can_have_a_peer() -> None:
     """As sweeps do, whatever the process begins with."""
+    source = get_source("float32")
+    words = source.words(np.array([1.0, 464.0, 1e9], np.float32))
     one = get_peer("ml_dtypes", "E4M3FN")
     assert isinstance(one, Implementation)
     assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 - our own
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        assert pool.submit(encode_in_child, one).result() == bytes([0x38, 0x7E, 0x7F])
+        codes = pool.submit(one.codes, words, source, fp.E4M3FN).result()
+
+    assert codes.tolist() == [0x38, 0x7E, 0x7F]
 
 
 # Answers that are no codes of the format.
@@ -244,7 +242,8 @@ def test_values_become_their_codes(fmt: fp.Format) -> None:
 def test_what_is_between_values_is_not_known() -> None:
     answers = np.array([1.0, 1.0625, 480.0, np.inf, -0.0])
     assert read_answers(answers, fp.E4M3FN)[1].tolist() == [True, False, False, False, True]
-    assert read_answers(answers[[4]], fp.E4M3FNUZ)[0].tolist() == [0]
+    codes, known = read_answers(answers[[4]], fp.E4M3FNUZ)  # which has one zero
+    assert (codes.tolist(), known.tolist()) == ([0], [True])
     wrapped = np.array([0, 255, 256, 2**64 - 1], np.uint64)
     assert read_answers(wrapped, fp.E8M0FNU)[1].tolist() == [True, True, False, False]
     assert read_answers(np.array([15, 16, REFUSED]), fp.E2M1FN)[1].tolist() == [True, False, False]
@@ -298,6 +297,17 @@ def test_a_value_that_the_format_lacks_counts_as_wrong_and_is_shown(
         "480 (none)",
         "38 = 1",
     )
+
+
+def test_what_is_not_rounded_is_wrong_though_it_would_round_to_the_right_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Right are the 254 numbers of the format, and the 2,046 NaNs."""
+    made_up(monkeypatch, encode=lambda x, name: x, exact=False)
+
+    verdict = check(get_peer("mine", "E4M3FN", "float16"), "E4M3FN", source="float16")
+
+    assert verdict.mismatches == 65_536 - 254 - 2_046
 
 
 def test_values_of_the_format_give_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,10 +448,10 @@ def test_a_sentence_whose_evidence_is_gone_stops_the_page(script: Any) -> None:
 
     def text(name: str, x: str, answer: str) -> str:
         claim = {"text": "It has 480.", "shows": [[name, "E4M3FN", "float32", x, answer]]}
-        return claims_text([claim], outputs, questions)
+        return claims_text([claim], outputs, questions, ["mine"])
 
     assert text("mine", "480", "480 (none)").startswith("- It has 480.\n  - `mine`, E4M3FN")
-    assert text("torch", "480", "480 (none)") == ""  # it is not recorded
+    assert text("torch", "480", "480 (none)") == ""  # to be asked elsewhere
     with pytest.raises(ValueError, match=r"480 gives 480 \(none\), the claim says 7e = 448"):
         text("mine", "480", "7e = 448")
     with pytest.raises(ValueError, match="481, E4M3FN from float32 must be among the questions"):

@@ -258,16 +258,50 @@ def test_minus_zero_where_the_format_has_none_is_caught() -> None:
     assert verdict.witnesses[0].expected == 0
 
 
-@pytest.mark.parametrize(
-    ("bug", "fault"),
-    [(wrong_tail, "length"), (contiguous_only, "strides"), (unstable, "unstable")],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_an_answer_that_depends_on_the_array_is_a_finding(
-    bug: Callable[[Array], Array], fault: str
-) -> None:
-    """Even where every code of the long array is right."""
-    verdict = verify.check(bug, "E4M3FN", saturation="SatNone")
+def short_tail(x: Array) -> npt.NDArray[np.uint8]:
+    """Truncate the last elements that do not fill a vector of four."""
+    codes = convert(x).ravel()
+    tail = codes.size - codes.size % 4
+    codes[tail:] = truncation(np.ravel(x)[tail:])
+    return codes.reshape(np.shape(x))
+
+
+def short_arrays(x: Array) -> npt.NDArray[np.uint8]:
+    """Truncate in arrays of at most 33 elements."""
+    return truncation(x) if x.size <= 33 else convert(x)
+
+
+def wrong_if(condition: Callable[[Array], bool]) -> Callable[[Array], Array]:
+    """Return a converter that truncates arrays of one kind."""
+
+    def converter(x: Array) -> Array:
+        return truncation(x) if x.size and condition(x) else convert(x)
+
+    return converter
+
+
+#: Converters that are right on a long, plain array, and the fault that each shows.
+DEPENDENT = {
+    "wrong tail": (wrong_tail, "length"),
+    "short tail": (short_tail, "length"),
+    "short arrays": (short_arrays, "length"),
+    "contiguous only": (contiguous_only, "strides"),
+    "aligned only": (wrong_if(lambda x: not x.flags.aligned), "strides"),
+    "writeable only": (wrong_if(lambda x: not x.flags.writeable), "strides"),
+    "one-dimensional only": (wrong_if(lambda x: x.ndim > 1), "strides"),
+    "forward only": (wrong_if(lambda x: min(x.strides) < 0), "strides"),
+    "dense only": (wrong_if(lambda x: x.strides[-1] > x.itemsize), "strides"),
+    "unstable": (unstable, "unstable"),
+}
+
+
+@pytest.mark.parametrize("source", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("name", DEPENDENT)
+def test_an_answer_that_depends_on_the_array_is_a_finding(name: str, source: str) -> None:
+    """Even where every code of the long array is right, from every type."""
+    bug, fault = DEPENDENT[name]
+
+    verdict = verify.check(bug, "E4M3FN", source=source, saturation="SatNone")
 
     assert not verdict.ok
     assert fault in {finding.fault.value for finding in verdict.findings}, str(verdict)

@@ -108,7 +108,7 @@ class Peer:
         codes, known = read_answers(answers, self.fmt)
         digits, table = -(-self.fmt.bits // 4), self.fmt.values
         return tuple(
-            f"{code:0{digits}x} = {table[code]:g}" if is_code else _foreign(answer)
+            f"{code:0{digits}x} = {table[code]:.12g}" if is_code else _foreign(answer)
             for code, is_code, answer in zip(codes.tolist(), known, answers.tolist(), strict=True)
         )
 

@@ -19,17 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num.verify.conformance import Finding
-from fp8num.verify.implementation import Fault, ImplementationError, check_codes
+from fp8num.verify.implementation import Fault, ImplementationError, ask
 from fp8num.verify.tally import Tally, Witness, tally
 from fp8num.verify.truth import Truth, truth_of
 
 if TYPE_CHECKING:
     from fp8num.verify.sweeping.plan import Plan
 
-__all__ = ["BLOCK", "Part", "judge_chunk"]
+__all__ = ["BLOCK", "WRITTEN_TO", "Part", "judge_chunk"]
 
 #: Words of a block: what the codec takes at once, 1 MiB of float32.
 BLOCK = 1 << 18
+#: Looked for in the first block of each chunk, and wherever a code is wrong.
+WRITTEN_TO = "the array that it was given has changed"
+#: Looked for in the first block of each chunk, and wherever a code is wrong.
+WRITTEN_TO = "the array that it was given has changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,9 @@ def judge_chunk(plan: Plan, index: int) -> Part:
         else:
             words = plan.words(low, high - low)
         try:
-            got = _ask(plan, words)
+            got = ask(plan.implementation, words, plan.source, plan.fmt)
+            if low == start:
+                _require_same(words, plan.words(low, words.size))
             if plan.seed is None and _are_right(got, known, low, scratch):
                 right += words.size
             else:
@@ -154,16 +160,10 @@ def judge_chunk(plan: Plan, index: int) -> Part:
     return Part(found, digest)
 
 
-def _ask(plan: Plan, words: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the implementation's codes; ImplementationError, whatever it does instead."""
-    try:
-        answer = plan.implementation.codes(words, plan.source, plan.fmt)
-    except ImplementationError:
-        raise
-    except (Exception, SystemExit) as error:
-        detail = f"raised {type(error).__name__}: {error} for {words.size:,} words"
-        raise ImplementationError(Fault.RAISED, detail) from error
-    return check_codes(answer, words.shape, plan.fmt)
+def _require_same(words: npt.NDArray[Any], given: npt.NDArray[Any]) -> None:
+    """Refuse an implementation that has written to its input."""
+    if not np.array_equal(words, given):
+        raise ImplementationError(Fault.INPUT, WRITTEN_TO)
 
 
 def _are_right(
@@ -186,8 +186,7 @@ def _look_closely(
 ) -> Tally:
     """Count the mismatches of a block; ImplementationError if its input was written to."""
     given = plan.words(first, words.size)
-    if not np.array_equal(words, given):
-        raise ImplementationError(Fault.INPUT, "the array that it was given has changed")
+    _require_same(words, given)
     if plan.seed is None:
         expected = np.empty_like(got)
         known.fill(first, expected)

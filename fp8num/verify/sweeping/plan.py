@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num.projection import NanResult
-from fp8num.verify.implementation import as_implementation
+from fp8num.verify.implementation import as_implementation, fingerprint
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.sweeping.sampling import describe_samples, sample_words
 from fp8num.verify.tally import NanRule
@@ -124,6 +124,8 @@ class Plan:
         """Return all of it as a dictionary that JSON can hold, the implementation by name."""
         return {
             "implementation": self.implementation.name,
+            "fingerprint": fingerprint(self.implementation),
+            "takes": getattr(self.implementation, "takes", None),
             "format": self.fmt.to_dict(),
             "projection": projection_dict(self.projection),
             "source": self.source_name,
@@ -185,9 +187,6 @@ def make_plan(
     TypeError, ValueError
         If an argument is wrong.
     """
-    if timeout is not None and not timeout > 0:
-        msg = f"timeout must be seconds above 0, got {timeout!r}; None waits for ever"
-        raise ValueError(msg)
     if projection.nan is NanResult.RAISE and not fmt.has_nan:
         msg = f"nan must not be 'raise' in a sweep, which gives NaNs too; {fmt.name} has none"
         raise ValueError(msg)

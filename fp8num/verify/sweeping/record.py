@@ -95,6 +95,9 @@ class Sweep:
         """Whether all words were tried, all codes are right, and nothing else is wrong."""
         return self.tally.cases == self.size and not self.tally.total and not self.faults
 
+    def __bool__(self) -> bool:
+        return self.ok  # so that `assert sweep(...)` asserts something
+
     def to_dict(self) -> dict[str, Any]:
         """
         Return the record as a dictionary that JSON can hold.

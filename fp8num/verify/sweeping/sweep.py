@@ -96,8 +96,8 @@ def sweep(
         Without `executor`: processes that do the chunks; with 1, this one does.
     journal : path, optional
         A file to which finished chunks are written, and from which they are taken if the
-        same call has been made before and was interrupted.  An implementation is known by
-        its name alone.
+        same call has been made before and was interrupted.  A callable is known by
+        its name and its module's file, a program by its files, and other objects by name.
     progress : callable, optional
         Called with the number of words of each chunk that is done, or was done before.
     digests : bool, optional
@@ -165,6 +165,12 @@ def sweep(
     with ExitStack() as stack:
         book = None
         if journal is not None:
+            if "<" in plan.implementation.name:
+                msg = (
+                    f"implementation {plan.implementation.name} must have a name of its own to be "
+                    "known again from a journal; define it at the top of a module"
+                )
+                raise ValueError(msg)
             book = stack.enter_context(Journal(journal, plan.to_dict()))
         done = {} if book is None else _done_before(book, plan)
         task = partial(judge_chunk, plan)

@@ -281,6 +281,9 @@ class PackVerdict:
         """Whether cases were checked and nothing is wrong."""
         return bool(self.cases) and not self.problems
 
+    def __bool__(self) -> bool:
+        return self.ok
+
     @property
     def exit_code(self) -> int:
         """What a program should exit with: 0 if `ok`, else 1."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -898,3 +899,54 @@ def test_a_sweep_cannot_expect_an_error_for_nan() -> None:
     """It gives every word, NaNs too."""
     with pytest.raises(ValueError, match="nan must not be 'raise' in a sweep"):
         sweep(Encoder(), "E2M1FN", nan="raise", source="float16")
+
+
+def test_a_journal_is_not_taken_for_another_implementation(tmp_path: Path) -> None:
+    """Of the same name in another module, of no name, or given bits instead of values."""
+    options = SMALL | {"journal": tmp_path / "sweep.jsonl"}
+    assert sweep(Own("ours", lambda words, source, fmt: fp.encode(source.values(words), fmt)),
+                 "E4M3FN", **options).ok  # fmt: skip
+
+    with pytest.raises(ValueError, match='implementation "ours" and not "'):
+        sweep(raises, "E4M3FN", **options)
+    with pytest.raises(ValueError, match="must have a name of its own to be known again"):
+        sweep(lambda x: fp.encode(x, "E4M3FN"), "E4M3FN", **options)
+
+
+def test_an_input_that_is_written_to_is_noticed_though_the_codes_are_right() -> None:
+    def clears(x: Array) -> Array:
+        codes = fp.encode(x, "E4M3FN")
+        x[...] = 0
+        return codes
+
+    found = sweep(clears, "E4M3FN", source="float16")
+
+    assert not found.ok
+    assert {finding.fault for finding in found.faults} == {Fault.INPUT}
+
+
+def test_a_journal_is_not_taken_for_an_edited_module(tmp_path: Path) -> None:
+    """The verdict on a kernel is not that on an older one."""
+    module = tmp_path / "edited_kernels.py"
+    options = SMALL | {"journal": tmp_path / "sweep.jsonl"}
+
+    def judge(rounding: str) -> Any:
+        module.write_text(
+            "import fp8num\n"
+            f"def convert(x): return fp8num.encode(x, 'E4M3FN', rounding='{rounding}')\n"
+        )
+        spec = importlib.util.spec_from_file_location("edited_kernels", module)
+        assert spec is not None
+        assert spec.loader is not None
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules["edited_kernels"] = loaded
+        try:
+            exec(compile(module.read_text(), module, "exec"), loaded.__dict__)  # noqa: S102 - ours
+            return sweep(loaded.convert, "E4M3FN", **options)
+        finally:
+            del sys.modules["edited_kernels"]
+
+    assert judge("rne")
+    assert judge("rne")
+    with pytest.raises(ValueError, match="belongs to another sweep, with fingerprint"):
+        judge("rz")
