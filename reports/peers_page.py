@@ -147,7 +147,9 @@ print(get_peer('torch', 'E5M2', 'float64').function.describe(np.float64([9.00000
 The rule is what the library says that it does, or the convention that this project has read
 from it (`like=`): a 0 says that it does that. Two codes of NaN count as equal here;
 `conformance.csv` also has the counts where they do not. † marks findings besides wrong codes;
-– is what a library does not have. An answer that the format does not have counts as wrong.
+– is what a library does not have. An answer that the format does not have counts as wrong;
+where a table shows a code for it, it is that of a value far from the input, which no rule
+gives, and the finding says what was answered.
 
 {own}
 

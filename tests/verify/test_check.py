@@ -502,7 +502,7 @@ PROGRAMS = {
         """,
     "leaves a child": """
         import subprocess, sys, time
-        print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid,
+        print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(61.25)"]).pid,
               file=sys.stderr, flush=True)
         time.sleep(60)
         """,
@@ -589,8 +589,28 @@ def test_what_a_killed_process_has_started_is_ended_too(program: Any) -> None:
     verdict = verify.check(program("leaves a child", timeout=1.0), "E4M3FN")
     assert faults(verdict) == {"timeout"}
     assert time.perf_counter() - started < 10
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    assert not any(b"import time; time.sleep(60)" in command for command in commands)
+    assert wait_until(lambda: not running(b"time.sleep(61.25)"))
+
+
+def running(text: bytes) -> bool:
+    """Whether a process with such a command line is there."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if text in path.read_bytes():
+                return True
+        except OSError:  # it has ended meanwhile
+            continue
+    return False
+
+
+def wait_until(condition: Any, seconds: float = 10.0) -> bool:
+    """Wait for what another process does: a killed one takes its time."""
+    deadline = time.perf_counter() + seconds
+    while not condition():
+        if time.perf_counter() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def test_a_program_that_is_not_there_is_a_finding() -> None:
