@@ -170,7 +170,7 @@ def test_boundaries_in_bfloat16_are_the_points_and_their_neighbours() -> None:
     """No type is narrower than bfloat16, so that there is nothing else."""
     with np.errstate(all="ignore"):
         neighbours = {
-            float(np.nextafter(s * ml_dtypes.bfloat16(x), ml_dtypes.bfloat16(to)))
+            float(np.nextafter(ml_dtypes.bfloat16(float(s * x)), ml_dtypes.bfloat16(to)))
             for x in E2M1_POINTS
             for s in (1, -1)
             for to in (np.inf, -np.inf)

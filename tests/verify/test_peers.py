@@ -7,6 +7,7 @@ import importlib
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
@@ -185,6 +186,9 @@ def test_known_witnesses_of_double_rounding(fmt: str, x: float, array: float, ex
     assert known.value == abs(exact) * (-1 if exact < 0 else 1)
 
 
+@pytest.mark.skipif(
+    version("ml_dtypes").startswith("0.5."), reason="from ml_dtypes 0.6 on; 0.5 gives NaN"
+)
 def test_the_scalar_of_e8m0_wraps_around() -> None:
     """Between 1.5 * 2**128 and 2**129 it gives the smallest value."""
     scalar = get_peer("ml_dtypes-scalar", "E8M0FNU", "float64")
