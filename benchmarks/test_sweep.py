@@ -75,5 +75,8 @@ def test_sweep(benchmark: Any, name: str) -> None:
 
 def test_sweep_two_processes(benchmark: Any) -> None:
     """With their start, which is most of it here."""
-    work = lambda: sweep(Encoder(), "E4M3FN", first=FIRST, count=SIZE, workers=2)  # noqa: E731
+
+    def work() -> None:
+        sweep(Encoder(), "E4M3FN", first=FIRST, count=SIZE, workers=2)
+
     measure(benchmark, work, "test_sweep[fp8num]")

@@ -121,7 +121,7 @@ def _difference(arguments: argparse.Namespace, fmt: Format, source: SourceType) 
         )
 
 
-def _conversion(name: str, fmt: Format, source: SourceType) -> Any:  # noqa: ANN401
+def _conversion(name: str, fmt: Format, source: SourceType) -> Any:  # noqa: ANN401 - as `load`
     """Return a profile's name, or the implementation that a name stands for."""
     from fp8num.cli.verify import load
     from fp8num.projection import PROFILES

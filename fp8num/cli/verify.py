@@ -240,7 +240,7 @@ def _implementation(arguments: argparse.Namespace) -> Implementation | Callable[
     return found
 
 
-def load(name: str, fmt: Format | str, source: SourceType | str) -> Any:  # noqa: ANN401
+def load(name: str, fmt: Format | str, source: SourceType | str) -> Any:  # noqa: ANN401 - theirs
     """
     Return an implementation by its name on the command line.
 

@@ -193,7 +193,7 @@ def check_decoded_lines(
     return check_decoder(judged, fmt, source, compare_nan=compare_nan, budget=budget, probes=False)
 
 
-def _words(answer: Any, shape: tuple[int, ...], source: SourceType) -> npt.NDArray[Any]:  # noqa: ANN401
+def _words(answer: object, shape: tuple[int, ...], source: SourceType) -> npt.NDArray[Any]:
     """Return the bits of an answer's values; ImplementationError if they are of another type."""
     values = np.asarray(answer)
     if values.shape != shape:

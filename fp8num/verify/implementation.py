@@ -224,7 +224,7 @@ def fingerprint(implementation: Implementation) -> str:
     return digest.hexdigest() if found else ""
 
 
-def check_codes(answer: Any, shape: tuple[int, ...], fmt: Format) -> npt.NDArray[Any]:  # noqa: ANN401
+def check_codes(answer: object, shape: tuple[int, ...], fmt: Format) -> npt.NDArray[Any]:
     """Return an answer as codes of a format; ImplementationError if it cannot be that."""
     codes = np.asarray(answer)
     if codes.shape == shape and not codes.size:

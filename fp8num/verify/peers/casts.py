@@ -146,7 +146,7 @@ _ONNX = {
 _OPSET, _IR = 24, 11
 
 
-def _cast_model(given: str, wanted: str, options: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401
+def _cast_model(given: str, wanted: str, options: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401 - onnx's
     """Return an ONNX model of one Cast."""
     onnx = load("onnx")
     helper, types = load("onnx.helper"), onnx.TensorProto
@@ -161,7 +161,7 @@ def _cast_model(given: str, wanted: str, options: tuple[tuple[str, Any], ...]) -
 
 
 @lru_cache(maxsize=64)
-def _evaluator(given: str, wanted: str, options: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401
+def _evaluator(given: str, wanted: str, options: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401 - onnx's
     return load("onnx.reference").ReferenceEvaluator(_cast_model(given, wanted, options))
 
 
@@ -171,7 +171,7 @@ def _onnx(x: Array, name: str, *, options: tuple[tuple[str, Any], ...]) -> Array
 
 
 @lru_cache(maxsize=64)
-def _session(given: str, wanted: str, options: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401
+def _session(given: str, wanted: str, options: tuple[tuple[str, Any], ...]) -> Any:  # noqa: ANN401 - onnx's
     runtime = load("onnxruntime")
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = 1
