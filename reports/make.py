@@ -1,7 +1,8 @@
 """
 Remake what this folder and docs/ hold.  `tox -e reports` runs it and fails on a difference.
 
-docs/windows.svg is the README's picture; reports/builtin/ is the default report's table,
+docs/windows.svg is the README's picture; docs/scaling-rules.md is made from the rules'
+data (reports/rules.py); reports/builtin/ is the default report's table,
 rounded to digits that do not depend on the version of a mathematical library.
 """
 
@@ -11,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+import rules
 
 import fp8num as fp
 from fp8num.analysis import analyze_tensor
@@ -44,3 +46,4 @@ def tabulate_builtin() -> None:
 if __name__ == "__main__":
     draw_windows()
     tabulate_builtin()
+    rules.main()

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["BLOCK", "LOOKUP_BLOCK", "blocks_of", "run"]
+__all__ = ["BLOCK", "LOOKUP_BLOCK", "blocks_of", "run", "share"]
+
+T = TypeVar("T")
 
 #: Elements of a block for kernels with many temporaries: 256 KiB for each of float64.
 BLOCK = 1 << 15
@@ -64,17 +66,25 @@ def run(
         return
     # More parts than threads: who gets the slower core does fewer of them.
     count = min(threads * PARTS, -(-size // block))
-    parts = iter(list(pairwise(size * i // count for i in range(count + 1))))
+    parts = pairwise(size * i // count for i in range(count + 1))
+    share(lambda ends: _run_range(work, arrays, ends, block, outputs), parts, threads)
 
-    lock = Lock()
 
-    def next_part() -> tuple[int, int] | None:
+def share(work: Callable[[T], None], parts: Iterable[T], threads: int) -> None:
+    """Call ``work(part)`` for all the parts, which threads take as they come."""
+    if threads == 1:
+        for part in parts:
+            work(part)
+        return
+    remaining, lock = iter(parts), Lock()
+
+    def next_part() -> T | None:
         with lock:
-            return next(parts, None)
+            return next(remaining, None)
 
     def take_parts() -> None:
-        while (ends := next_part()) is not None:
-            _run_range(work, arrays, ends, block, outputs)
+        while (part := next_part()) is not None:
+            work(part)
 
     from concurrent.futures import ThreadPoolExecutor
 
@@ -113,6 +123,8 @@ def _blocks(arrays: Arrays, ends: tuple[int, int], block: int, outputs: int) -> 
         return
     if start == stop:
         return
+    # NumPy 2.0's iterator frees its buffers too early for a byte-swapped 0-d array.
+    arrays = tuple(np.atleast_1d(array) for array in arrays)
     # NumPy's type stubs do not know "contig", which makes strided blocks copies.
     inputs = len(arrays) - outputs
     roles: Any = [["readonly", "contig"]] * inputs + [["writeonly", "contig"]] * outputs

@@ -125,7 +125,7 @@ def _thresholds(fmt: Format, projection: Projection, *, negative: bool) -> npt.N
     if fmt.successor is None:  # all above the largest value overflows
         high = np.append(high, low[-1] + np.uint64(1))
     at, above = np.uint64(0), np.uint64(1)
-    if isinstance(fmt, TabulatedFormat) and rounding in _NEAREST:
+    if isinstance(fmt, TabulatedFormat) and not fmt.regular and rounding in _NEAREST:
         middle, power, inclusive = (np.array(column) for column in zip(*fmt.nearest, strict=True))
         found = dyadic_words(middle, power) * np.uint64(2) + np.where(inclusive, at, above)
     elif rounding in _NEAREST:
@@ -247,5 +247,5 @@ def _nan(fmt: Format, projection: Projection, *, negative: bool) -> int:
     if fmt.has_nan:
         return fmt.nan_code(negative=negative)
     if projection.nan is NanResult.ZERO:
-        return 0 if negative else fmt.sign_bit
+        return 0 if negative or not fmt.has_negative_zero else fmt.sign_bit
     return _max(fmt, negative=False)

@@ -175,6 +175,8 @@ def widen(words: npt.NDArray[Any], layout: Layout) -> Words:
     """Return magnitude words of any layout as float64 words, exactly and in integers alone."""
     if layout is FLOAT64:
         return words.astype(np.uint64)
+    if np.ndim(words) == 0:  # NumPy makes scalars of arrays without axes
+        return widen(np.reshape(words, 1), layout).reshape(())
     wide = words.astype(np.uint64)
     rebias = (FLOAT64.bias - layout.bias) << 52
     normal = (wide << np.uint64(52 - layout.mantissa_bits)) + np.uint64(rebias)
@@ -203,6 +205,8 @@ def dyadic_words(integers: npt.NDArray[np.int64], exponents: npt.NDArray[np.int6
 
 def float32_words(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
     """Return float64 values rounded to float32 (ties to even), subnormals kept in any mode."""
+    if np.ndim(values) == 0:  # NumPy makes scalars of arrays without axes
+        return float32_words(np.reshape(values, 1)).reshape(())
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         words = values.astype(np.float32).view(np.uint32)
         tiny = np.abs(values) < 2.0**-126

@@ -422,6 +422,11 @@ class Format:
         ValueError
             If float64 cannot hold every value.
         """
+        values = self._compute_values()
+        values.flags.writeable = False
+        return values
+
+    def _compute_values(self) -> npt.NDArray[np.float64]:
         self.require_float64()
         values = np.full(1 << self.bits, np.nan)
         positive = _dyadic(self.magnitudes.integers, self.magnitudes.exponents)
@@ -436,7 +441,6 @@ class Format:
             values[self.infinity_code()] = np.inf
             if self.signed:
                 values[self.infinity_code(negative=True)] = -np.inf
-        values.flags.writeable = False
         return values
 
     def require_float64(self) -> None:

@@ -12,13 +12,21 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from fp8num.formats.catalogue import FORMATS
 from fp8num.formats.families import Specials
 from fp8num.formats.format import Format
 from fp8num.formats.p3109 import p3109_format
+from fp8num.formats.tabulated import MXINT8, TabulatedFormat
 
-__all__ = ["get_format"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["format_from_dict", "get_format"]
+
+#: Elements of scaled arrays that are no floats: found by name, but not in the catalogue.
+_INTEGERS = {MXINT8.name: MXINT8}
 
 _PARAMETERS = re.compile(
     r"(?P<unsigned>u?)w(?P<exponent>\d+)m(?P<mantissa>\d+)(?:b(?P<bias>-?\d+))?"
@@ -91,6 +99,35 @@ def get_format(spec: object) -> Format:
     return FORMATS["E4M3"] if name == "float8_e4m3" else _format_by_name(name)
 
 
+def format_from_dict(description: Mapping[str, Any]) -> Format:
+    """
+    Return the format that `Format.to_dict` described.
+
+    Parameters
+    ----------
+    description : mapping
+        The constructor's arguments.
+
+    Returns
+    -------
+    Format
+        The catalogue's own object where it is that format.
+
+    Raises
+    ------
+    ValueError
+        If the arguments do not make a format.
+    """
+    try:
+        kind = TabulatedFormat if "width" in description else Format
+        found: Format = kind(**description)
+    except TypeError as error:
+        msg = f"format must be described by the arguments of Format, got {dict(description)!r:.200}"
+        raise ValueError(msg) from error
+    known = {**FORMATS, **_INTEGERS}.get(found.name)
+    return known if known is not None and known == found else found
+
+
 def _dtype_name(spec: object) -> str | None:
     """Return the name of a NumPy, ml_dtypes or torch dtype, or of a scalar type."""
     text = str(spec)
@@ -118,6 +155,8 @@ def _format_by_name(name: str) -> Format:
         key = _ALIASES.get(candidate, candidate).upper()
         if key in FORMATS:
             return FORMATS[key]
+        if key in _INTEGERS:
+            return _INTEGERS[key]
     found = p3109_format(plain)
     if found is not None:
         return found

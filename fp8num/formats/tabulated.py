@@ -1,18 +1,20 @@
 """
-Formats given by a table of their values: HiFloat8 and posit8.
+Formats given by a table of their values: HiFloat8, posit8 and MX's INT8.
 
-Their precision varies over the range, so no triple of exponent bits, mantissa
-bits and bias describes them.  They are used exactly as the parametric ones.
+No triple of exponent bits, mantissa bits and bias describes them.  They are used
+exactly as the parametric ones.
 
 ::
 
     HiFloat8  s | dot (prefix code for the exponent's width D) | exponent, D bits | mantissa
     posit8    s | regime (run of equal bits) | exponent, 2 bits | fraction
+    MXINT8    two's complement integer, in units of 2**-6
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +25,13 @@ from fp8num.formats.families import Overflow
 from fp8num.formats.format import Format, Magnitudes
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
+    import numpy.typing as npt
+
     from fp8num.formats.families import Specials
 
-__all__ = ["HIFLOAT8", "POSIT8", "TabulatedFormat"]
+__all__ = ["HIFLOAT8", "MXINT8", "POSIT8", "TabulatedFormat"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +57,8 @@ class TabulatedFormat(Format):
         than there are gaps if something follows the largest value.
     smallest_normal_index : int
         Index in the table of the smallest normal number.
-    nan : int
-        The code of the only NaN.
+    nan : int, optional
+        The code of the only NaN, if there is one.
     infinity : int, optional
         The code of infinity, if there is one.
     complement : bool, optional
@@ -60,6 +66,11 @@ class TabulatedFormat(Format):
         as in posits, instead of the code with a sign bit.
     following : tuple of (integer, exponent), optional
         The value that would follow the largest; None if nothing does.
+    regular : bool, optional
+        Whether `nearest` is halfway with ties to the even code, so that ties away from
+        zero are halfway too.
+    unpaired : tuple of (code, integer, exponent), optional
+        A negative number without a positive counterpart, which rounding never gives.
     """
 
     exponent_bits: int | None = None
@@ -69,10 +80,12 @@ class TabulatedFormat(Format):
     table: tuple[tuple[int, int, int], ...]
     nearest: tuple[tuple[int, int, bool], ...]
     smallest_normal_index: int
-    nan: int
+    nan: int | None = None
     infinity: int | None = None
     complement: bool = False
     following: tuple[int, int] | None = None
+    regular: bool = False
+    unpaired: tuple[int, int, int] | None = None
 
     if TYPE_CHECKING:
 
@@ -84,10 +97,12 @@ class TabulatedFormat(Format):
             table: tuple[tuple[int, int, int], ...],
             nearest: tuple[tuple[int, int, bool], ...],
             smallest_normal_index: int,
-            nan: int,
+            nan: int | None = None,
             infinity: int | None = None,
             complement: bool = False,
             following: tuple[int, int] | None = None,
+            regular: bool = False,
+            unpaired: tuple[int, int, int] | None = None,
             overflow: Overflow | str | None = None,
             source: str = "",
         ) -> None: ...
@@ -102,9 +117,15 @@ class TabulatedFormat(Format):
         if self.following is not None:
             integer, exponent = self.following
             object.__setattr__(self, "following", (int(integer), int(exponent)))
-        overflow = Overflow.NAN if self.infinity is None else Overflow.INFINITY
+        if self.unpaired is not None:
+            code, integer, exponent = self.unpaired
+            object.__setattr__(self, "unpaired", (int(code), int(integer), int(exponent)))
+        overflow = Overflow.NAN if self.has_nan else Overflow.MAX
+        overflow = Overflow.INFINITY if self.has_infinity else overflow
         if self.overflow is not None:
-            overflow = check_overflow_name(self.overflow, has_infinity=self.has_infinity)
+            overflow = check_overflow_name(
+                self.overflow, has_infinity=self.has_infinity, has_nan=self.has_nan
+            )
         object.__setattr__(self, "overflow", overflow)
         numbers = [integer * 2.0**exponent for _, integer, exponent in self.table]
         gaps = len(numbers) - 1 + (self.following is not None)
@@ -129,8 +150,8 @@ class TabulatedFormat(Format):
 
     @property
     def has_nan(self) -> bool:
-        """Whether there is a code for NaN: there always is."""
-        return True
+        """Whether there is a code for NaN."""
+        return self.nan is not None
 
     @property
     def has_zero(self) -> bool:
@@ -143,7 +164,10 @@ class TabulatedFormat(Format):
         return False
 
     def nan_code(self, *, negative: bool = False) -> int:  # noqa: ARG002 - the base's signature
-        """Return the code of the only NaN, which has no sign."""
+        """Return the code of the only NaN, which has no sign; ValueError if there is none."""
+        if self.nan is None:
+            msg = f"{self.name} has no NaN"
+            raise ValueError(msg)
         return self.nan
 
     def infinity_code(self, *, negative: bool = False) -> int:
@@ -165,6 +189,33 @@ class TabulatedFormat(Format):
     def successor(self) -> tuple[int, int] | None:
         """The value that would follow the largest; None if nothing does."""
         return self.following
+
+    @cached_property
+    def values(self) -> npt.NDArray[np.float64]:
+        """The value of every code, as float64 of shape ``(2**bits,)``, read-only."""
+        values = self._compute_values()
+        if self.unpaired is not None:
+            code, integer, exponent = self.unpaired
+            values[code] = integer * 2.0**exponent
+        values.flags.writeable = False
+        return values
+
+    def decompose(self, code: int) -> tuple[int, int]:
+        """Return a code's value exactly, as integer and power of two; see `Format.decompose`."""
+        if self.unpaired is not None and code == self.unpaired[0]:
+            return self.unpaired[1:]
+        return super().decompose(code)
+
+    def classify(self, code: int) -> str:
+        """Return what a code is; see `Format.classify`."""
+        if self.unpaired is not None and code == self.unpaired[0]:
+            return "normal"
+        return super().classify(code)
+
+    @property
+    def min(self) -> float | Fraction:
+        """The most negative finite value."""
+        return -self.max if self.unpaired is None else self.unpaired[1] * 2.0 ** self.unpaired[2]
 
     @property
     def precision(self) -> None:
@@ -209,6 +260,8 @@ class TabulatedFormat(Format):
             "infinity": self.infinity,
             "complement": self.complement,
             "following": None if self.following is None else list(self.following),
+            "regular": self.regular,
+            "unpaired": None if self.unpaired is None else list(self.unpaired),
             "overflow": self._overflow.value,
             "source": self.source,
         }
@@ -289,5 +342,22 @@ def _posit8() -> TabulatedFormat:
     )
 
 
+def _mxint8() -> TabulatedFormat:
+    """Build MX's INT8: ties to the even integer; -2 is left unused, as MX 1.0 allows."""
+    return TabulatedFormat(
+        name="MXINT8",
+        width=8,
+        table=tuple((code, code, -6) for code in range(128)),
+        nearest=tuple((2 * code + 1, -7, code % 2 == 1) for code in range(128)),
+        smallest_normal_index=1,
+        complement=True,
+        following=(128, -6),
+        regular=True,
+        unpaired=(0x80, -128, -6),
+        source="OCP Microscaling Formats (MX) 1.0, section 5.3.4",
+    )
+
+
 HIFLOAT8 = _hifloat8()
 POSIT8 = _posit8()
+MXINT8 = _mxint8()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["open_npz"]
+__all__ = ["MemberReader", "check_members", "open_archive", "open_member", "open_npz", "place_of"]
 
 # Deflate spends at least one bit on a length code and one on its distance, for at
 # most 258 bytes: 1032 to 1.
@@ -45,22 +45,22 @@ def open_npz(stored: StoredFile) -> Opened:
     """Check the directory of an archive and the header of every .npy member."""
     tensors: list[StoredTensor] = []
     skipped: list[tuple[str, str]] = []
-    with _archive(stored) as archive:
+    with open_archive(stored) as archive:
         members = archive.infolist()
-        _check_members(members, stored)
+        check_members(members, stored)
         for member in members:
             name = member.filename.removesuffix(".npy")
             if name == member.filename:
                 skipped.append((name, "not an .npy member"))
                 continue
-            where = _where(stored, member.filename)
-            with _open_member(archive, member.filename) as stream:
+            where = place_of(stored, member.filename)
+            with open_member(archive, member.filename) as stream:
                 header = read_header(stream, where)
             if header.dtype is None:
                 skipped.append((name, header.reason))
                 continue
             check_length(header, member.file_size, where)
-            reader = _MemberReader(
+            reader = MemberReader(
                 stored=stored,
                 member=member.filename,
                 count=(member.file_size - header.length) // ITEM_SIZES[header.dtype],
@@ -72,7 +72,7 @@ def open_npz(stored: StoredFile) -> Opened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _MemberReader:
+class MemberReader:
     """Blocks of an .npy member."""
 
     stored: StoredFile
@@ -82,8 +82,9 @@ class _MemberReader:
     byteorder: str
 
     def __call__(self, size: int) -> Iterator[npt.NDArray[np.generic]]:
-        where = _where(self.stored, self.member)
-        with _archive(self.stored) as archive, _open_member(archive, self.member) as stream:
+        """Yield the elements in blocks of at most `size`."""
+        where = place_of(self.stored, self.member)
+        with open_archive(self.stored) as archive, open_member(archive, self.member) as stream:
             read_header(stream, where)
             # zipfile compares the checksum when the last byte is read, hence
             # before the last block is handed out.
@@ -92,18 +93,20 @@ class _MemberReader:
             )
 
 
-def _where(stored: StoredFile, member: str) -> str:
+def place_of(stored: StoredFile, member: str) -> str:
+    """Return what messages call a member."""
     return f"{shown(stored.file)}, member {shown(member)},"
 
 
-def _open_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
+def open_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
+    """Open a member for reading."""
     stream = archive.open(name)
     assert isinstance(stream, zipfile.ZipExtFile)  # it is, in mode "r"
     return stream
 
 
 @contextmanager
-def _archive(stored: StoredFile) -> Iterator[zipfile.ZipFile]:
+def open_archive(stored: StoredFile) -> Iterator[zipfile.ZipFile]:
     """Open the archive; say what is wrong with it in the words of zipfile."""
     with stored.stream() as stream:
         try:
@@ -120,11 +123,11 @@ def _archive(stored: StoredFile) -> Iterator[zipfile.ZipFile]:
             raise InputError(msg) from error
 
 
-def _check_members(members: list[zipfile.ZipInfo], stored: StoredFile) -> None:
+def check_members(members: list[zipfile.ZipInfo], stored: StoredFile) -> None:
     """Refuse what np.savez does not write and what makes an archive larger than it can be."""
     names: set[str] = set()
     for member in members:
-        where = _where(stored, member.filename)
+        where = place_of(stored, member.filename)
         if member.filename in names:
             msg = f"{where} occurs twice; save the archive again with distinct names"
             raise InputError(msg)
@@ -155,7 +158,7 @@ def _check_overlaps(members: list[zipfile.ZipInfo], stored: StoredFile) -> None:
     for member, limit in zip(ordered, limits, strict=False):  # no members: one limit too many
         if member.header_offset + LOCAL_HEADER + member.compress_size > limit:
             msg = (
-                f"{_where(stored, member.filename)} runs into the next member or past the end of "
+                f"{place_of(stored, member.filename)} runs into the next member or past the end of "
                 "the file; the archive is damaged or a zip bomb, do not use it"
             )
             raise InputError(msg)

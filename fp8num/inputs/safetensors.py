@@ -28,7 +28,7 @@ from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, S
 if TYPE_CHECKING:
     from typing import Never
 
-__all__ = ["open_safetensors"]
+__all__ = ["check_entry", "check_tiling", "open_safetensors", "read_table"]
 
 _BITS = {name: 8 * size for name, size in ITEM_SIZES.items()}
 #: bits of an element of the types that are skipped, and why they are
@@ -45,7 +45,7 @@ _SKIPPED = {
 def open_safetensors(stored: StoredFile) -> Opened:
     """Check the header against the file's length, and every tensor against the header."""
     where = shown(stored.file)
-    start, header = _read_header(stored, where)
+    start, header = read_table(stored, where)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         msg = f"{where} has a __metadata__ that is not a map of strings; {DAMAGED}"
@@ -56,7 +56,7 @@ def open_safetensors(stored: StoredFile) -> Opened:
     ranges: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         place = f"{where}, tensor {shown(name)},"
-        dtype, shape, begin, end = _check_entry(entry, place)
+        dtype, shape, begin, end = check_entry(entry, place)
         ranges.append((begin, end, name))
         if dtype not in ITEM_SIZES:
             _, reason = _SKIPPED.get(dtype, (0, f"unknown type {shown(dtype, 40)}"))
@@ -79,11 +79,11 @@ def open_safetensors(stored: StoredFile) -> Opened:
                 _reader=reader,
             )
         )
-    _check_tiling(ranges, stored.size - start, where)
+    check_tiling(ranges, stored.size - start, where)
     return stored.opened(tensors, skipped)
 
 
-def _read_header(stored: StoredFile, where: str) -> tuple[int, dict[str, object]]:
+def read_table(stored: StoredFile, where: str) -> tuple[int, dict[str, object]]:
     """Return the offset of the data and the parsed header."""
     with stored.stream() as stream:
         prefix = bytearray(8)
@@ -150,7 +150,7 @@ def _no_constant(text: str) -> Never:
     raise ValueError(msg)
 
 
-def _check_entry(entry: object, where: str) -> tuple[str, tuple[int, ...], int, int]:
+def check_entry(entry: object, where: str) -> tuple[str, tuple[int, ...], int, int]:
     """Return the type, shape and byte range of a tensor if they agree."""
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
         msg = f"{where} has no dtype, shape and data_offsets; {DAMAGED}"
@@ -182,7 +182,7 @@ def _is_integers(value: object) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-def _check_tiling(ranges: list[tuple[int, int, str]], length: int, where: str) -> None:
+def check_tiling(ranges: list[tuple[int, int, str]], length: int, where: str) -> None:
     """Refuse tensors that overlap, leave bytes out, or lie outside the data."""
     at = 0
     for begin, end, name in sorted(ranges):

@@ -1,0 +1,274 @@
+"""Every tensor of a file, whatever its type, as whole arrays, and the file's text.
+
+::
+
+    open_parts(path)                      .safetensors  .npz
+      |-- metadata: text to text
+      '-- tensors: name -> StoredPart     .dtype .shape .read() -> array
+
+`open_tensors` hands out the floating-point tensors block by block; a quantised one
+needs its integers, packed elements and companions too.  Opening makes the same
+checks as there, and reads no elements.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.codec import unpack
+from fp8num.inputs.files import DAMAGED, RangeReader, StoredFile, element_type, fill
+from fp8num.inputs.npy import check_length, read_header
+from fp8num.inputs.npz import MemberReader, check_members, open_archive, open_member, place_of
+from fp8num.inputs.safetensors import check_entry, check_tiling, read_table
+from fp8num.inputs.signatures import HEAD, matches, recognise
+from fp8num.inputs.source import ITEM_SIZES, InputError, shown
+
+if TYPE_CHECKING:
+    import os
+    import zipfile
+    from collections.abc import Callable, Iterator
+
+    from fp8num.inputs.npy import Header
+
+__all__ = ["PACKED", "Parts", "StoredPart", "open_parts"]
+
+#: the formats of the types that are stored densely
+PACKED = {"F4": "E2M1FN", "F6_E2M3": "E2M3FN", "F6_E3M2": "E3M2FN"}
+#: types that are read as bytes, and the NumPy types that these then are
+_BYTES = {
+    **dict.fromkeys(("F4", "F6_E2M3", "F6_E3M2", "U8", "V1"), "u1"),
+    **{f"U{8 * size}": f"<u{size}" for size in (2, 4, 8)},
+    **{f"I{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+}
+#: Any one-byte type, for the readers of floating-point tensors: it hands out bytes.
+_BYTE = "F8_E8M0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPart:
+    """
+    One tensor of any type: its description, and a way to all of its elements.
+
+    Attributes
+    ----------
+    name : str
+        Name in the file, unchanged, so possibly hostile.
+    where : str
+        The file and the tensor, for messages.
+    dtype : str
+        The stored type as safetensors names it; ``V1`` for elements of one byte
+        of which np.save lost the type.
+    shape : tuple of int
+        ``()`` for a scalar; dimensions may be 0.
+    order : {"C", "F"}
+        Order of the elements in the file.
+    length : int
+        Bytes of the elements.
+    reason : str
+        Why it cannot be read; empty if it can.
+    """
+
+    name: str
+    where: str
+    dtype: str
+    shape: tuple[int, ...]
+    order: Literal["C", "F"] = "C"
+    length: int
+    reason: str = ""
+    _reader: Callable[[int], Iterator[npt.NDArray[np.generic]]] | None = field(
+        repr=False, compare=False
+    )
+
+    def read(self) -> npt.NDArray[Any]:
+        """
+        Read all elements.
+
+        Returns
+        -------
+        ndarray
+            In native byte order, of the tensor's shape: float64, float32,
+            float16, bfloat16 or integers; uint8 codes for the F8, F6, F4 and
+            V1 types, of packed ones the first in the low bits.
+
+        Raises
+        ------
+        InputError
+            If the type cannot be read, or the file was changed since it was
+            opened, ends too early, or fails its checksum.
+        """
+        if self._reader is None:
+            msg = f"{self.where} cannot be read: {self.reason}; convert it to another type"
+            raise InputError(msg)
+        stored = self.dtype if self.dtype in ITEM_SIZES else _BYTE
+        blocks = list(self._reader(max(self.length // ITEM_SIZES[stored], 1)))
+        flat: npt.NDArray[Any] = blocks[0] if blocks else np.empty(0, element_type(stored))
+        if self.dtype in PACKED:
+            flat = unpack(flat, PACKED[self.dtype], math.prod(self.shape))
+        elif self.dtype in _BYTES:
+            words = flat.view(_BYTES[self.dtype])
+            flat = words.astype(words.dtype.newbyteorder("="), copy=False)
+        return flat.reshape(self.shape, order=self.order)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """
+    What a file holds.
+
+    Attributes
+    ----------
+    file : str
+        The path as it was given.
+    tensors : dict of str to StoredPart
+        In the file's order.
+    metadata : dict of str to str
+        Text of a safetensors header.
+    """
+
+    file: str
+    tensors: dict[str, StoredPart]
+    metadata: dict[str, str]
+
+
+def open_parts(path: str | os.PathLike[str]) -> Parts:
+    """
+    Open a file of tensors of any type: check its headers, and read no elements yet.
+
+    Parameters
+    ----------
+    path : str or os.PathLike of str
+        A ``.safetensors`` or ``.npz`` file.
+
+    Returns
+    -------
+    Parts
+        Its tensors, those too that cannot be read, and its text.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, truncated, something other than its name
+        says, or contradicts itself.
+    """
+    stored = StoredFile.inspect(path)
+    buffer = bytearray(HEAD)
+    with stored.stream() as stream:
+        head = bytes(buffer[: fill(stream, memoryview(buffer))])
+    kind = Path(stored.file).suffix.removeprefix(".").lower()
+    found = recognise(head)
+    if kind not in {"safetensors", "npz"} or (found is not None and not matches(kind, head)):
+        seems = f" (it seems to be {found})" if found else ""
+        msg = (
+            f"{shown(stored.file)} is not a file of named tensors{seems}; "
+            "give a .safetensors or .npz file with the right name"
+        )
+        raise InputError(msg)
+    return _safetensors_parts(stored) if kind == "safetensors" else _npz_parts(stored)
+
+
+def _safetensors_parts(stored: StoredFile) -> Parts:
+    where = shown(stored.file)
+    start, header = read_table(stored, where)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        msg = f"{where} has a __metadata__ that is not a map of strings; {DAMAGED}"
+        raise InputError(msg)
+    tensors: dict[str, StoredPart] = {}
+    ranges: list[tuple[int, int, str]] = []
+    for name, entry in header.items():
+        place = f"{where}, tensor {shown(name)},"
+        dtype, shape, begin, end = check_entry(entry, place)
+        ranges.append((begin, end, name))
+        stored_as = dtype if dtype in ITEM_SIZES else _BYTE
+        reader = RangeReader(
+            stored=stored,
+            where=place,
+            offset=start + begin,
+            count=(end - begin) // ITEM_SIZES[stored_as],
+            dtype=stored_as,
+        )
+        known = dtype in ITEM_SIZES or dtype in _BYTES
+        tensors[name] = StoredPart(
+            name=name,
+            where=place,
+            dtype=dtype if known else shown(dtype, 20),
+            shape=shape,
+            length=end - begin,
+            reason="" if known else f"nothing here reads the type {shown(dtype, 20)}",
+            _reader=reader if known else None,
+        )
+    check_tiling(ranges, stored.size - start, where)
+    return Parts(file=stored.file, tensors=tensors, metadata=metadata)
+
+
+def _npz_parts(stored: StoredFile) -> Parts:
+    tensors: dict[str, StoredPart] = {}
+    with open_archive(stored) as archive:
+        members = archive.infolist()
+        check_members(members, stored)
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name != member.filename:
+                tensors[name] = _npz_part(archive, member, stored)
+    return Parts(file=stored.file, tensors=tensors, metadata={})
+
+
+def _npz_part(archive: zipfile.ZipFile, member: zipfile.ZipInfo, stored: StoredFile) -> StoredPart:
+    where = place_of(stored, member.filename)
+    with open_member(archive, member.filename) as stream:
+        header = read_header(stream, where)
+    dtype = header.dtype or _byte_type(archive, member, header)
+    reader = None
+    length = 0
+    if dtype is not None:
+        length = _checked_length(header, member, dtype, where)
+        stored_as = dtype if dtype in ITEM_SIZES else _BYTE
+        reader = MemberReader(
+            stored=stored,
+            member=member.filename,
+            count=length // ITEM_SIZES[stored_as],
+            dtype=stored_as,
+            byteorder=header.byteorder,
+        )
+    return StoredPart(
+        name=member.filename.removesuffix(".npy"),
+        where=where,
+        dtype=dtype or "unknown",
+        shape=header.shape,
+        order=header.order,
+        length=length,
+        reason="" if dtype else f"it holds {header.reason}",
+        _reader=reader,
+    )
+
+
+def _byte_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo, header: Header) -> str | None:
+    """Return the type of one-byte elements that are not floating-point ones."""
+    with open_member(archive, member.filename) as stream:
+        text = stream.read(header.length)
+    # The header has been parsed: one literal for each key, the other two without text.
+    for kind, name in (("u", "U8"), ("i", "I8"), ("V", "V1")):
+        if re.search(rb"['\"]descr['\"]\s*:\s*['\"][|<>]" + kind.encode() + rb"1['\"]", text):
+            return name
+    return None
+
+
+def _checked_length(header: Header, member: zipfile.ZipInfo, dtype: str, where: str) -> int:
+    """Return the bytes of a member's elements; InputError if its header needs others."""
+    if header.dtype is not None:
+        check_length(header, member.file_size, where)
+    elif member.file_size != header.length + math.prod(header.shape):
+        msg = (
+            f"{where} is truncated or damaged: shape {header.shape} of {dtype} needs "
+            f"{header.length + math.prod(header.shape)} bytes, it has {member.file_size}; "
+            "save or download it again"
+        )
+        raise InputError(msg)
+    return member.file_size - header.length

@@ -1,0 +1,23 @@
+"""
+Arrays in a small format together with their scales.
+
+::
+
+    ScaledArray  codes + stored scales + how they combine     Blocks  which share a scale
+"""
+
+from fp8num.scaled.array import Descale, RuleLike, ScaledArray
+from fp8num.scaled.blocks import Blocks, Region, slabs
+from fp8num.scaled.frame import block_frame
+from fp8num.scaled.picture import picture
+
+__all__ = [
+    "Blocks",
+    "Descale",
+    "Region",
+    "RuleLike",
+    "ScaledArray",
+    "block_frame",
+    "picture",
+    "slabs",
+]

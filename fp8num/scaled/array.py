@@ -1,0 +1,481 @@
+"""
+Codes with their scales, and how the two combine.
+
+::
+
+    codes  (4, 70)                     scales (4, 3), blocks of 1 x 32
+    value = decode(code) * scale       or decode(code) / scale, as the rule says
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num._kernels.encoder import decoder
+from fp8num._kernels.float32 import as_float64, divide, multiply
+from fp8num.codec import decode
+from fp8num.formats import Format, format_from_dict
+from fp8num.scaled.blocks import Blocks, slabs
+from fp8num.scaled.picture import picture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+__all__ = ["Descale", "RuleLike", "ScaledArray"]
+
+
+class Descale(Enum):
+    """What a decoded value and its stored scale do to each other."""
+
+    MULTIPLY = "multiply"  #: value * scale
+    DIVIDE = "divide"  #: value / scale, which is not value * (1 / scale)
+
+
+class RuleLike(Protocol):
+    """What made a scaled array: `fp8num.scaling.Rule`, in a layer above."""
+
+    @property
+    def name(self) -> str:
+        """What the rule is called."""
+
+    def quantize(self, x: npt.ArrayLike, *, fmt: Format | None, axis: int) -> ScaledArray:
+        """Quantise values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as a dictionary that JSON can hold."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ScaledArray:
+    """
+    An array in a small format, with the scales that its blocks share.
+
+    `fp8num.scale_quantize` makes them; one that another library made is put together
+    from its parts.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8 (uint16 above 8 bits), shape (...)
+        The elements' codes.
+    format : Format
+        Of the elements.
+    stored_scales : ndarray, shape () or one entry per block
+        The scales as the rule keeps them: codes of `scale_format`, or float32.
+    block : tuple of int
+        Length of a block along each axis; the last block may be shorter.
+    scale_format : Format, optional
+        Of the scales; None if they are float32.
+    axis : int
+        The axis that blocks run along, the one a product contracts.
+    descale : Descale or str, optional
+        Whether a decoded value is multiplied by its scale or divided.
+    tensor_amax : float, optional
+        Of two-level scaling: the tensor's largest magnitude.  Scales are multiplied by
+        it, then by ``1 / (scale_format.max * format.max)``, both in float32.
+    rule : RuleLike, optional
+        What made it.
+
+    Raises
+    ------
+    TypeError
+        If codes or scales have the wrong type.
+    ValueError
+        If shapes contradict each other.
+
+    Examples
+    --------
+    >>> import fp8num as fp
+    >>> scaled = fp.scale_quantize([[1.0, 2.0, 300.0]], "mxfp8-e4m3fn")
+    >>> scaled.codes.tolist(), scaled.scale_codes.tolist(), scaled.scales.tolist()
+    ([[56, 64, 121]], [[127]], [[1.0]])
+    >>> scaled.dequantize().tolist()
+    [[1.0, 2.0, 288.0]]
+    """
+
+    codes: npt.NDArray[Any]
+    format: Format
+    stored_scales: npt.NDArray[Any]
+    block: tuple[int, ...]
+    scale_format: Format | None = None
+    axis: int = -1
+    descale: Descale = Descale.MULTIPLY
+    tensor_amax: np.float32 | None = None
+    rule: RuleLike | None = None
+
+    def __post_init__(self) -> None:
+        """Check types and shapes."""
+        codes, scales = np.asarray(self.codes), np.asarray(self.stored_scales)
+        _check_codes("codes", codes, self.format)
+        if self.scale_format is not None:
+            _check_codes("stored_scales", scales, self.scale_format)
+        elif scales.dtype != np.float32:
+            msg = f"stored_scales must be float32 without a scale_format, got {scales.dtype}"
+            raise TypeError(msg)
+        blocks = Blocks(codes.shape, tuple(self.block))
+        if scales.shape not in (blocks.counts, ()) or (
+            scales.shape == () and blocks.counts and max(blocks.counts) > 1
+        ):
+            msg = (
+                f"stored_scales must have shape {blocks.counts}, one for each block of "
+                f"{self.block} in codes of shape {codes.shape}, got {scales.shape}"
+            )
+            raise ValueError(msg)
+        _set(self, codes=codes, stored_scales=scales, block=blocks.block)
+        _set(self, axis=_axis(self.axis, codes.ndim), descale=_descale(self.descale))
+        if self.tensor_amax is not None:
+            _set(self, tensor_amax=np.float32(self.tensor_amax))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the codes."""
+        return self.codes.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.codes.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.codes.size
+
+    @property
+    def blocks(self) -> Blocks:
+        """Where the blocks are."""
+        return Blocks(self.codes.shape, self.block)
+
+    @property
+    def scale_codes(self) -> npt.NDArray[Any] | None:
+        """The codes of the scales; None if they are float32."""
+        return None if self.scale_format is None else self.stored_scales
+
+    @property
+    def tensor_scale(self) -> np.float32 | None:
+        """What all the block scales are multiplied by; None with one level of scales."""
+        if self.tensor_amax is None:
+            return None
+        return np.float32(multiply(np.asarray(self.tensor_amax), self._tensor_factor))
+
+    @property
+    def _tensor_factor(self) -> npt.NDArray[np.float32]:
+        """What two-level scaling multiplies the tensor's largest magnitude by."""
+        assert self.scale_format is not None
+        return np.asarray(1.0 / (float(self.scale_format.max) * float(self.format.max)), np.float32)
+
+    @property
+    def scales(self) -> npt.NDArray[np.float32]:
+        """What decoded values are multiplied by: float32, with the tensor's scale in them."""
+        if self.descale is Descale.DIVIDE:
+            return divide(np.float32(1), self._operands())
+        return self._operands()
+
+    def _operands(self) -> npt.NDArray[np.float32]:
+        """Return what the rule multiplies or divides decoded values by, float32."""
+        if self.scale_format is None:
+            return self.stored_scales
+        scales: npt.NDArray[np.float32] = decode(self.stored_scales, self.scale_format)
+        if self.tensor_amax is not None:
+            scales = multiply(multiply(scales, np.asarray(self.tensor_amax)), self._tensor_factor)
+        return scales
+
+    def dequantize(self, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+        """
+        Return the values that the codes and scales stand for.
+
+        Parameters
+        ----------
+        dtype : dtype, optional
+            float32, in which libraries compute; or float64, in which the product is exact.
+
+        Returns
+        -------
+        ndarray, shape (...)
+            One value per code.
+
+        Raises
+        ------
+        ValueError
+            If `dtype` is another one.
+        """
+        found = np.dtype(dtype)
+        if found not in (np.float32, np.float64):
+            msg = f"dtype must be float32 or float64, got {found}; round the result of float64"
+            raise ValueError(msg)
+        result = np.empty(self.shape, found)
+        table = decoder(self.format, found)
+        operands: npt.NDArray[Any] = self._operands()
+        if found == np.float64:  # by their bits: subnormals stay whatever the process does
+            operands = as_float64(operands)
+        scales = _grid(operands, self.blocks)
+        divides = self.descale is Descale.DIVIDE
+        combine: Any = divide if divides else multiply
+        if found == np.float64:
+            combine = np.divide if divides else np.multiply
+        for region in self.blocks.regions():
+            codes, out = region.split(self.codes), region.split(result)
+            factors = region.spread(scales)
+            with np.errstate(all="ignore"):
+                for part in slabs(codes.shape):
+                    near = tuple(
+                        place if n > 1 else slice(None)
+                        for place, n in zip(part, factors.shape, strict=True)
+                    )
+                    combine(table.take(codes[part]), factors[near], out=out[part])
+        return result
+
+    def requantize(
+        self,
+        rule: RuleLike | None = None,
+        *,
+        fmt: Format | None = None,
+        axis: int | None = None,
+    ) -> ScaledArray:
+        """
+        Quantise the dequantised values again.
+
+        Parameters
+        ----------
+        rule : RuleLike, optional
+            The rule; the default is the one that made this array.
+        fmt : Format, optional
+            The default is this format.
+        axis : int, optional
+            The axis that blocks run along; the default is this array's.
+
+        Returns
+        -------
+        ScaledArray
+            Rounded twice in all, as where a cached copy is turned (DeepSeek-V3, 1x128 to
+            128x1); quantise the source where there is one.
+
+        Raises
+        ------
+        ValueError
+            If no rule is given and none is known.
+        """
+        rule = self.rule if rule is None else rule
+        if rule is None:
+            msg = "rule must be given, this array does not know what made it"
+            raise ValueError(msg)
+        fmt = self.format if fmt is None else fmt
+        return rule.quantize(self.dequantize(), fmt=fmt, axis=self.axis if axis is None else axis)
+
+    def transpose(self) -> ScaledArray:
+        """Return the array with its axes reversed: the same codes, and blocks turned too."""
+        return replace(
+            self,
+            codes=self.codes.T,
+            stored_scales=self.stored_scales.T,
+            block=self.block[::-1],
+            axis=self.ndim - 1 - self.axis,
+        )
+
+    def __getitem__(self, key: Any) -> ScaledArray:  # noqa: ANN401 - whatever indexes
+        """
+        Return a part: integers and slices without a step that begin where a block does.
+
+        Raises
+        ------
+        IndexError
+            If a slice begins inside a block, has a step, or an index is of another kind.
+        """
+        elements, scales, kept = _place(key, self.blocks)
+        stored = _grid(self.stored_scales, self.blocks)[scales]
+        block = tuple(
+            max(min(length, n), 1)
+            for length, n in zip(
+                (self.block[i] for i in kept), self.codes[elements].shape, strict=True
+            )
+        )
+        if self.stored_scales.shape == ():
+            stored = self.stored_scales
+        axis = kept.index(self.axis) if self.axis in kept else -1
+        return replace(
+            self, codes=self.codes[elements], stored_scales=stored, block=block, axis=axis
+        )
+
+    def __len__(self) -> int:
+        """Return the length of the first axis."""
+        return len(self.codes)
+
+    def __repr__(self) -> str:
+        """Draw the scales."""
+        return picture(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """
+        Return a table of the blocks.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per block: its index on each axis, its elements' number, the stored
+            scale and the scale (float32), the largest finite magnitude of its values,
+            and the shares of elements that are zero, at the largest code, and NaN.
+        """
+        from fp8num.scaled.frame import block_frame
+
+        return block_frame(self)
+
+    # Exchange.
+
+    def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays a file holds: codes, scales and, if there is one, tensor_amax."""
+        found = {"codes": self.codes, "scales": self.stored_scales}
+        if self.tensor_amax is not None:
+            found["tensor_amax"] = np.asarray(self.tensor_amax)
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything but the arrays, as a dictionary that JSON can hold."""
+        return {
+            "format": self.format.to_dict(),
+            "scale_format": None if self.scale_format is None else self.scale_format.to_dict(),
+            "block": list(self.block),
+            "axis": self.axis,
+            "descale": self.descale.value,
+            "rule": None if self.rule is None else self.rule.to_dict(),
+        }
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, npt.NDArray[Any]],
+        description: Mapping[str, Any],
+        *,
+        rule: RuleLike | None = None,
+    ) -> Self:
+        """
+        Put together what `to_tensors` and `describe` took apart.
+
+        Parameters
+        ----------
+        tensors : mapping of str to ndarray
+            codes, scales and tensor_amax.
+        description : mapping
+            As `describe` returns.
+        rule : RuleLike, optional
+            What made it.
+
+        Returns
+        -------
+        ScaledArray
+            The same array.
+
+        Raises
+        ------
+        ValueError
+            If something is missing, or contradicts itself.
+        """
+        needed = {"format", "scale_format", "block", "axis", "descale"}
+        missing = [*sorted({"codes", "scales"} - set(tensors)), *sorted(needed - set(description))]
+        if missing:
+            msg = f"a scaled array must have codes, scales and a description, {missing} are missing"
+            raise ValueError(msg)
+        scale_format = description["scale_format"]
+        amax = tensors.get("tensor_amax")
+        return cls(
+            tensors["codes"],
+            format_from_dict(description["format"]),
+            tensors["scales"],
+            tuple(description["block"]),
+            None if scale_format is None else format_from_dict(scale_format),
+            description["axis"],
+            Descale(description["descale"]),
+            None if amax is None else np.float32(amax),
+            rule,
+        )
+
+
+def _set(scaled: ScaledArray, **fields: object) -> None:
+    for name, value in fields.items():
+        object.__setattr__(scaled, name, value)
+
+
+def _descale(descale: Descale | str) -> Descale:
+    try:
+        return Descale(descale)
+    except ValueError:
+        names = " or ".join(repr(member.value) for member in Descale)
+        msg = f"descale must be {names}, got {descale!r}"
+        raise ValueError(msg) from None
+
+
+def _check_codes(argument: str, codes: npt.NDArray[Any], fmt: Format) -> None:
+    if codes.dtype != fmt.code_dtype:
+        msg = (
+            f"{argument} must be {fmt.code_dtype} for {fmt.name}, got {codes.dtype} of shape "
+            f"{codes.shape}; encode() makes codes from values"
+        )
+        raise TypeError(msg)
+
+
+def _axis(axis: int, ndim: int) -> int:
+    """Return an axis counted from the front; ValueError if there is no such axis."""
+    if ndim == 0:
+        return -1
+    if not -ndim <= axis < ndim:
+        msg = f"axis must be from {-ndim} to {ndim - 1} for an array of {ndim} axes, got {axis}"
+        raise ValueError(msg)
+    return axis % ndim
+
+
+def _grid(scales: npt.NDArray[Any], blocks: Blocks) -> npt.NDArray[Any]:
+    """Return scales with one entry for each block, where one serves the whole tensor too."""
+    if scales.shape != ():
+        return scales
+    return np.broadcast_to(scales, blocks.counts)
+
+
+def _place(
+    key: object, blocks: Blocks
+) -> tuple[tuple[int | slice, ...], tuple[int | slice, ...], list[int]]:
+    """Return what a key selects of elements and of scales, and which axes are kept."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    if Ellipsis in keys:
+        at = keys.index(Ellipsis)
+        keys[at : at + 1] = [slice(None)] * (len(blocks.shape) - len(keys) + 1)
+    keys += [slice(None)] * (len(blocks.shape) - len(keys))
+    if len(keys) > len(blocks.shape):
+        msg = f"an index must name at most {len(blocks.shape)} axes, got {len(keys)}"
+        raise IndexError(msg)
+    elements: list[int | slice] = []
+    scales: list[int | slice] = []
+    for part, n, length in zip(keys, blocks.shape, blocks.block, strict=True):
+        at_elements, at_scales = _place_on_axis(part, n, length)
+        elements.append(at_elements)
+        scales.append(at_scales)
+    kept = [i for i, part in enumerate(elements) if isinstance(part, slice)]
+    return tuple(elements), tuple(scales), kept
+
+
+def _place_on_axis(part: object, n: int, length: int) -> tuple[int | slice, int | slice]:
+    """Return what an index selects on one axis, of elements and of scales."""
+    if isinstance(part, int | np.integer) and not isinstance(part, bool):
+        if not -n <= part < n:
+            msg = f"an index must be from {-n} to {n - 1} on an axis of {n}, got {part}"
+            raise IndexError(msg)
+        return int(part) % n, int(part) % n // length
+    if not isinstance(part, slice) or part.step not in (None, 1):
+        msg = (
+            f"an index must be an integer or a slice without a step, got {part!r}; "
+            "dequantize() first for others"
+        )
+        raise IndexError(msg)
+    start, stop, _ = part.indices(n)
+    if start % length and start < stop:
+        msg = (
+            f"a slice must begin where a block does, at a multiple of {length}, got {start}; "
+            "dequantize() first to cut a block"
+        )
+        raise IndexError(msg)
+    stop = max(start, stop)
+    return slice(start, stop), slice(start // length, -(-stop // length))

@@ -1,0 +1,129 @@
+"""
+Where an array's blocks are: the elements that share a scale.
+
+::
+
+    shape (5, 70), block (1, 32)         counts (5, 3)
+    |-- 32 --|-- 32 --|- 6 -|            the last block of an axis may be ragged
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+__all__ = ["Blocks", "Region", "slabs"]
+
+#: The most elements that are worked on at once, if a block is not larger.
+LIMIT = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Whole blocks of one shape: where their elements are, and where their scales."""
+
+    elements: tuple[slice, ...]
+    scales: tuple[slice, ...]
+    block: tuple[int, ...]
+
+    def split(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the region of an array with two axes for each: blocks, and within a block."""
+        view = array[self.elements]
+        pairs = zip(view.shape, self.block, strict=True)
+        return view.reshape([length for n, b in pairs for length in (n // b, b)])
+
+    def spread(self, scales: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the region's scales so that they broadcast against `split`."""
+        view = scales[self.scales]
+        return view.reshape([length for n in view.shape for length in (n, 1)])
+
+    @property
+    def size(self) -> int:
+        """Elements of the region."""
+        return int(np.prod([part.stop - part.start for part in self.elements], dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """
+    A grid of blocks over an array.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    block : tuple of int
+        Of a block, one length for each axis, from 1 to the axis' own (which may be 0).
+    """
+
+    shape: tuple[int, ...]
+    block: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Check that there is a length for each axis."""
+        if len(self.block) != len(self.shape) or any(length < 1 for length in self.block):
+            msg = (
+                f"block must have a positive length for each of {len(self.shape)} axes, "
+                f"got {self.block} for an array of shape {self.shape}"
+            )
+            raise ValueError(msg)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of blocks along each axis, the shape of the scales."""
+        return tuple(-(-n // b) for n, b in zip(self.shape, self.block, strict=True))
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether an axis' last block is shorter."""
+        return any(n % b for n, b in zip(self.shape, self.block, strict=True))
+
+    def regions(self, limit: int = LIMIT) -> Iterator[Region]:
+        """Yield regions of at most `limit` elements, or of one block if that is larger."""
+        axes = [_axis_parts(n, b) for n, b in zip(self.shape, self.block, strict=True)]
+        if 0 in self.shape:
+            return
+        for parts in product(*axes):
+            yield from self._cut(list(parts), limit)
+
+    def _cut(self, parts: list[tuple[int, int, int]], limit: int) -> Iterator[Region]:
+        """Cut a region of equal blocks: along the first axis that has several, if too large."""
+        sizes = [count * length for _, count, length in parts]
+        size = int(np.prod(sizes, dtype=np.int64))
+        for axis, (first, count, length) in enumerate(parts):
+            if size <= limit or count == 1:
+                continue
+            step = max(limit * count // size, 1)
+            for start in range(0, count, step):
+                piece = (first + start * length, min(step, count - start), length)
+                yield from self._cut([*parts[:axis], piece, *parts[axis + 1 :]], limit)
+            return
+        yield Region(
+            tuple(slice(first, first + count * length) for first, count, length in parts),
+            tuple(
+                slice(first // b, first // b + count)
+                for (first, count, _), b in zip(parts, self.block, strict=True)
+            ),
+            tuple(length for _, _, length in parts),
+        )
+
+
+def _axis_parts(n: int, block: int) -> list[tuple[int, int, int]]:
+    """Return an axis' whole blocks and its ragged one, each as start, count and length."""
+    whole, rest = divmod(n, block)
+    parts = [(0, whole, block)] if whole else []
+    return parts + ([(whole * block, 1, rest)] if rest else [])
+
+
+def slabs(shape: tuple[int, ...], limit: int = LIMIT) -> Iterator[tuple[slice, ...]]:
+    """Yield slices that cover an array in C order, each of at most `limit` elements."""
+    for region in Blocks(shape, (1,) * len(shape)).regions(limit):
+        yield region.elements

@@ -1,0 +1,358 @@
+"""
+The rules by name: every library's, as data.
+
+::
+
+    te-*        TransformerEngine      torchao-*     torchao.float8 and its MX formats
+    mx*         OCP MX 1.0             deepgemm-*    DeepGEMM, DeepSeek-V3
+    flax, ms-amp, microxcaling-*       tensor, row, channel, block-N, block-NxM: our own
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from fp8num.formats import E2M1FN, E2M3FN, E3M2FN, E4M3FN, E5M2, MXINT8, Format
+from fp8num.projection import Rounding
+from fp8num.scaled import Descale
+from fp8num.scaling.finders import Amax, BestClip, Percentile
+from fp8num.scaling.granularity import Granularity
+from fp8num.scaling.held import Held, MsAmp
+from fp8num.scaling.rotation import Rotation
+from fp8num.scaling.rule import Cast, Enters, Rule
+from fp8num.scaling.scales import (
+    AmaxQuotient,
+    DeepGemm,
+    PowerOfTwo,
+    TorchaoQuotient,
+    TransformerEngine,
+    TwoLevel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["RULES", "get_rule"]
+
+_FP8 = ("E4M3FN", "E5M2")
+_MX = ("E4M3FN", "E5M2", "E3M2FN", "E2M3FN", "E2M1FN")
+_TENSOR, _ROW, _32 = (Granularity.parse(text) for text in ("tensor", "row", "1x32"))
+_128, _128X128 = (Granularity.parse(text) for text in ("1x128", "128x128"))
+_IGNORE, _PROPAGATE, _FINITE = Amax("ignore"), Amax("propagate"), Amax("ignore", finite=True)
+_CUDA, _TORCH = Cast(like="cuda-satfinite"), Cast(like="torch>=2.13")
+
+# Our own: the product with the scale is exact, elements are rounded once.
+
+_OWN = tuple(
+    Rule(
+        name=name,
+        granularity=Granularity.parse(grain),
+        scale=AmaxQuotient(),
+        finder=finder,
+        exact=True,
+        way_out=Descale.DIVIDE,
+        source="fp8num: max / amax",
+    )
+    for name, grain, finder in (
+        ("tensor", "tensor", _FINITE),
+        ("row", "row", _FINITE),
+        ("channel", "channel", _FINITE),
+        ("block-32", "1x32", _FINITE),
+        ("block-128", "1x128", _FINITE),
+        ("block-128x128", "128x128", _FINITE),
+        ("tensor-percentile-99.9", "tensor", Percentile(99.9)),
+        ("row-percentile-99.9", "row", Percentile(99.9)),
+        ("tensor-mse", "tensor", BestClip()),
+        ("row-mse", "row", BestClip()),
+        ("block-32-mse", "1x32", BestClip()),
+    )
+)
+
+
+def _mx(name: str, fmt: Format) -> Rule:
+    return Rule(
+        name=name,
+        granularity=_32,
+        scale=PowerOfTwo("floor"),
+        finder=_PROPAGATE,
+        format=fmt,
+        formats=(fmt.name,),
+        enters=Enters.OPERAND,
+        source="OCP Microscaling Formats (MX) 1.0, sections 5 and 6.3",
+    )
+
+
+_OCP = tuple(
+    _mx(name, fmt)
+    for name, fmt in (
+        ("mxfp8-e4m3fn", E4M3FN),
+        ("mxfp8-e5m2", E5M2),
+        ("mxfp6-e3m2fn", E3M2FN),
+        ("mxfp6-e2m3fn", E2M3FN),
+        ("mxfp4-e2m1fn", E2M1FN),
+        ("mxint8", MXINT8),
+    )
+)
+
+_TE = "TransformerEngine d0067d0da, "
+
+
+def _te(name: str, grain: Granularity, scale: TransformerEngine, where: str) -> Rule:
+    return Rule(
+        name=name,
+        granularity=grain,
+        scale=scale,
+        finder=_IGNORE,
+        formats=_FP8,
+        cast=_CUDA,
+        source=_TE + where,
+    )
+
+
+_TE_CURRENT = tuple(
+    _te(name, _TENSOR, TransformerEngine(power_of_two=power), "Float8CurrentScaling")
+    for name, power in (("te-current", False), ("te-current-pow2", True))
+)
+_TE_BLOCK = tuple(
+    _te(
+        f"te-block-{grain}{suffix}",
+        grain,
+        TransformerEngine(power_of_two=power, infinity_from_input=True),
+        "Float8BlockScaling",
+    )
+    for grain in (_128, _128X128)
+    for suffix, power in (("", True), ("-fp32", False))
+)
+_TE_DELAYED = tuple(
+    Rule(
+        name=name,
+        granularity=_TENSOR,
+        scale=Held(),
+        finder=_IGNORE,
+        formats=_FP8,
+        cast=_CUDA,
+        source=_TE + where,
+    )
+    for name, where in (
+        ("te-delayed", "DelayedScaling, the fused update"),
+        ("te-delayed-unfused", "DelayedScaling with NVTE_UNFUSED_FP8_UPDATE=1"),
+    )
+)
+_TE_MX = Rule(
+    name="te-mxfp8",
+    granularity=_32,
+    scale=PowerOfTwo("up", infinity=254),
+    finder=_IGNORE,
+    formats=_FP8,
+    cast=_CUDA,
+    enters=Enters.OPERAND,
+    source=_TE + "MXFP8BlockScaling",
+)
+#: The signs of TransformerEngine's random Hadamard transform.
+_SIGNS = (1, 1, 1, -1, 1, -1, -1, -1, -1, -1, -1, 1, -1, 1, -1, -1)
+_TE_NVFP4 = tuple(
+    Rule(
+        name=name,
+        granularity=Granularity.parse(grain),
+        scale=TwoLevel(),
+        finder=_IGNORE,
+        format=E2M1FN,
+        formats=("E2M1FN",),
+        cast=Cast(rounding),
+        rotation=Rotation(_SIGNS) if "rht" in name else None,
+        enters=Enters.OPERAND,
+        source=_TE + "NVFP4BlockScaling",
+    )
+    for name, grain, rounding in (
+        ("te-nvfp4", "1x16", Rounding.NEAREST_TIES_TO_EVEN),
+        ("te-nvfp4-2d", "16x16", Rounding.NEAREST_TIES_TO_EVEN),
+        ("te-nvfp4-rht", "1x16", Rounding.NEAREST_TIES_TO_EVEN),
+        ("te-nvfp4-sr", "1x16", Rounding.STOCHASTIC_A),
+        ("te-nvfp4-rht-sr", "1x16", Rounding.STOCHASTIC_A),
+    )
+)
+
+_TORCHAO = tuple(
+    Rule(
+        name=name,
+        granularity=grain,
+        scale=scale,
+        finder=_PROPAGATE,
+        formats=_FP8,
+        way_out=Descale.DIVIDE,
+        cast=_TORCH,
+        source="torchao 36027d82d, torchao.float8",
+    )
+    for name, grain, scale in (
+        ("torchao-tensorwise", _TENSOR, TorchaoQuotient()),
+        ("torchao-tensorwise-pow2", _TENSOR, TorchaoQuotient(power_of_two=True)),
+        ("torchao-rowwise", _ROW, TorchaoQuotient(power_of_two=True)),
+        ("torchao-rowwise-fp32", _ROW, TorchaoQuotient()),
+        ("torchao-rowwise-exact", _ROW, TorchaoQuotient(power_of_two=True, exact_log2=True)),
+    )
+)
+_TORCHAO_MX = tuple(
+    Rule(
+        name=f"torchao-mx-{name}",
+        granularity=_32,
+        scale=PowerOfTwo(rounding, largest=255),
+        finder=_PROPAGATE,
+        formats=_MX,
+        cast=_TORCH,
+        enters=Enters.OPERAND,
+        source="torchao 36027d82d, to_mx",
+    )
+    for name, rounding in (("floor", "floor"), ("ceil", "ceil"), ("even", "even"), ("rceil", "up"))
+)
+
+_DEEPSEEK = tuple(
+    Rule(
+        name=name,
+        granularity=grain,
+        scale=scale,
+        finder=finder,
+        formats=("E4M3FN",),
+        way_in=Descale.DIVIDE if scale.divides else Descale.MULTIPLY,
+        cast=cast,
+        source=source,
+    )
+    for name, grain, scale, finder, cast, source in (
+        ("deepgemm-1x128", _128, DeepGemm(), _PROPAGATE, _TORCH, "DeepGEMM 38939a4c"),
+        ("deepgemm-128x128", _128X128, DeepGemm(), _PROPAGATE, _TORCH, "DeepGEMM 38939a4c"),
+        ("deepgemm-1x128-ue8m0", _128, DeepGemm(ue8m0=True), _PROPAGATE, _TORCH,
+         "DeepGEMM 38939a4c"),
+        ("deepgemm-128x128-ue8m0", _128X128, DeepGemm(ue8m0=True), _PROPAGATE, _TORCH,
+         "DeepGEMM 38939a4c"),
+        ("deepseek-1x128", _128, DeepGemm(divides=True), _IGNORE, _CUDA,
+         "DeepSeek-V3 9b4e9788, inference/kernel.py"),
+    )
+)  # fmt: skip
+
+_MICROXCALING = tuple(
+    Rule(
+        name=name,
+        granularity=_32,
+        scale=PowerOfTwo("log2", largest=255),
+        finder=_PROPAGATE,
+        formats=(*_MX, "MXINT8"),
+        cast=Cast(rounding, early_tie=early, coarse_top=not early, drops_minus_zero=True),
+        enters=Enters.OPERAND,
+        source="microxcaling 7bc4195, mx_ops.py",
+    )
+    for name, rounding, early in (
+        ("microxcaling", Rounding.NEAREST_TIES_TO_AWAY, True),
+        ("microxcaling-even", Rounding.NEAREST_TIES_TO_EVEN, True),
+        ("microxcaling-floor", Rounding.TOWARD_ZERO, False),
+    )
+)
+
+_OTHERS = (
+    Rule(
+        name="flax",
+        granularity=_TENSOR,
+        scale=Held(inverse=True),
+        finder=_PROPAGATE,
+        formats=_FP8,
+        way_in=Descale.DIVIDE,
+        cast=Cast(flushes=True),
+        source="flax 0.12.8, linen/fp8_ops.py, on a CPU",
+    ),
+    Rule(
+        name="ms-amp",
+        granularity=_TENSOR,
+        scale=MsAmp(),
+        finder=_PROPAGATE,
+        formats=_FP8,
+        cast=_CUDA,
+        source="MS-AMP 0367bdc5, common/tensor/meta.py",
+    ),
+)
+
+#: The rules, by name.
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        rule.name: rule
+        for rule in (
+            *_OWN,
+            *_OCP,
+            *_TE_DELAYED,
+            *_TE_CURRENT,
+            *_TE_BLOCK,
+            _TE_MX,
+            *_TE_NVFP4,
+            *_TORCHAO,
+            *_TORCHAO_MX,
+            *_DEEPSEEK,
+            *_MICROXCALING,
+            *_OTHERS,
+        )
+    }
+)
+
+#: Further names of the same rules.
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "mxfp8": "mxfp8-e4m3fn",
+        "mxfp4": "mxfp4-e2m1fn",
+        "nvfp4": "te-nvfp4",
+        "nvfp4-2d": "te-nvfp4-2d",
+        "te-delayed-fused": "te-delayed",
+        "microxcaling-nearest": "microxcaling",
+        "flax-delayed": "flax",
+        **{f"ocp-{rule.name}": rule.name for rule in _OCP},
+    }
+)
+
+
+def get_rule(rule: str | Rule) -> Rule:
+    """
+    Return the rule that a name stands for.
+
+    Parameters
+    ----------
+    rule : str or Rule
+        A rule (returned as it is), a name of `RULES`, ``"block-N"`` or ``"block-NxM"``
+        with any lengths.
+
+    Returns
+    -------
+    Rule
+        The rule.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If no rule has that name; the nearest names are offered.
+
+    Examples
+    --------
+    >>> get_rule("te-block-1x128").granularity.length
+    128
+    """
+    if isinstance(rule, Rule):
+        return rule
+    if not isinstance(rule, str):
+        msg = f"rule must be a Rule or a name, got {type(rule).__name__} {rule!r:.60}"
+        raise TypeError(msg)
+    return _rule_by_name(rule)
+
+
+@lru_cache(maxsize=256)
+def _rule_by_name(name: str) -> Rule:
+    plain = name.strip().lower()
+    found = RULES.get(ALIASES.get(plain, plain))
+    if found is not None:
+        return found
+    head, _, size = plain.partition("-")
+    if head == "block" and size.replace("x", "", 1).isdigit():
+        return replace(RULES["block-32"], name=plain, granularity=Granularity.parse(size))
+    near = difflib.get_close_matches(plain, [*RULES, *ALIASES], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(RULES)}"
+    msg = f"rule {name!r:.80} is not known, nor is it block-N or block-NxM; {hint}"
+    raise ValueError(msg)

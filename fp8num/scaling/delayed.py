@@ -1,0 +1,371 @@
+"""
+Delayed scaling: the scale of a step comes from the magnitudes of the steps before it.
+
+::
+
+    state --quantize(x)--> codes, state with amax(x) recorded --update()--> next state
+
+States are frozen: a step returns a new one, so it can be kept, compared and restored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num._kernels.float32 import divide
+from fp8num._kernels.words import as_values
+from fp8num.formats import Format, format_from_dict
+from fp8num.scaled.blocks import slabs
+from fp8num.scaling.adjusting import flushed
+from fp8num.scaling.catalogue import get_rule
+from fp8num.scaling.finders import Amax
+from fp8num.scaling.held import Held, MsAmp, reciprocal_quotient
+from fp8num.scaling.scales import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fp8num.scaled import ScaledArray
+    from fp8num.scaling.rule import Rule
+
+__all__ = ["DelayedState", "largest_magnitude", "start"]
+
+Floats = npt.NDArray[np.float32]
+_LARGEST = np.float32(np.finfo(np.float32).max)
+#: The rules that keep a state, and their usual number of steps.
+LENGTHS = {"te-delayed": 1024, "te-delayed-unfused": 1024, "flax": 1024, "ms-amp": 16}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DelayedState:
+    """
+    What a tensor's delayed scaling remembers.
+
+    Parameters
+    ----------
+    rule : str
+        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``.
+    format : Format
+        Of the elements.
+    scale : float32
+        As the library keeps it: what elements are multiplied by, in flax what they are
+        divided by.
+    history : ndarray of float32, shape (length,)
+        Largest magnitudes, in the library's own order.
+    margin : int
+        Powers of two that are left free above the largest magnitude.
+    algorithm : str
+        ``"max"`` over the history, or ``"most_recent"``.
+    counter : int
+        Updates since MS-AMP's warm-up began.
+    """
+
+    rule: str
+    format: Format
+    scale: np.float32
+    history: Floats
+    margin: int = 0
+    algorithm: str = "max"
+    counter: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what a file could have wrong, and keep the history from being written to."""
+        history = np.array(self.history, np.float32)
+        if history.ndim != 1 or not history.size or np.signbit(history).any():
+            msg = f"history must be one-dimensional and hold magnitudes, got {self.history!r:.80}"
+            raise ValueError(msg)
+        if not self.scale >= 0:
+            msg = f"scale must be a positive number, got {float(self.scale)!r}"
+            raise ValueError(msg)
+        if self.algorithm not in ("max", "most_recent"):
+            msg = f"algorithm must be 'max' or 'most_recent', got {self.algorithm!r}"
+            raise ValueError(msg)
+        for name, least in (("margin", None), ("counter", 0)):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or (least is not None and value < least):
+                msg = f"{name} must be an integer, got {value!r}"
+                raise ValueError(msg)
+        history.flags.writeable = False
+        object.__setattr__(self, "history", history)
+
+    def quantize(self, x: npt.ArrayLike, *, threads: int = 1) -> tuple[ScaledArray, DelayedState]:
+        """
+        Quantise with the current scale, and record the values' largest magnitude.
+
+        Parameters
+        ----------
+        x : array_like, shape (...)
+            Values.
+        threads : int, optional
+            Threads that share the work.
+
+        Returns
+        -------
+        tuple of ScaledArray and DelayedState
+            The codes with the scale that was used, and the state after it.
+        """
+        values = as_values(x)
+        step = _STEPS[self.rule]
+        return step(self, values, threads)
+
+    def update(self) -> DelayedState:
+        """
+        Return the state for the next step, as the library makes it between steps.
+
+        Returns
+        -------
+        DelayedState
+            With the new scale; of flax this one, which updates when it quantises.
+        """
+        return _UPDATES[self.rule](self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as a dictionary that JSON can hold; floats are hexadecimal."""
+        return {
+            "rule": self.rule,
+            "format": self.format.to_dict(),
+            "scale": float(self.scale).hex(),
+            "history": [float(value).hex() for value in self.history],
+            "margin": self.margin,
+            "algorithm": self.algorithm,
+            "counter": self.counter,
+        }
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> DelayedState:
+        """
+        Return the state that `to_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If something is missing or not understood.
+        """
+        try:
+            return cls(
+                rule=_stateful(description["rule"]).name,
+                format=format_from_dict(description["format"]),
+                scale=np.float32(float.fromhex(description["scale"])),
+                history=np.array([float.fromhex(v) for v in description["history"]], np.float32),
+                margin=description["margin"],
+                algorithm=description["algorithm"],
+                counter=description["counter"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            msg = f"a state must be described as to_dict() does, got {sorted(description)}"
+            raise ValueError(msg) from error
+
+    def apply(self, values: npt.NDArray[Any], scale: np.float32, threads: int = 1) -> ScaledArray:
+        """Quantise with a scale, and record nothing."""
+        rule = get_rule(self.rule)
+        held = Held(float(scale), inverse=self.rule == "flax")
+        return replace(rule, scale=held).quantize(values, fmt=self.format, threads=threads)
+
+
+def start(
+    rule: str | Rule,
+    fmt: Format | str | None = None,
+    *,
+    length: int | None = None,
+    margin: int = 0,
+    algorithm: str = "max",
+) -> DelayedState:
+    """
+    Return the state that a delayed rule begins with: scale 1, an empty history.
+
+    Parameters
+    ----------
+    rule : str or Rule
+        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``.
+    fmt : Format or str, optional
+        Of the elements; E4M3FN.
+    length : int, optional
+        Steps that are remembered; 1024, of MS-AMP 16.
+    margin : int, optional
+        Powers of two to leave free above the largest magnitude.
+    algorithm : str, optional
+        ``"max"`` over the history, or ``"most_recent"`` (TransformerEngine).
+
+    Returns
+    -------
+    DelayedState
+        It is not changed by what is done with it.
+
+    Raises
+    ------
+    ValueError
+        If the rule keeps no state, or a setting is out of range.
+
+    Examples
+    --------
+    >>> state = start("te-delayed", length=4)
+    >>> scaled, state = state.quantize([0.5, 3.0])
+    >>> state = state.update()
+    >>> float(state.scale)
+    149.3333282470703
+    """
+    found = _stateful(rule)
+    length = LENGTHS[found.name] if length is None else length
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        msg = f"length must be a positive integer, got {length!r}"
+        raise ValueError(msg)
+    return DelayedState(
+        rule=found.name,
+        format=found.choose_format(fmt),
+        scale=np.float32(1),
+        history=np.zeros(length, np.float32),
+        margin=margin,
+        algorithm=algorithm,
+    )
+
+
+def _stateful(rule: str | Rule) -> Rule:
+    found = get_rule(rule)
+    if found.name not in LENGTHS:
+        msg = f"rule must be one that keeps a state, {', '.join(LENGTHS)}, got {found.name!r}"
+        raise ValueError(msg)
+    return found
+
+
+def largest_magnitude(values: npt.NDArray[Any], nan: str) -> np.float32:
+    """Return the largest magnitude of an array, 0 if it is empty."""
+    finder, found = Amax(nan), np.float32(0)
+    for part in slabs(values.shape):
+        block = values[part]
+        pairs = block.reshape([n for length in block.shape for n in (1, length)])
+        amax = _largest(finder.find(pairs, _no_errors)) if block.size else np.float32(0)
+        found = _largest(found, amax)
+    return np.float32(found)
+
+
+def _largest(*magnitudes: npt.ArrayLike) -> np.float32:
+    """Return the largest of magnitudes by their words, NaN above all, subnormals kept."""
+    words = [np.asarray(values, np.float32).reshape(-1).view(np.uint32) for values in magnitudes]
+    return np.concatenate(words).max().view(np.float32)  # type: ignore[no-any-return]
+
+
+def _is_zero(magnitude: np.float32) -> bool:
+    """Whether a magnitude is zero, and not a subnormal that is taken for it."""
+    return not int(np.float32(magnitude).view(np.uint32))
+
+
+def _no_errors(amax: Floats) -> npt.NDArray[np.float64]:
+    return np.zeros(amax.shape)
+
+
+# TransformerEngine: the newest magnitude is staged at index 0 until the update.
+
+
+def _te_quantize(
+    state: DelayedState, values: npt.NDArray[Any], threads: int
+) -> tuple[ScaledArray, DelayedState]:
+    history = state.history.copy()
+    history[0] = _largest(history[0], largest_magnitude(values, "ignore"))
+    return state.apply(values, state.scale, threads), replace(state, history=history)
+
+
+def _te_scale(state: DelayedState, amax: np.float32, quotient: Floats) -> np.float32:
+    usable = np.isfinite(amax) and not _is_zero(amax)
+    scale = np.float32(quotient) if usable else state.scale
+    return _LARGEST if np.isinf(scale) else scale
+
+
+def _te_fused(state: DelayedState) -> DelayedState:
+    """Update as the CUDA kernel does: what produced nothing is not rolled, NaN is skipped."""
+    last = state.history[0]
+    history, amax = state.history, np.float32(0)
+    if not _is_zero(last):
+        rolled = np.append(history[1:], last)
+        amax = _largest(np.where(np.isnan(rolled), np.float32(0), rolled))
+        history = rolled.copy()
+        history[0] = 0
+    if state.algorithm == "most_recent":
+        amax = last
+    top = np.float32(float(state.format.max) * 2.0**-state.margin)
+    scale = _te_scale(state, amax, divide(top, np.asarray(amax)))
+    return replace(state, history=history, scale=scale)
+
+
+def _te_unfused(state: DelayedState) -> DelayedState:
+    """Update as the Python code does: always rolled, NaN freezes, the quotient is PyTorch's."""
+    amax = state.history[0] if state.algorithm == "most_recent" else _largest(state.history)
+    quotient = reciprocal_quotient(float(state.format.max), np.asarray(amax))
+    scaled = divide(quotient, np.float32(2.0**state.margin))
+    history = np.roll(state.history, -1)
+    history[0] = 0
+    return replace(state, history=history, scale=_te_scale(state, amax, scaled))
+
+
+# flax: the scale is updated when something is quantised, from the steps before.
+
+
+def _flax_scale(state: DelayedState) -> np.float32:
+    one = np.float32(1)
+    amax = flushed(_largest(state.history))
+    factor = divide(divide(np.float32(float(state.format.max)), amax),
+                    np.float32(2.0**state.margin))  # fmt: skip
+    usable = amax > 0 and np.isfinite(amax)
+    factor = flushed(factor if usable else divide(one, np.asarray(state.scale)))
+    return np.float32(flushed(divide(one, factor)))
+
+
+def _flax_quantize(
+    state: DelayedState, values: npt.NDArray[Any], threads: int
+) -> tuple[ScaledArray, DelayedState]:
+    scale = _flax_scale(state)
+    history = np.roll(state.history, -1)
+    history[0] = flushed(largest_magnitude(values, "propagate"))
+    return state.apply(values, scale, threads), replace(state, history=history, scale=scale)
+
+
+# MS-AMP: just in time while it warms up, then from the window.
+
+
+def _ms_amp_quantize(
+    state: DelayedState, values: npt.NDArray[Any], threads: int
+) -> tuple[ScaledArray, DelayedState]:
+    history, scale = state.history.copy(), state.scale
+    if state.counter < len(history) or len(history) == 1:
+        history[0] = largest_magnitude(values, "propagate")
+        scale = _ms_amp_scale(state, history[0])
+    else:  # the cast's kernel records, as TransformerEngine's
+        history[0] = _largest(history[0], largest_magnitude(values, "ignore"))
+    return state.apply(values, scale, threads), replace(state, history=history, scale=scale)
+
+
+def _ms_amp_scale(state: DelayedState, amax: np.float32) -> np.float32:
+    context = Context(state.format, amax, _LARGEST)
+    found = MsAmp(float(state.scale), state.margin).find(np.asarray(amax), context)
+    return np.float32(found.factor)
+
+
+def _ms_amp_update(state: DelayedState) -> DelayedState:
+    """Update as the optimizer's step does; a magnitude that is not finite restarts warm-up."""
+    finite = bool(np.isfinite(state.history[0]))
+    history = state.history.copy()
+    if not finite:
+        history[0] = 0
+    scale = _ms_amp_scale(state, _largest(history))
+    history = np.roll(history, 1)
+    history[0] = 0
+    counter = state.counter + 1 if finite else 0
+    return replace(state, history=history, scale=scale, counter=counter)
+
+
+_STEPS: Mapping[str, Callable[..., tuple[ScaledArray, DelayedState]]] = {
+    "te-delayed": _te_quantize,
+    "te-delayed-unfused": _te_quantize,
+    "flax": _flax_quantize,
+    "ms-amp": _ms_amp_quantize,
+}
+_UPDATES: Mapping[str, Callable[[DelayedState], DelayedState]] = {
+    "te-delayed": _te_fused,
+    "te-delayed-unfused": _te_unfused,
+    "flax": lambda state: state,
+    "ms-amp": _ms_amp_update,
+}

@@ -1,0 +1,221 @@
+"""
+What is taken for a block's largest magnitude: the maximum, a percentile, the best clip.
+
+::
+
+    |x| of a block  ------------------------------|--->
+                                     percentile   max
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num._kernels.float32 import as_float32
+from fp8num._kernels.words import float32_words, source_of
+from fp8num.scaled.blocks import slabs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Amax", "BestClip", "Finder", "Percentile"]
+
+Floats = npt.NDArray[np.float32]
+#: Squared error of a region's blocks, as a function of the magnitudes taken for amax.
+Errors = "Callable[[Floats], npt.NDArray[np.float64]]"
+
+
+class Finder(Protocol):
+    """Finds the magnitude that a block's scale is made for."""
+
+    def find(
+        self, region: npt.NDArray[Any], errors: Callable[[Floats], npt.NDArray[np.float64]]
+    ) -> Floats:
+        """
+        Return one magnitude for each block of a region.
+
+        Parameters
+        ----------
+        region : ndarray, shape (blocks, length, blocks, length ...)
+            Values, two axes for each axis of the array.
+        errors : callable
+            Squared error of each block if its scale were made for a magnitude.
+
+        Returns
+        -------
+        ndarray of float32, shape (blocks, blocks ...)
+            The magnitudes.
+        """
+
+
+def _inner(ndim: int) -> tuple[int, ...]:
+    """Return the axes within a block."""
+    return tuple(range(1, ndim, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Amax:
+    """
+    The largest magnitude.
+
+    Parameters
+    ----------
+    nan : str
+        ``"ignore"``: NaN does not count, as in CUDA's ``fmaxf``.  ``"propagate"``: it
+        makes the magnitude NaN, as in torch's and NumPy's ``max``.
+    finite : bool
+        Whether infinities do not count either.
+    """
+
+    nan: str = "propagate"
+    finite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what becomes of NaN."""
+        if self.nan not in ("ignore", "propagate"):
+            msg = f"nan must be 'ignore' or 'propagate', got {self.nan!r}"
+            raise ValueError(msg)
+        if self.finite and self.nan != "ignore":
+            msg = "nan must be 'ignore' where only finite numbers count, got 'propagate'"
+            raise ValueError(msg)
+
+    def find(
+        self,
+        region: npt.NDArray[Any],
+        errors: Callable[[Floats], npt.NDArray[np.float64]],  # noqa: ARG002 - a finder's form
+    ) -> Floats:
+        """Return the largest magnitudes; see `Finder.find`."""
+        source = source_of(region.dtype)
+        layout = source.layout
+        mask = layout.dtype.type(layout.magnitude_mask)
+        largest_kept = layout.magnitude_mask if self.nan == "propagate" else layout.infinity
+        limit = layout.dtype.type(layout.infinity - 1 if self.finite else largest_kept)
+        counts = region.shape[::2]
+        found = np.zeros(counts, layout.dtype)
+        for part in slabs(region.shape):
+            words = source.words(np.ascontiguousarray(region[part], region.dtype.newbyteorder("=")))
+            words = words.reshape(region[part].shape)
+            largest = _reduce(words, mask)
+            if largest.size and largest.max() > limit:
+                words = np.where(words & mask > limit, 0, words).astype(words.dtype)
+                largest = _reduce(words, mask)
+            found[part[::2]] = np.maximum(found[part[::2]], largest)
+        return _as_floats(found, region.dtype)
+
+
+def _reduce(words: npt.NDArray[Any], mask: np.unsignedinteger[Any]) -> npt.NDArray[Any]:
+    """Return the largest word of each block, without its sign."""
+    length = words.shape[-1] if words.ndim else 1
+    blocks = words.shape[::2]
+    if not words.size or length * math.prod(blocks) != words.size or words.ndim == 0:
+        return np.asarray(np.maximum.reduce(words & mask, axis=_inner(words.ndim)))
+    # One axis holds the whole block: blocks follow each other in memory.
+    magnitudes = (words & mask).reshape(-1)
+    starts = np.arange(0, magnitudes.size, length)
+    return np.maximum.reduceat(magnitudes, starts).reshape(blocks)
+
+
+def _as_floats(words: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
+    """Return magnitudes, given by the words of a type, in float32 to nearest."""
+    if words.dtype == np.uint32:
+        return words.view(np.float32)
+    if words.dtype == np.uint64:
+        return float32_words(words.view(np.float64)).view(np.float32)
+    return as_float32(words.view(dtype.newbyteorder("=")))
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """
+    The smallest magnitude that at least a share of the block's numbers does not exceed.
+
+    Larger ones saturate.  NaN does not count; where nothing else is there, it is 0.
+
+    Parameters
+    ----------
+    percent : float
+        Above 0, at most 100, which is the largest magnitude.
+    """
+
+    percent: float = 99.9
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        if not 0 < self.percent <= 100:
+            msg = f"percent must be above 0 and at most 100, got {self.percent!r}"
+            raise ValueError(msg)
+
+    def find(
+        self,
+        region: npt.NDArray[Any],
+        errors: Callable[[Floats], npt.NDArray[np.float64]],  # noqa: ARG002 - a finder's form
+    ) -> Floats:
+        """Return the order statistics; see `Finder.find`."""
+        ndim = region.ndim
+        order = (*range(0, ndim, 2), *_inner(ndim))
+        counts = region.shape[::2]
+        blocks = region.transpose(order).reshape(int(np.prod(counts)), -1)
+        found = np.zeros(len(blocks), np.float32)
+        for index, block in enumerate(blocks):
+            words = as_float32(np.ascontiguousarray(block)).view(np.uint32) & np.uint32(0x7FFFFFFF)
+            words = words[words <= np.uint32(0x7F800000)]
+            if words.size:
+                share = Fraction(repr(float(self.percent))) / 100  # as it was written
+                rank = max(math.ceil(words.size * share), 1) - 1
+                found[index] = np.partition(words, rank)[rank : rank + 1].view(np.float32)[0]
+        return found.reshape(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class BestClip:
+    """
+    The magnitude that gives the smallest squared error, searched below the largest.
+
+    Candidates are the largest finite magnitude times ``1, 1 - step, 1 - 2 step ...``; of
+    equal ones the largest wins.
+
+    Parameters
+    ----------
+    smallest : float
+        The least share of the largest magnitude that is tried.
+    steps : int
+        Candidates, the largest one included.
+
+    References
+    ----------
+    .. [1] Nagel et al., "A white paper on neural network quantization",
+       arXiv:2106.08295, section 3.1 (MSE range setting).
+    """
+
+    smallest: float = 0.5
+    steps: int = 33
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if not 0 < self.smallest <= 1 or self.steps < 1:
+            msg = (
+                "smallest must be above 0 and at most 1 and steps at least 1, "
+                f"got {self.smallest!r} and {self.steps!r}"
+            )
+            raise ValueError(msg)
+
+    def find(
+        self, region: npt.NDArray[Any], errors: Callable[[Floats], npt.NDArray[np.float64]]
+    ) -> Floats:
+        """Return the best magnitudes; see `Finder.find`."""
+        finite = as_float32(np.ascontiguousarray(region)).reshape(region.shape)
+        finite = np.where(np.isfinite(finite), finite, np.float32(0))
+        largest = Amax("ignore").find(finite, errors)
+        best, least = largest, errors(largest)
+        for share in np.linspace(1.0, self.smallest, self.steps)[1:]:
+            candidate = (largest * share).astype(np.float32)
+            error = errors(candidate)
+            better = error < least
+            best, least = np.where(better, candidate, best), np.where(better, error, least)
+        return best

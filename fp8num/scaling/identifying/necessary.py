@@ -1,0 +1,311 @@
+"""
+What codes and scales alone show: which rules cannot have made them.
+
+::
+
+    largest code of a block --> an interval of amax --> an interval of scales: is the scale
+                                                       there in it, and one that amax can give?
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num._kernels.float32 import as_float64
+from fp8num.formats import E4M3FN, E8M0FNU
+from fp8num.projection import Rounding
+from fp8num.scaled import Descale
+from fp8num.scaling.finders import Amax, BestClip
+from fp8num.scaling.held import MsAmp
+from fp8num.scaling.identifying.records import Exclusion, Match
+from fp8num.scaling.identifying.storing import transforms
+from fp8num.scaling.scales import Context, Scales
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fp8num.formats import Format
+    from fp8num.scaled import Blocks
+    from fp8num.scaling.identifying.candidates import Candidate
+    from fp8num.scaling.identifying.evidence import Evidence, Reading
+
+__all__ = ["judge"]
+
+Floats = npt.NDArray[np.float32]
+#: Each block's largest finite magnitude, and whether it holds NaN.
+Largest = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
+_LARGEST = np.float32(np.finfo(np.float32).max)
+_MANTISSA = np.uint32((1 << 23) - 1)
+#: What float32 arithmetic may move the interval of amax by, relative to it.
+_SLACK = 2.0**-20
+#: Blocks that are judged at once.
+_CHUNK = 1 << 14
+_NEAREST = (Rounding.NEAREST_TIES_TO_EVEN, Rounding.NEAREST_TIES_TO_AWAY)
+
+
+def judge(candidate: Candidate, evidence: Evidence, known: dict[Any, Largest]) -> Match | Exclusion:
+    """
+    Return whether a rule may have made codes and scales.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The rule.
+    evidence : Evidence
+        The dump, without a source.
+    known : dict
+        What was found out about blocks so far; it is added to.
+
+    Returns
+    -------
+    Match or Exclusion
+        A match says that nothing contradicts the rule, no more.
+    """
+    forbidden = _forbidden_codes(candidate, evidence)
+    reasons = [forbidden] if forbidden else []
+    key = candidate.fmt.name, candidate.blocks.block
+    if key not in known:
+        known[key] = _largest_codes(candidate, evidence)
+    for reading, layout in () if forbidden else candidate.views:
+        arranged = layout.arrange(reading.values)
+        if arranged is None or not _may_hold(candidate, reading):
+            continue
+        found = np.ascontiguousarray(arranged, np.float32).reshape(arranged.shape)
+        for way in _ways(candidate):
+            for tensor in _tensor_amaxes(candidate, evidence):
+                why = _contradiction(candidate, found, way, tensor, known[key])
+                if not why:
+                    name = ", ".join(part for part in (reading.name, way[0], layout.name) if part)
+                    return _match(candidate, evidence, name, way[1], found.size)
+                reasons.append(why)
+    reason = reasons[0] if reasons else "the stored type cannot hold its scales"
+    return Exclusion(candidate.rule.name, candidate.fmt.name, candidate.axis, reason)
+
+
+def _may_hold(candidate: Candidate, reading: Reading) -> bool:
+    """Whether bytes are what a rule's scales may be stored in: those of float32 are not."""
+    own = candidate.rule.scale.format
+    if reading.format is None or reading.format == own:
+        return True
+    power = getattr(candidate.rule.scale, "power_of_two", candidate.is_held)
+    return own is None and bool(power) and reading.format == E8M0FNU
+
+
+def _match(
+    candidate: Candidate, evidence: Evidence, storage: str, descale: Descale, scales: int
+) -> Match:
+    return Match(
+        candidate.rule.name,
+        candidate.fmt.name,
+        candidate.axis,
+        candidate.blocks.block,
+        storage,
+        descale.value,
+        evidence.codes.size,
+        scales,
+    )
+
+
+def _forbidden_codes(candidate: Candidate, evidence: Evidence) -> str:
+    """Return why the codes alone exclude a rule: all of them saturate."""
+    infinite = np.isinf(candidate.fmt.values)
+    if not infinite.any():
+        return ""
+    bad = infinite.take(evidence.codes)
+    if not bad.any():
+        return ""
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    return f"code 0x{int(evidence.codes[first]):02x} at {first} is infinite, the rule saturates"
+
+
+def _largest_codes(candidate: Candidate, evidence: Evidence) -> Largest:
+    """Return each block's largest finite magnitude, and which blocks hold NaN."""
+    values = np.abs(candidate.fmt.values)
+    finite = np.where(np.isfinite(values), values, 0.0)
+    blocks: Blocks = candidate.blocks
+    largest = np.zeros(blocks.counts)
+    nan = np.zeros(blocks.counts, bool)
+    is_nan = np.isnan(values)
+    for region in blocks.regions():
+        view = region.split(evidence.codes)
+        inner = tuple(range(1, view.ndim, 2))
+        largest[region.scales] = finite.take(view).max(axis=inner)
+        nan[region.scales] = is_nan.take(view).any(axis=inner)
+    return largest, nan
+
+
+def _ways(candidate: Candidate) -> list[tuple[str, Descale]]:
+    """Return the names of the ways to store a rule's scales, and how they descale."""
+    one = np.ones(1, np.float32)
+    own = candidate.rule.scale.format
+    stored = one if own is None else np.full(1, 127 if own.name == "E8M0FNU" else 0x38, np.uint8)
+    found = transforms(candidate.rule, candidate.fmt, Scales(stored, one), np.float32(1))
+    return [(way.name, way.descale) for way in found]
+
+
+def _tensor_amaxes(candidate: Candidate, evidence: Evidence) -> list[np.float32]:
+    """Return what the tensor's largest magnitude may be, of two-level rules."""
+    top = np.float32(float(E4M3FN.max) * float(candidate.fmt.max))
+    scale = evidence.tensor_scale
+    if not candidate.rule.is_two_level or scale is None:
+        return [top]  # a scale of the tensor of one: what is consistent does not depend on it
+    with np.errstate(all="ignore"):
+        return [scale, np.float32(scale * top), np.float32(top / scale)]
+
+
+def _contradiction(
+    candidate: Candidate,
+    found: Floats,
+    way: tuple[str, Descale],
+    tensor_amax: np.float32,
+    largest: Largest,
+) -> str:
+    """Return why stored scales cannot be a rule's, or nothing."""
+    context = Context(candidate.fmt, tensor_amax, _LARGEST)
+    bad = (found <= 0) if candidate.is_held else (found < 0)
+    if bad.any():
+        first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
+        return f"block {first}: the scale {float(found[first]):.6g} is not positive"
+    if candidate.is_held:
+        power = not (found.view(np.uint32) & _MANTISSA).any()
+        if isinstance(candidate.rule.scale, MsAmp) and not power:
+            return f"scale {float(found.reshape(-1)[0])!r} is no power of two"
+        return "" if np.isfinite(found).all() else "the scale is not finite"
+    names = [
+        stored.name
+        for stored in transforms(
+            candidate.rule, candidate.fmt,
+            candidate.rule.scale.find(np.ones(1, np.float32), context), tensor_amax,
+        )
+    ]  # fmt: skip
+    index = names.index(way[0])
+
+    def scale_of(amax: Floats) -> Floats:
+        scales = candidate.rule.scale.find(amax, context)
+        stored = transforms(candidate.rule, candidate.fmt, scales, tensor_amax)[index]
+        return np.asarray(stored.values, np.float32)
+
+    for start in range(0, found.size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        few = tuple(array.reshape(-1)[part] for array in (found, *largest))
+        place = start, found.shape
+        why = _unreachable(candidate, way, context, scale_of, few=few, place=place)
+        if why:
+            return why
+    return _two_level(candidate, found, way)
+
+
+def _unreachable(
+    candidate: Candidate,
+    way: tuple[str, Descale],
+    context: Context,
+    scale_of: Callable[[Floats], Floats],
+    *,
+    few: tuple[npt.NDArray[Any], ...],
+    place: tuple[int, tuple[int, ...]],
+) -> str:
+    """Return why scales of some blocks cannot come from what their codes say of amax."""
+    found, largest, nan = few
+    low, high = _intervals(candidate, found, way, largest, context.tensor_amax)
+    right = _reachable(scale_of, found, low, high)
+    zero = largest == 0
+    right |= zero & (found == scale_of(np.zeros(1, np.float32)))
+    saturated = (largest == float(candidate.fmt.max)) | nan | zero
+    for special in (np.inf, np.nan):
+        made = scale_of(np.full(1, special, np.float32))
+        right |= saturated & ((found == made) | (np.isnan(found) & np.isnan(made)))
+    # Where NaN does not count towards amax, a block of NaNs shows nothing of it.
+    right |= nan & np.isfinite(found) & ~np.isnan(scale_of(np.full(1, np.nan, np.float32)))
+    if right.all():
+        return ""
+    first = int(np.argmin(right))
+    block = tuple(int(i) for i in np.unravel_index(place[0] + first, place[1]))
+    return (
+        f"block {block}: its largest code stands for {float(largest[first]):.6g}, so amax is from "
+        f"{float(low[first]):.6g} to {float(high[first]):.6g}, which does not give the scale "
+        f"{float(found[first]):.6g}"
+    )
+
+
+def _two_level(candidate: Candidate, found: Floats, way: tuple[str, Descale]) -> str:
+    """Return why block scales of two levels cannot be right as a whole."""
+    if not candidate.rule.is_two_level or way[0] or not found.any():
+        return ""
+    if float(found.max()) != float(E4M3FN.max):
+        return f"the largest block scale is {float(found.max()):g}, it should be {E4M3FN.max:g}"
+    return ""
+
+
+def _intervals(
+    candidate: Candidate,
+    found: Floats,
+    way: tuple[str, Descale],
+    largest: npt.NDArray[np.float64],
+    tensor_amax: np.float32,
+) -> tuple[Floats, Floats]:
+    """Return between which numbers each block's amax is, as its largest code says."""
+    low, high = _bounds_of_values(candidate)
+    index = np.searchsorted(_magnitudes(candidate.fmt), largest)
+    wide = as_float64(found).reshape(found.shape)
+    with np.errstate(all="ignore"):
+        multiplier = wide if way[1] is Descale.MULTIPLY else 1 / wide
+        if candidate.rule.is_two_level and not way[0]:
+            top = float(E4M3FN.max) * float(candidate.fmt.max)
+            multiplier = multiplier * float(tensor_amax) / top
+        least = np.nan_to_num(low[index] * multiplier, nan=0.0) * (1 - _SLACK)
+        most = np.nan_to_num(high[index] * multiplier, nan=np.inf, posinf=np.inf) * (1 + _SLACK)
+    finder = candidate.rule.finder
+    if isinstance(finder, BestClip):
+        least = least * finder.smallest
+    elif not isinstance(finder, Amax):
+        least = np.zeros(least.shape)
+    if not isinstance(finder, Amax):
+        most = np.where(largest == float(candidate.fmt.max), np.inf, most)
+    cap = float(_LARGEST)
+    return _outward(np.clip(least, 0, cap), 0.0), _outward(np.clip(most, 0, cap), np.inf)
+
+
+def _outward(values: npt.NDArray[np.float64], end: float) -> Floats:
+    with np.errstate(all="ignore"):
+        stepped = np.nextafter(values.astype(np.float32), np.float32(end))
+    return np.clip(stepped, np.float32(0), _LARGEST)
+
+
+def _magnitudes(fmt: Format) -> npt.NDArray[np.float64]:
+    values = np.abs(fmt.values)
+    return np.unique(values[np.isfinite(values)])
+
+
+def _bounds_of_values(
+    candidate: Candidate,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what scaled magnitudes become each of a format's, from and to."""
+    values = _magnitudes(candidate.fmt)
+    middle = (values[1:] + values[:-1]) / 2
+    if Rounding.parse(candidate.rule.cast.rounding) in _NEAREST and candidate.fmt.bits <= 8:
+        tabulated = candidate.fmt.mantissa_bits is None
+        if not tabulated or candidate.fmt.name == "MXINT8":
+            return np.append(0.0, middle), np.append(middle, np.inf)
+    return np.append(0.0, values[:-1]), np.append(values[1:], np.inf)
+
+
+def _reachable(
+    scale_of: Callable[[Floats], Floats], found: Floats, low: Floats, high: Floats
+) -> npt.NDArray[np.bool_]:
+    """Return which scales some amax of an interval gives; formulas are monotone in it."""
+    ends = scale_of(np.array([1e-3, 1e3], np.float32))
+    rising = bool(ends[0] <= ends[1])
+    a, b = (np.ascontiguousarray(end).view(np.uint32).reshape(end.shape) for end in (low, high))
+    a, b = a.astype(np.int64), b.astype(np.int64)
+    while (a < b).any():  # the least amax of the interval whose scale is not before the found one
+        middle = (a + b) // 2
+        made = scale_of(middle.astype(np.uint32).view(np.float32).reshape(found.shape))
+        enough = made >= found if rising else made <= found
+        b = np.where(enough, middle, b)
+        a = np.where(enough, a, np.minimum(middle + 1, b))
+    made = scale_of(b.astype(np.uint32).view(np.float32).reshape(found.shape))
+    reached: npt.NDArray[np.bool_] = made == found
+    return reached

@@ -1,0 +1,290 @@
+"""
+What a rule makes of the source: its scales for all blocks, its codes piece by piece.
+
+::
+
+    source --largest magnitudes (once per kind of block)--> scales --> codes == the dump's?
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.scaling.finders import Amax, BestClip, Percentile
+from fp8num.scaling.identifying.encoding import encode_region, pieces, projected
+from fp8num.scaling.quantize import _largest_input
+from fp8num.scaling.scales import Context, Scales
+
+if TYPE_CHECKING:
+    from fp8num.formats import Format
+    from fp8num.projection import Projection
+    from fp8num.scaled import Blocks, Region
+    from fp8num.scaling.finders import Finder
+    from fp8num.scaling.identifying.candidates import Candidate
+    from fp8num.scaling.rule import Rule
+
+__all__ = ["SAMPLE", "SEARCHED", "Agreement", "Predicted", "Predictor"]
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.uint8]
+
+_IGNORE = Amax("ignore")
+
+#: Pieces that are compared first; what differs in these is not compared further.
+SAMPLE = 4
+#: Blocks whose first wrong code is kept.
+_KEPT = 3
+#: Wrong elements of a piece that are looked at for these.
+_LOOKED_AT = 1000
+#: The most elements for which clipping ranges are searched again without need.
+SEARCHED = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """
+    What a rule finds for every block.
+
+    Parameters
+    ----------
+    scales : Scales
+        Stored, and what elements are multiplied by, one per block.
+    amax : ndarray of float32
+        The magnitudes they were made of.
+    tensor_amax : float32
+        Of the whole tensor, of two-level rules.
+    """
+
+    scales: Scales
+    amax: Floats
+    tensor_amax: np.float32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreement:
+    """
+    How many codes are the expected ones.
+
+    Parameters
+    ----------
+    equal, seen : int
+        Codes that are equal, of how many that were compared.
+    first : tuple of (block, element, code)
+        The first wrong element of each of a few blocks, and its expected code.
+    """
+
+    equal: int
+    seen: int
+    first: tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that were compared are equal."""
+        return self.equal == self.seen
+
+
+@dataclass(slots=True, eq=False)
+class Predictor:
+    """
+    A source, and what was found out about it so far.
+
+    Parameters
+    ----------
+    source : ndarray
+        Values, in the shape of the codes.
+    codes : ndarray of uint8
+        The dump's.
+    """
+
+    source: npt.NDArray[Any]
+    codes: Codes
+    _cache: dict[Any, Any] = field(default_factory=dict)
+
+    def values(self, rule: Rule, axis: int) -> npt.NDArray[Any]:
+        """Return the source, rotated if the rule does that."""
+        if rule.rotation is None:
+            return self.source
+        key = ("rotated", rule.rotation, axis)
+        if key not in self._cache:
+            self._cache[key] = rule.rotation.apply(self.source, axis)
+        found: npt.NDArray[Any] = self._cache[key]
+        return found
+
+    def amax(self, rule: Rule, axis: int, blocks: Blocks, finder: Finder = _IGNORE) -> Floats:
+        """Return the largest magnitude of every block."""
+        along = axis if rule.rotation is not None else None
+        key = ("amax", rule.rotation, along, blocks.block, finder)
+        if key not in self._cache:
+            values = self.values(rule, axis)
+            found = np.zeros(blocks.counts, np.float32)
+            for region in blocks.regions():
+                found[region.scales] = finder.find(region.split(values), _no_errors)
+            self._cache[key] = found
+        amax: Floats = self._cache[key]
+        return amax
+
+    def context(self, candidate: Candidate) -> Context:
+        """Return what a rule's formula may use besides a block's magnitude."""
+        rule = candidate.rule
+        tensor_amax = np.float32(0)
+        if rule.is_two_level:
+            finder = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
+            blocks = candidate.blocks
+            tensor_amax = np.float32(self.amax(rule, candidate.axis, blocks, finder).max())
+        return Context(candidate.fmt, tensor_amax, _largest_input(self.source.dtype))
+
+    def predict(self, candidate: Candidate) -> Predicted | None:
+        """
+        Return a rule's scales.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            The rule, format and axis.
+
+        Returns
+        -------
+        Predicted or None
+            None where finding them is a long search of another kind; see `searched`.
+        """
+        rule = candidate.rule
+        if not isinstance(rule.finder, Amax | Percentile):
+            return None
+        context = self.context(candidate)
+        amax = self.amax(rule, candidate.axis, candidate.blocks, rule.finder)
+        return Predicted(rule.scale.find(amax, context), amax, context.tensor_amax)
+
+    def searchable(self, candidate: Candidate, step: int) -> list[Floats] | None:
+        """Return the scales among which a search chooses, of some blocks, of all of amax first."""
+        rule, context = candidate.rule, self.context(candidate)
+        if not isinstance(rule.finder, BestClip):
+            return None
+        amax = self.amax(rule, candidate.axis, candidate.blocks, Amax("ignore", finite=True))
+        amax = amax.reshape(-1)[::step]
+        shares = np.linspace(1.0, rule.finder.smallest, rule.finder.steps)
+        return [
+            np.asarray(rule.scale.find((amax * share).astype(np.float32), context).stored)
+            for share in shares
+        ]
+
+    def searched(self, candidate: Candidate) -> Predicted:
+        """Return the scales of a rule that searches, which takes as long as quantising."""
+        key = ("searched", candidate.rule.name, candidate.fmt, candidate.axis)
+        if key not in self._cache:
+            scaled = candidate.rule.quantize(self.source, fmt=candidate.fmt, axis=candidate.axis)
+            stored = np.broadcast_to(scaled.stored_scales, candidate.blocks.counts)
+            amax = self.amax(candidate.rule, candidate.axis, candidate.blocks)
+            self._cache[key] = Predicted(Scales(stored, stored), amax, np.float32(0))
+        found: Predicted = self._cache[key]
+        return found
+
+    def agreement(
+        self,
+        rule: Rule,
+        fmt: Format,
+        axis: int,
+        blocks: Blocks,
+        factor: Floats,
+        *,
+        projection: Projection | None = None,
+        codes: Codes | None = None,
+        whole: bool = True,
+    ) -> Agreement:
+        """
+        Compare the codes that factors give with the dump's.
+
+        Parameters
+        ----------
+        rule : Rule
+            Says how elements and factors combine, and how they are cast.
+        fmt : Format
+            Of the elements.
+        axis : int
+            The axis that blocks run along.
+        blocks : Blocks
+            Where they are.
+        factor : ndarray of float32
+            What elements are multiplied by, or divided, one per block.
+        projection : Projection, optional
+            Instead of the rule's own.
+        codes : ndarray of uint8, optional
+            Instead of the dump's.
+        whole : bool, optional
+            Whether to go on where some of the first pieces differ.
+
+        Returns
+        -------
+        Agreement
+            How many are equal.
+        """
+        projection = rule.cast.projection(fmt) if projection is None else projection
+        found = self.codes if codes is None else codes
+        digest = hashlib.blake2b(np.ascontiguousarray(factor).tobytes()).digest()
+        way = (rule.way_in, rule.exact, rule.rotation, projected(rule, projection).cast)
+        place = (axis if rule.rotation is not None else None, blocks.block, id(codes), whole)
+        key = ("codes", fmt.name, way, place, digest)
+        if key not in self._cache:
+            cast = projected(rule, projection)
+            values = self.values(rule, axis)
+            self._cache[key] = _compare(
+                cast, fmt, values=values, blocks=blocks, factor=factor, codes=found, whole=whole
+            )
+        agreement: Agreement = self._cache[key]
+        return agreement
+
+
+def _compare(
+    rule: Rule,
+    fmt: Format,
+    *,
+    values: npt.NDArray[Any],
+    blocks: Blocks,
+    factor: Floats,
+    codes: Codes,
+    whole: bool,
+) -> Agreement:
+    """Count equal codes, and keep the first wrong ones of some blocks."""
+    equal = seen = 0
+    wrong: dict[tuple[int, ...], tuple[tuple[int, ...], int]] = {}
+    for number, region in enumerate(pieces(blocks, SAMPLE)):
+        if number >= SAMPLE and equal < seen and not whole:
+            break
+        expected = encode_region(rule, fmt, values, region, factor)
+        right = expected == codes[region.elements]
+        equal += int(np.count_nonzero(right))
+        seen += right.size
+        if len(wrong) < _KEPT and equal < seen:
+            _keep(wrong, region, right, expected)
+    return Agreement(equal, seen, tuple((block, *rest) for block, rest in wrong.items()))
+
+
+def _keep(
+    wrong: dict[tuple[int, ...], tuple[tuple[int, ...], int]],
+    region: Region,
+    right: npt.NDArray[np.bool_],
+    expected: npt.NDArray[Any],
+) -> None:
+    """Note the first wrong element of the first blocks that have one."""
+    if right.ndim == 0:
+        if not right:
+            wrong.setdefault((), ((), int(expected)))
+        return
+    flat = np.flatnonzero(~right)[:_LOOKED_AT]
+    places = np.stack(np.unravel_index(flat, right.shape), axis=1)
+    blocks = places // np.array(region.block) + [part.start for part in region.scales]
+    _, first = np.unique(blocks, axis=0, return_index=True)
+    for i in np.sort(first)[:_KEPT]:
+        at = tuple(int(n) for n in places[i])
+        element = tuple(part.start + n for part, n in zip(region.elements, at, strict=True))
+        if len(wrong) < _KEPT:
+            block = tuple(int(n) for n in blocks[i])
+            wrong.setdefault(block, (element, int(expected[at])))
+
+
+def _no_errors(amax: Floats) -> npt.NDArray[np.float64]:
+    return np.zeros(amax.shape)

@@ -1,0 +1,390 @@
+"""
+What was found out about somebody's dump.
+
+::
+
+    Identification
+      |-- obeyed      Match   a rule that gives these codes and scales, bit for bit
+      |-- consistent  Match   a rule that may have given them: nothing contradicts it
+      |-- near        Near    a rule that does not: how far, why, and where first
+      |-- excluded    Exclusion   without a source: why a rule cannot have given them
+      |-- indistinguishable   Group   obeyed rules that give the same here, and why
+      '-- findings    Finding     about the dump itself
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Exclusion", "Finding", "Group", "Identification", "Match", "Near", "Witness"]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """
+    A block where the dump is not what the rule gives.
+
+    Parameters
+    ----------
+    block : tuple of int
+        Index of the block on each axis.
+    amax : float
+        The largest magnitude that the rule found in it.
+    expected_scale, found_scale : float
+        The rule's scale, stored as the dump stores scales, and the dump's.
+    element : tuple of int, optional
+        Index of the first element whose code is another one.
+    source : float, optional
+        Its value.
+    expected_code, found_code : int, optional
+        The rule's code and the dump's.
+    """
+
+    block: tuple[int, ...]
+    amax: float
+    expected_scale: float
+    found_scale: float
+    element: tuple[int, ...] | None = None
+    source: float | None = None
+    expected_code: int | None = None
+    found_code: int | None = None
+
+    def __str__(self) -> str:
+        """Return one line."""
+        text = f"block {_index(self.block)}: amax {_hex(self.amax)}"
+        if _differ(self.expected_scale, self.found_scale):
+            text += f", scale {_hex(self.found_scale)} and not {_hex(self.expected_scale)}"
+        else:
+            text += f", scale {_hex(self.found_scale)}"
+        if self.element is not None and self.source is not None:
+            text += (
+                f"; element {_index(self.element)} of {_hex(self.source)} has code "
+                f"0x{self.found_code:02x} and not 0x{self.expected_code:02x}"
+            )
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """
+    A rule that the dump obeys, or is consistent with.
+
+    Parameters
+    ----------
+    rule, format : str
+        Names of the rule and of the codes' format.
+    axis : int
+        The axis that blocks run along.
+    block : tuple of int
+        Length of a block on each axis.
+    storage : str
+        How the dump stores the scales.
+    descale : str
+        What a decoded value and the dump's scale do: ``"multiply"`` or ``"divide"``.
+    codes, scales : int
+        How many were compared.
+    note : str
+        What a reader should know besides.
+    """
+
+    rule: str
+    format: str
+    axis: int
+    block: tuple[int, ...]
+    storage: str
+    descale: str
+    codes: int
+    scales: int
+    note: str = ""
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether the dump stores the inverse of what the rule's library stores."""
+        return "the inverse" in self.storage or "multiplied by on the way in" in self.storage
+
+    def __str__(self) -> str:
+        """Return the rule and how it was stored."""
+        note = f"; {self.note}" if self.note else ""
+        return (
+            f"{self.rule} ({self.format}, {_blocks(self.block, self.axis)}; scales stored as "
+            f"{self.storage}; a decoded value is to be "
+            f"{'multiplied' if self.descale == 'multiply' else 'divided'} by its scale{note})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """
+    A rule that the dump does not obey, how nearly it does, and why not.
+
+    Parameters
+    ----------
+    rule, format : str
+        Names of the rule and of the codes' format.
+    axis : int
+        The axis that blocks run along.
+    block : tuple of int
+        Length of a block on each axis.
+    storage : str
+        How the dump seems to store the scales.
+    codes_equal, codes : int
+        Codes that are the rule's, of how many that were compared.
+    scales_equal, scales : int
+        Scales that are the rule's, of how many.
+    diagnosis : str
+        The mistake by name; ``"unexplained"`` if none was found.
+    explanation : str
+        The mistake in a sentence: what was computed and what it gave.
+    exact : bool
+        Whether the rule with that mistake gives the dump bit for bit.
+    witnesses : tuple of Witness
+        The first blocks that differ.
+    """
+
+    rule: str
+    format: str
+    axis: int
+    block: tuple[int, ...]
+    storage: str
+    codes_equal: int
+    codes: int
+    scales_equal: int
+    scales: int
+    diagnosis: str
+    explanation: str
+    exact: bool
+    witnesses: tuple[Witness, ...] = ()
+
+    def __str__(self) -> str:
+        """Return a paragraph."""
+        head = (
+            f"{self.rule} ({self.format}, {_blocks(self.block, self.axis)}): "
+            f"{self.codes_equal:,} of {self.codes:,} codes and {self.scales_equal:,} of "
+            f"{self.scales:,} scales; {self.diagnosis}: {self.explanation}"
+        )
+        return "\n".join([head, *(f"    {witness}" for witness in self.witnesses)])
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """
+    A rule that cannot have made the dump, as its codes and scales alone show.
+
+    Parameters
+    ----------
+    rule, format : str
+        Names of the rule and of the codes' format.
+    axis : int
+        The axis that blocks run along.
+    reason : str
+        Why, with the first block that shows it.
+    """
+
+    rule: str
+    format: str
+    axis: int
+    reason: str
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return f"{self.rule} ({self.format}, axis {self.axis}): {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """
+    Rules that the dump obeys all at once.
+
+    Parameters
+    ----------
+    rules : tuple of str
+        Their names.
+    reasons : tuple of str
+        Why the others give the same here as the first, those with one reason together.
+    """
+
+    rules: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return a sentence and a line for each reason."""
+        head = f"indistinguishable on this data: {', '.join(self.rules)}"
+        return "\n".join([head, *(f"  {reason}" for reason in self.reasons)])
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    Something about the dump that does not depend on a rule.
+
+    Parameters
+    ----------
+    kind : str
+        By name: ``"shape"``, ``"empty"``, ``"scale-nan"`` ...
+    detail : str
+        In a sentence.
+    """
+
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Return the sentence after its kind."""
+        return f"{self.kind}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """
+    The rules that a dump obeys, and those that it nearly obeys.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the codes.
+    scales_shape : tuple of int
+        Of the scales.
+    has_source : bool
+        Whether there was a source; without one no rule is ever obeyed, only consistent.
+    obeyed : tuple of Match
+        Rules that give every code and every scale, bit for bit.
+    consistent : tuple of Match
+        Rules that nothing contradicts: scales that are held from before, stochastic
+        rounding, and without a source all that are left.
+    near : tuple of Near
+        The nearest of the others, the best explained first; looked for if no rule is
+        obeyed, and for rules that were asked for by name.
+    indistinguishable : tuple of Group
+        Obeyed rules that give the same on this data.
+    excluded : tuple of Exclusion
+        Without a source, the rules that cannot have made the dump.
+    findings : tuple of Finding
+        About the dump itself.
+    """
+
+    shape: tuple[int, ...]
+    scales_shape: tuple[int, ...]
+    has_source: bool
+    obeyed: tuple[Match, ...] = ()
+    consistent: tuple[Match, ...] = ()
+    near: tuple[Near, ...] = ()
+    indistinguishable: tuple[Group, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether a rule is obeyed, or consistent with the dump."""
+        return bool(self.obeyed or self.consistent)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it; numbers that are not finite are text."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        return plain | {"identified": self.is_identified}
+
+    def to_frame(self) -> pd.DataFrame:
+        """
+        Return a row for each rule that was obeyed, consistent, near or excluded.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns rule, format, axis, verdict, storage, codes_equal, codes,
+            scales_equal, scales, diagnosis and detail.
+        """
+        import pandas as pd
+
+        rows = [
+            (m.rule, m.format, m.axis, verdict, m.storage, m.codes, m.codes, m.scales, m.scales,
+             "", m.note)
+            for verdict, matches in (("obeyed", self.obeyed), ("consistent", self.consistent))
+            for m in matches
+        ]  # fmt: skip
+        rows += [
+            (n.rule, n.format, n.axis, "near", n.storage, n.codes_equal, n.codes, n.scales_equal,
+             n.scales, n.diagnosis, n.explanation)
+            for n in self.near
+        ]  # fmt: skip
+        rows += [
+            (e.rule, e.format, e.axis, "excluded", "", 0, 0, 0, 0, "", e.reason)
+            for e in self.excluded
+        ]
+        columns = ["rule", "format", "axis", "verdict", "storage", "codes_equal", "codes"]
+        columns += ["scales_equal", "scales", "diagnosis", "detail"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def __str__(self) -> str:
+        """Say everything in plain sentences."""
+        source = "with its source" if self.has_source else "without a source"
+        lines = [f"codes of shape {self.shape}, scales of shape {self.scales_shape}, {source}"]
+        if self.obeyed:
+            first = self.obeyed[0]
+            lines.append(
+                f"obeys, in all {first.codes:,} codes and {first.scales:,} scales, bit for bit:"
+            )
+            lines += _merged(self.obeyed)
+        elif self.has_source:
+            lines.append("obeys none of the rules bit for bit")
+        lines += [line for group in self.indistinguishable for line in str(group).split("\n")]
+        if self.consistent:
+            lines.append("is consistent with:")
+            lines += _merged(self.consistent)
+        elif not self.has_source:
+            lines.append("is consistent with none of the rules")
+        if self.near:
+            lines.append("is near:")
+            lines += [f"  {line}" for near in self.near for line in str(near).split("\n")]
+        if self.excluded and not self.consistent:
+            lines.append("excluded are:")
+            lines += [f"  {each}" for each in self.excluded]
+        elif self.excluded:
+            lines.append(f"excluded are {len({e.rule for e in self.excluded})} other rules")
+        lines += [f"found: {finding}" for finding in self.findings]
+        return "\n".join(lines)
+
+
+def _merged(matches: tuple[Match, ...]) -> list[str]:
+    """Return a line for each match; of rules that differ in the format alone, one."""
+    formats: dict[Match, list[str]] = {}
+    for match in matches:
+        formats.setdefault(replace(match, format=""), []).append(match.format)
+    return [f"  {replace(match, format=' or '.join(f))}" for match, f in formats.items()]
+
+
+def _index(index: tuple[int, ...]) -> str:
+    return f"({', '.join(str(i) for i in index)})"
+
+
+def _blocks(block: tuple[int, ...], axis: int) -> str:
+    if not block:
+        return "a scalar"
+    return f"blocks {' x '.join(str(n) for n in block)} along axis {axis}"
+
+
+def _differ(a: float, b: float) -> bool:
+    return a != b and not (np.isnan(a) and np.isnan(b))
+
+
+def _hex(value: float) -> str:
+    """Return a number in decimal and in hexadecimal, which is exact."""
+    if not np.isfinite(value):
+        return str(value)
+    return f"{value:.6g} = {value.hex()}" if value else f"{value:g}"
+
+
+def _plain(part: object) -> object:
+    """Return a record as JSON can hold it."""
+    if is_dataclass(part) and not isinstance(part, type):
+        return {f.name: _plain(getattr(part, f.name)) for f in fields(part)}
+    if isinstance(part, tuple | list):
+        return [_plain(item) for item in part]
+    if isinstance(part, float) and not np.isfinite(part):
+        return str(part)
+    return part

@@ -1,0 +1,368 @@
+"""
+Apply a rule to an array, block by block, in cache-sized pieces.
+
+::
+
+    region of blocks --finder--> magnitudes --scale--> factors --x * factor--> cast --> codes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num._kernels.blocks import share
+from fp8num._kernels.encoder import Kernel, decoder, encoder
+from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
+from fp8num._kernels.words import FLOAT32, FLOAT64, as_values
+from fp8num.codec import decode, encode
+from fp8num.codec._arguments import check_threads, random_source, refuse_random
+from fp8num.scaled import Blocks, Descale, Region, ScaledArray, slabs
+from fp8num.scaling.adjusting import Adjustment, adjustment, flushed
+from fp8num.scaling.catalogue import get_rule
+from fp8num.scaling.delayed import largest_magnitude
+from fp8num.scaling.finders import Amax
+from fp8num.scaling.scales import Context, Scales
+
+if TYPE_CHECKING:
+    from fp8num.formats import Format
+    from fp8num.scaling.rule import Rule
+
+__all__ = ["odd_product", "quantize", "scale_quantize"]
+
+Floats = npt.NDArray[np.float32]
+_EMPTY = np.zeros(0, np.float32)
+
+
+def scale_quantize(
+    x: npt.ArrayLike,
+    rule: str | Rule,
+    *,
+    fmt: Format | str | None = None,
+    axis: int = -1,
+    scales: npt.ArrayLike | None = None,
+    random_bits: npt.ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
+    threads: int = 1,
+) -> ScaledArray:
+    """
+    Scale values by a rule and round them to a format.
+
+    Parameters
+    ----------
+    x : array_like, shape (...)
+        Values of any real type.  Libraries' rules take them to float32 first, as the
+        libraries do; our own round each product once, from the values' own type.
+    rule : str or Rule
+        A name of `fp8num.scaling.RULES`, ``"block-N"``, ``"block-NxM"``, or a rule.
+    fmt : Format or str, optional
+        The elements' format; the default is the rule's own, E4M3FN where it takes any.
+    axis : int, optional
+        The axis that blocks and rows run along, which a matrix product contracts.
+        Two-dimensional blocks lie on the last two axes.
+    scales : array_like of float32, optional
+        Scales to use instead of finding them, one for each block: what decoded values
+        are multiplied by.  They must be positive and finite, and exact in the rule's
+        own scale format.
+    random_bits : array_like of int, broadcastable to the shape of `x`, optional
+        For rules that round stochastically: integers below ``2**32``.
+    rng : numpy.random.Generator, optional
+        Draws them instead: one uint32 for each element, in C order.
+    threads : int, optional
+        Threads that share the work; the result does not depend on it.
+
+    Returns
+    -------
+    ScaledArray
+        Codes of the shape of `x`, and the scales as the rule's library keeps them.
+
+    Raises
+    ------
+    TypeError
+        If `x` is complex, boolean, text, a date or an object, or `rule` no rule.
+    ValueError
+        If the rule is unknown or does not take the format, there is no such axis, a
+        block may not be ragged and is, `scales` are not usable, or random bits are
+        missing.
+
+    Notes
+    -----
+    An element that does not saturate differs from its value by at most half a unit in
+    the last place of its code, times the scale, and by what float32 arithmetic adds
+    where the rule uses it.
+
+    Examples
+    --------
+    >>> import fp8num as fp
+    >>> scaled = fp.scale_quantize([[0.25, 1.75, 100.0, 0.4]], "block-2")
+    >>> scaled.scales.tolist()
+    [[0.00390625, 0.2232142835855484]]
+    >>> scaled.dequantize().tolist()
+    [[0.25, 1.75, 100.0, 0.390625]]
+    """
+    return get_rule(rule).quantize(
+        x, fmt=fmt, axis=axis, scales=scales, random_bits=random_bits, rng=rng, threads=threads
+    )
+
+
+def quantize(
+    x: npt.ArrayLike,
+    rule: Rule,
+    *,
+    fmt: Format | str | None,
+    axis: int,
+    scales: npt.ArrayLike | None,
+    random_bits: npt.ArrayLike | None,
+    rng: np.random.Generator | None,
+    threads: int,
+) -> ScaledArray:
+    """Apply a rule; see `scale_quantize`."""
+    values = as_values(x)
+    found = rule.choose_format(fmt)
+    threads = check_threads(threads)
+    projection = rule.cast.projection(found)
+    random = _random(projection.rounding, random_bits, rng, values.shape)
+    block = rule.granularity.block(values.shape, axis)
+    largest_input = _largest_input(values.dtype)
+    if rule.rotation is not None:
+        values = rule.rotation.apply(values, axis)
+    tensor_amax = np.float32(0)
+    if rule.is_two_level:
+        nan = rule.finder.nan if isinstance(rule.finder, Amax) else "ignore"
+        tensor_amax = largest_magnitude(values, nan)
+    blocks = Blocks(values.shape, block)
+    layout = FLOAT64 if rule.exact else FLOAT32
+    width = 32 if projection.rounding.is_stochastic else 0
+    job = _Job(
+        rule,
+        found,
+        values,
+        Context(found, tensor_amax, largest_input),
+        encoder(found, projection, layout, width),
+        adjustment(rule.cast),
+        random,
+        np.empty(values.shape, found.code_dtype),
+        np.empty(blocks.counts, np.float32 if rule.scale.format is None else np.uint8),
+        None if scales is None else _given(scales, rule, blocks),
+    )
+    share(job.run, blocks.regions(), threads)
+    one_scale = rule.granularity.kind == "tensor"
+    stored = job.stored
+    if one_scale:
+        stored = stored.reshape(()) if stored.size else job.scales(_EMPTY_AMAX).stored
+    return ScaledArray(
+        job.codes,
+        found,
+        stored,
+        block,
+        rule.scale.format,
+        axis,
+        Descale(rule.way_out),
+        tensor_amax if rule.is_two_level else None,
+        rule,
+    )
+
+
+_EMPTY_AMAX = np.zeros((), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One quantisation: its inputs, and the arrays that regions are written to."""
+
+    rule: Rule
+    fmt: Format
+    values: npt.NDArray[Any]
+    context: Context
+    kernel: Kernel
+    adjust: Adjustment | None
+    random: npt.NDArray[Any] | None
+    codes: npt.NDArray[Any]
+    stored: npt.NDArray[Any]
+    given: Scales | None
+
+    def run(self, region: Region) -> None:
+        """Find the scales of a region's blocks, and quantise them."""
+        view = region.split(self.values)
+        if self.given is None:
+            amax = self.rule.finder.find(view, lambda amax: self._errors(view, amax))
+            found = self.scales(amax)
+        else:
+            found = Scales(self.given.stored[region.scales], self.given.factor[region.scales])
+        self.stored[region.scales] = found.stored
+        random = None if self.random is None else region.split(self.random)
+        self._encode(view, found.factor, region.split(self.codes), random)
+
+    def scales(self, amax: Floats) -> Scales:
+        """Return the scales of blocks with these magnitudes."""
+        return self.rule.scale.find(amax, self.context)
+
+    def _encode(
+        self,
+        view: npt.NDArray[Any],
+        factor: Floats,
+        out: npt.NDArray[Any],
+        random: npt.NDArray[Any] | None = None,
+    ) -> None:
+        """Scale a region and write its codes, piece by piece."""
+        factor = factor.reshape([length for n in factor.shape for length in (n, 1)])
+        for part in slabs(view.shape):
+            near = tuple(
+                place if n > 1 else slice(None) for place, n in zip(part, factor.shape, strict=True)
+            )
+            scaled = self._scale(view[part], factor[near])
+            target = out[part]
+            flat = target.reshape(-1) if target.flags.c_contiguous else None
+            codes = np.empty(target.size, target.dtype) if flat is None else flat
+            words = np.ascontiguousarray(scaled).reshape(-1)
+            words = words.view(np.uint64 if self.rule.exact else np.uint32)
+            if self.adjust is not None:
+                words = self.adjust(words, self.fmt)
+            kernel: Any = self.kernel
+            if random is None:
+                kernel(words, codes)
+            else:
+                kernel(words, codes, random[part].reshape(-1).astype(np.uint64))
+            if flat is None:
+                target[...] = codes.reshape(target.shape)
+
+    def _scale(self, values: npt.NDArray[Any], factor: Floats) -> npt.NDArray[Any]:
+        """Return values times or over their factors, in float32 or exactly to odd."""
+        native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+        native = native.reshape(values.shape)
+        if self.rule.exact:
+            return odd_product(as_float64(native), factor)
+        combine = divide if self.rule.way_in is Descale.DIVIDE else multiply
+        single = as_float32(native)
+        if self.rule.cast.flushes:
+            single = flushed(single)
+        scaled = combine(single, factor)
+        if self.rule.cast.drops_minus_zero:
+            scaled = np.where(scaled.view(np.uint32) == np.uint32(1 << 31), np.float32(0), scaled)
+        return scaled
+
+    def _errors(self, view: npt.NDArray[Any], amax: Floats) -> npt.NDArray[np.float64]:
+        """Return each block's squared error if its scale were made for a magnitude."""
+        found = self.scales(amax)
+        codes = np.empty(view.shape, self.fmt.code_dtype)
+        self._encode(view, found.factor, codes)
+        total = np.zeros(amax.shape)
+        table = decoder(self.fmt, np.dtype(np.float64))
+        stored = self._decoded(found.stored).astype(np.float64)
+        stored = stored.reshape([length for n in stored.shape for length in (n, 1)])
+        inner = tuple(range(1, view.ndim, 2))
+        for part in slabs(view.shape):
+            near = tuple(
+                place if n > 1 else slice(None) for place, n in zip(part, stored.shape, strict=True)
+            )
+            decoded = table.take(codes[part])
+            divides = self.rule.way_out is Descale.DIVIDE
+            with np.errstate(all="ignore"):
+                decoded = decoded / stored[near] if divides else decoded * stored[near]
+                exact = as_float64(np.ascontiguousarray(view[part])).reshape(decoded.shape)
+                error = np.where(np.isfinite(exact), decoded - exact, 0.0)
+            total[part[::2]] += np.sum(error * error, axis=inner)
+        return total
+
+    def _decoded(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        scale_format = self.rule.scale.format
+        return stored if scale_format is None else decode(stored, scale_format)
+
+
+def odd_product(values: npt.NDArray[np.float64], factor: Floats) -> npt.NDArray[np.float64]:
+    """
+    Return float64 values times float32 factors, rounded to odd.
+
+    A later rounding to at most 51 bits is then the only one (Boldo and Melquiond 2008).
+    With the value's low 24 bits apart, both partial products are exact.
+    """
+    wide = as_float64(factor)
+    with np.errstate(all="ignore"):
+        words = values.view(np.uint64)
+        high = (words & ~np.uint64((1 << 24) - 1)).view(np.float64)
+        product = values * wide
+        if not (words & np.uint64((1 << 24) - 1)).any():
+            return product  # at most 29 + 24 bits
+        first = high * wide
+        rest = (values - high) * wide
+        product = first + rest
+        error = (first - product) + rest
+        inexact = np.isfinite(product) & (error != 0)
+        # Up in magnitude if the error has the product's sign; an odd word stays.
+        bits = product.view(np.int64)
+        even = inexact & ((bits & 1) == 0)
+        step = np.where((error > 0) == (product > 0), 1, -1)
+        odd = np.where(even, bits + step, bits).view(np.float64)
+        # Zeros and infinities have no low bits: their products follow IEEE.
+        found = np.where(words & np.uint64((1 << 24) - 1), odd, values * wide)
+        # What float64 has no number for is its smallest one, which is odd.
+        lost = (found == 0) & (values != 0) & (wide != 0)
+        return np.where(lost, np.copysign(5e-324, found), found)
+
+
+def _random(
+    rounding: Any,  # noqa: ANN401 - Rounding, whose import would be for this alone
+    random_bits: npt.ArrayLike | None,
+    rng: np.random.Generator | None,
+    shape: tuple[int, ...],
+) -> npt.NDArray[Any] | None:
+    """Return 32 random bits for each element, in C order, if the rule needs them."""
+    if not rounding.is_stochastic:
+        refuse_random(random_bits, None, rng, rounding.value)
+        return None
+    width = None if random_bits is None else 32
+    random, _ = random_source(random_bits, width, rng, shape)
+    if isinstance(random, np.random.Generator):
+        return random.integers(0, 1 << 32, shape, np.uint32)
+    return np.broadcast_to(random, shape)
+
+
+def _largest_input(dtype: np.dtype[Any]) -> np.float32:
+    """Return the largest finite number of a type, or float32's if that is smaller."""
+    if dtype.name == "bfloat16":
+        return np.float32(float.fromhex("0x1.fep127"))
+    largest = float(np.finfo(dtype).max) if dtype.kind == "f" else np.inf
+    return np.float32(min(largest, float(np.finfo(np.float32).max)))
+
+
+def _given(scales: npt.ArrayLike, rule: Rule, blocks: Blocks) -> Scales:
+    """Return scales that the caller gave, as the rule would have stored them."""
+    if rule.is_two_level:
+        msg = f"scales cannot be given for {rule.name}, whose blocks share the tensor's amax"
+        raise ValueError(msg)
+    asked = np.asarray(scales)
+    if asked.dtype.kind not in "fiu" and asked.dtype.name != "bfloat16":
+        msg = f"scales must be real numbers, got dtype {asked.dtype}"
+        raise TypeError(msg)
+    asked = as_values(scales)
+    with np.errstate(over="ignore"):
+        wanted = as_float32(asked)
+    if wanted.shape not in (blocks.counts, ()):
+        msg = (
+            f"scales must have shape {blocks.counts}, one for each block, or be one number, "
+            f"got {wanted.shape}"
+        )
+        raise ValueError(msg)
+    words = np.ascontiguousarray(wanted).view(np.uint32)
+    bad = (words == 0) | (words >= np.uint32(0x7F800000))
+    if bad.any():
+        first = float(asked.reshape(-1)[bad.reshape(-1)][0])
+        msg = f"scales must be positive and finite in float32, got {first!r} among {wanted.size}"
+        raise ValueError(msg)
+    wanted = np.broadcast_to(wanted, blocks.counts)
+    inverse = divide(np.float32(1), wanted)
+    if rule.scale.format is None:
+        stored = inverse if rule.way_out is Descale.DIVIDE else wanted
+        return Scales(stored, wanted if rule.way_in is Descale.DIVIDE else inverse)
+    codes = encode(wanted, rule.scale.format)
+    off = decode(codes, rule.scale.format) != wanted
+    if off.any():
+        msg = (
+            f"scales must be values of {rule.scale.format.name} for {rule.name}, "
+            f"got {float(wanted[off][0])!r}; encode() them first"
+        )
+        raise ValueError(msg)
+    return Scales(codes, wanted if rule.way_in is Descale.DIVIDE else inverse)

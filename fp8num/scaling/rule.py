@@ -1,0 +1,325 @@
+"""
+A rule: how scales are found, how they are applied, and where they enter a product.
+
+::
+
+    x --> (rotate) --> block's magnitude --> scale --> x * factor --> cast --> codes
+           rotation     finder               scale     way_in         cast
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from fp8num.formats import Format, get_format
+from fp8num.projection import PROFILES, Projection, Rounding, Saturation
+from fp8num.scaled import Descale
+from fp8num.scaling.finders import Amax, BestClip, Percentile
+from fp8num.scaling.granularity import Granularity
+from fp8num.scaling.held import Held, MsAmp
+from fp8num.scaling.rotation import Rotation
+from fp8num.scaling.scales import (
+    AmaxQuotient,
+    DeepGemm,
+    Fixed,
+    PowerOfTwo,
+    TorchaoQuotient,
+    TransformerEngine,
+    TwoLevel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from fp8num.scaled import ScaledArray
+    from fp8num.scaling.finders import Finder
+    from fp8num.scaling.scales import Scale
+
+__all__ = ["Cast", "Enters", "Rule"]
+
+
+class Enters(Enum):
+    """Where a matrix product's scales are applied."""
+
+    OPERAND = "operand"  #: to the operands, before products are formed
+    ACCUMULATOR = "accumulator"  #: to sums of products
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """
+    How scaled elements become codes; what is beyond the range saturates.
+
+    Parameters
+    ----------
+    rounding : Rounding or str
+        Which neighbour a number becomes.
+    like : str, optional
+        The profile whose NaN codes and other conventions are used.
+    early_tie : bool
+        Whether the number just below half the smallest value is rounded up:
+        ``floor(x + 0.5)`` in float32 takes 0.49999997 to 1.
+    coarse_top : bool
+        Whether numbers so close below a power of two that their float32 logarithm is
+        rounded up are cut to the coarser grid above it.
+    drops_minus_zero : bool
+        Whether -0 becomes +0.
+    flushes : bool
+        Whether float32 subnormals count as zero, as in XLA on a CPU.
+    """
+
+    rounding: Rounding | str = Rounding.NEAREST_TIES_TO_EVEN
+    like: str | None = None
+    early_tie: bool = False
+    coarse_top: bool = False
+    drops_minus_zero: bool = False
+    flushes: bool = False
+
+    def __post_init__(self) -> None:
+        """Read the rounding's name."""
+        object.__setattr__(self, "rounding", Rounding.parse(self.rounding))
+        if self.like is not None and self.like not in PROFILES:
+            msg = f"like must be one of {', '.join(PROFILES)}, got {self.like!r}"
+            raise ValueError(msg)
+
+    def projection(self, fmt: Format) -> Projection:
+        """
+        Return the projection of elements to a format.
+
+        Parameters
+        ----------
+        fmt : Format
+            Of the elements.
+
+        Returns
+        -------
+        Projection
+            It saturates.
+        """
+        found = Projection(rounding=Rounding.parse(self.rounding))
+        if self.like is not None and PROFILES[self.like].has(fmt):
+            own = PROFILES[self.like].projection(fmt)
+            found = replace(own, rounding=found.rounding, saturation=Saturation.SAT_FINITE)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """
+    How an array is scaled and quantised.
+
+    Parameters
+    ----------
+    name : str
+        What the rule is called.
+    granularity : Granularity
+        Which elements share a scale.
+    scale : Scale
+        From the largest magnitude to the scale.
+    finder : Finder
+        What is taken for the largest magnitude.
+    format : Format, optional
+        The elements' format where none is asked for; E4M3FN.
+    formats : tuple of str
+        The formats that the rule takes; none if it takes all.
+    exact : bool
+        Whether the product of element and factor is rounded to the format alone, or to
+        float32 first as in the libraries.
+    way_in : Descale or str
+        Whether elements are multiplied by the factor, or divided.
+    way_out : Descale or str
+        Whether decoded values are multiplied by the stored scale, or divided.
+    cast : Cast
+        How scaled elements become codes.
+    rotation : Rotation, optional
+        What is done to the values first.
+    enters : Enters or str
+        Where the scales are applied in a matrix product.
+    source : str
+        The document or code it was taken from.
+    """
+
+    name: str
+    granularity: Granularity
+    scale: Scale
+    finder: Finder = field(default_factory=Amax)
+    format: Format | None = None
+    formats: tuple[str, ...] = ()
+    exact: bool = False
+    way_in: Descale | str = Descale.MULTIPLY
+    way_out: Descale | str = Descale.MULTIPLY
+    cast: Cast = field(default_factory=Cast)
+    rotation: Rotation | None = None
+    enters: Enters | str = Enters.ACCUMULATOR
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Read the names of enums, and check the parts."""
+        for name, kind in (("way_in", Descale), ("way_out", Descale), ("enters", Enters)):
+            object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
+        for name, ok, wanted in (
+            ("name", isinstance(self.name, str), "text"),
+            ("granularity", isinstance(self.granularity, Granularity), "a Granularity"),
+            ("scale", _finds(self.scale) and hasattr(self.scale, "format"), "a Scale"),
+            (
+                "finder",
+                _finds(self.finder) and not hasattr(self.finder, "format"),
+                "a Finder",
+            ),
+            ("format", self.format is None or isinstance(self.format, Format), "a Format"),
+            ("cast", isinstance(self.cast, Cast), "a Cast"),
+            (
+                "rotation",
+                self.rotation is None or isinstance(self.rotation, Rotation),
+                "a Rotation or None",
+            ),
+        ):
+            if not ok:
+                msg = f"{name} of a rule must be {wanted}, got {getattr(self, name)!r:.80}"
+                raise TypeError(msg)
+
+    @property
+    def is_two_level(self) -> bool:
+        """Whether the tensor has a scale besides its blocks'."""
+        return isinstance(self.scale, TwoLevel)
+
+    def choose_format(self, fmt: Format | str | None) -> Format:
+        """
+        Return the elements' format: the one asked for, or the rule's own.
+
+        Raises
+        ------
+        ValueError
+            If the rule does not take it.
+        """
+        if fmt is None:
+            return self.format if self.format is not None else get_format("E4M3FN")
+        found = get_format(fmt)
+        if self.formats and found.name not in self.formats:
+            msg = f"fmt must be one of {', '.join(self.formats)} for {self.name}, got {found.name}"
+            raise ValueError(msg)
+        return found
+
+    def quantize(
+        self,
+        x: npt.ArrayLike,
+        *,
+        fmt: Format | str | None = None,
+        axis: int = -1,
+        scales: npt.ArrayLike | None = None,
+        random_bits: npt.ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
+        threads: int = 1,
+    ) -> ScaledArray:
+        """Scale and quantise; see `fp8num.scale_quantize`."""
+        from fp8num.scaling.quantize import quantize
+
+        return quantize(
+            x,
+            self,
+            fmt=fmt,
+            axis=axis,
+            scales=scales,
+            random_bits=random_bits,
+            rng=rng,
+            threads=threads,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as a dictionary that JSON can hold; see `from_dict`."""
+        return {part.name: _plain(getattr(self, part.name)) for part in fields(self)}
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Rule:
+        """
+        Return the rule that `to_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If the description names a part that does not exist.
+        """
+        try:
+            return cls(**{name: _built(part) for name, part in description.items()})
+        except TypeError as error:
+            msg = f"a rule must be described by the arguments of Rule, got {sorted(description)}"
+            raise ValueError(msg) from error
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+def _finds(part: object) -> bool:
+    """Whether a part can find something: text has a method of that name too."""
+    return hasattr(part, "find") and not isinstance(part, str | bytes)
+
+
+def _member(kind: type[Enum], argument: str, value: object) -> Enum:
+    """Return a member of an enum by itself or its value."""
+    try:
+        return kind(value)
+    except ValueError:
+        names = " or ".join(repr(member.value) for member in kind)
+        msg = f"{argument} must be {names}, got {value!r:.80}"
+        raise ValueError(msg) from None
+
+
+_PARTS: Mapping[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        Amax,
+        AmaxQuotient,
+        BestClip,
+        Cast,
+        DeepGemm,
+        Fixed,
+        Granularity,
+        Held,
+        MsAmp,
+        Percentile,
+        PowerOfTwo,
+        Rotation,
+        TorchaoQuotient,
+        TransformerEngine,
+        TwoLevel,
+    )
+}
+
+
+def _plain(part: object) -> object:
+    """Return a field of a rule as JSON can hold it."""
+    if isinstance(part, Format):
+        return {"format": part.to_dict()}
+    if isinstance(part, Enum):
+        return part.value
+    if is_dataclass(part) and not isinstance(part, type):
+        kind = type(part).__name__
+        if kind not in _PARTS:
+            msg = f"only rules made of fp8num.scaling's own parts can be stored, got a {kind}"
+            raise ValueError(msg)
+        return {"part": kind} | {f.name: _plain(getattr(part, f.name)) for f in fields(part)}
+    return list(part) if isinstance(part, tuple) else part
+
+
+def _built(part: object) -> Any:  # noqa: ANN401 - a part of any kind
+    """Return what `_plain` took apart."""
+    if isinstance(part, list):
+        return tuple(part)
+    if not isinstance(part, dict):
+        return part
+    if "format" in part:
+        from fp8num.formats import format_from_dict
+
+        return format_from_dict(part["format"])
+    arguments = {name: _built(value) for name, value in part.items() if name != "part"}
+    kind = str(part.get("part"))
+    if kind not in _PARTS:
+        msg = f"a rule's parts must be of {', '.join(_PARTS)}, got {kind!r}"
+        raise ValueError(msg)
+    return _PARTS[kind](**arguments)

@@ -1,0 +1,381 @@
+"""
+From a block's largest magnitude to its scale: each library's formula, in its arithmetic.
+
+::
+
+    amax (float32) --> stored   what the library keeps: float32, or codes of a small format
+                   --> factor   what elements are multiplied by (or divided) on the way in
+
+All operations are IEEE float32 unless a formula says otherwise.  `max` is the largest
+value of the elements' format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num._kernels.float32 import as_float64, divide, multiply
+from fp8num._kernels.words import float32_words
+from fp8num.codec import decode, encode
+from fp8num.formats import E4M3FN, E8M0FNU, Format
+
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "AmaxQuotient",
+    "Context",
+    "DeepGemm",
+    "Fixed",
+    "PowerOfTwo",
+    "Scale",
+    "Scales",
+    "TorchaoQuotient",
+    "TransformerEngine",
+    "TwoLevel",
+    "floor_log2",
+    "power_by_log2",
+    "power_of_two",
+]
+
+Floats = npt.NDArray[np.float32]
+
+#: 2**(code - 127), and the other way 2**(127 - code), for every code of E8M0; 255 is NaN.
+POWERS: Floats = E8M0FNU.values.astype(np.float32)
+INVERSES: Floats = np.append(np.ldexp(np.float32(1), 127 - np.arange(255)), np.nan).astype("f4")
+#: The words themselves, so that no arithmetic touches the subnormals 2**-127.
+POWERS.view(np.uint32)[0] = INVERSES.view(np.uint32)[254] = 1 << 22
+_LARGEST = np.float32(np.finfo(np.float32).max)
+_MANTISSA = np.uint32((1 << 23) - 1)
+
+
+class Context(NamedTuple):
+    """What else a formula may use."""
+
+    fmt: Format  #: of the elements
+    tensor_amax: np.float32  #: the largest magnitude of the whole tensor, if it was asked for
+    largest_input: np.float32  #: the largest finite number of the values' own type
+
+
+class Scales(NamedTuple):
+    """What a formula found, one for each block."""
+
+    stored: npt.NDArray[Any]
+    factor: Floats
+
+
+class Scale(Protocol):
+    """A formula: frozen data, called on the largest magnitudes of some blocks."""
+
+    @property
+    def format(self) -> Format | None:
+        """Format of the stored scales; None for float32."""
+
+    def find(self, amax: Floats, context: Context) -> Scales:
+        """Return the scales of blocks with these largest magnitudes."""
+
+
+def _maximum(fmt: Format) -> np.float32:
+    return np.float32(float(fmt.max))
+
+
+def _words(values: Floats | np.float32) -> npt.NDArray[np.uint32]:
+    return np.asarray(values, np.float32).view(np.uint32)
+
+
+def _power_below(scales: Floats) -> Floats:
+    """Return scales rounded down to powers of two: their mantissas are cleared."""
+    return (_words(scales) & ~_MANTISSA).view(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class AmaxQuotient:
+    """
+    ``s = max / amax``; elements are multiplied by `s` and divided on the way out.
+
+    Of zero, or where there is no finite magnitude, `s` is 1.  It stays finite.
+
+    Parameters
+    ----------
+    power_of_two : bool
+        Whether `s` is rounded down to a power of two.
+    """
+
+    power_of_two: bool = False
+
+    @property
+    def format(self) -> None:
+        """float32."""
+        return
+
+    def find(self, amax: Floats, context: Context) -> Scales:
+        """Return `s` for both."""
+        quotient = divide(_maximum(context.fmt), amax)
+        found = np.clip(quotient, np.finfo(np.float32).tiny, _LARGEST)
+        usable = (_words(amax) > 0) & np.isfinite(amax)
+        scales = np.where(usable, found, np.float32(1))
+        scales = _power_below(scales) if self.power_of_two else scales
+        return Scales(scales, scales)
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerEngine:
+    """
+    TransformerEngine's `compute_scale_from_amax`; stored is ``1 / s``.
+
+    Parameters
+    ----------
+    power_of_two : bool
+        Whether the mantissa of `s` is cleared.
+    infinity_from_input : bool
+        What an infinite `s` becomes: the largest number of the values' own type, or
+        of float32.
+    """
+
+    power_of_two: bool = False
+    infinity_from_input: bool = False
+
+    @property
+    def format(self) -> None:
+        """float32."""
+        return
+
+    def find(self, amax: Floats, context: Context) -> Scales:
+        """Return ``1 / s`` and `s`."""
+        quotient = divide(_maximum(context.fmt), amax)
+        largest = context.largest_input if self.infinity_from_input else _LARGEST
+        scales = np.where(np.isinf(quotient), largest, quotient)
+        usable = (_words(amax) > 0) & np.isfinite(amax)
+        scales = np.where(usable, scales, np.float32(1))
+        scales = _power_below(scales) if self.power_of_two else scales
+        return Scales(divide(np.float32(1), scales), scales)
+
+
+@dataclass(frozen=True, slots=True)
+class TorchaoQuotient:
+    """
+    torchao's ``s = float32(float64(max) / max(float64(amax), 1e-12))``, which is stored.
+
+    Parameters
+    ----------
+    power_of_two : bool
+        Whether `s` becomes ``exp2(floor(log2(s)))``.
+    exact_log2 : bool
+        Whether that logarithm is exact.  The library's is float32: just below 2**k it
+        is k itself where float32 has no number between, and `s` is rounded up there.
+    """
+
+    power_of_two: bool = False
+    exact_log2: bool = False
+
+    @property
+    def format(self) -> None:
+        """float32."""
+        return
+
+    def find(self, amax: Floats, context: Context) -> Scales:
+        """Return `s` for both."""
+        wide = np.maximum(as_float64(amax), 1e-12)  # keeps NaN
+        with np.errstate(all="ignore"):
+            scales = float32_words(float(context.fmt.max) / wide).view(np.float32)
+        if self.power_of_two:
+            powers = _power_below(scales) if self.exact_log2 else power_by_log2(scales)
+            scales = np.where(np.isfinite(scales), powers, scales)
+        return Scales(scales, scales)
+
+
+def floor_log2(values: Floats) -> Floats:
+    """Return ``floor(log2(x))`` where the logarithm is float32, correctly rounded."""
+    with np.errstate(all="ignore"):
+        logarithm: Floats = np.floor(np.log2(as_float64(values)).astype(np.float32))
+    return logarithm
+
+
+def power_by_log2(values: Floats) -> Floats:
+    """Return ``exp2(floor(log2(x)))``, of zero zero."""
+    return power_of_two(floor_log2(values))
+
+
+def power_of_two(exponent: Floats) -> Floats:
+    """Return two to integers, infinities and NaN; exp2 itself need not be exact."""
+    finite = np.isfinite(exponent)
+    whole = np.where(finite, exponent, 0).astype(np.int32)
+    with np.errstate(all="ignore"):
+        powers = np.ldexp(1.0, whole)
+        return float32_words(np.where(finite, powers, np.exp2(exponent))).view(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class DeepGemm:
+    """
+    DeepGEMM's ``sf = max(amax, 1e-4) / max``; elements are multiplied by ``1 / sf``.
+
+    Parameters
+    ----------
+    ue8m0 : bool
+        Whether `sf` is rounded up to a power of two and stored as E8M0.
+    divides : bool
+        Whether elements are divided by `sf`, as DeepSeek's own kernels do.
+    """
+
+    ue8m0: bool = False
+    divides: bool = False
+
+    @property
+    def format(self) -> Format | None:
+        """E8M0FNU, or float32."""
+        return E8M0FNU if self.ue8m0 else None
+
+    def find(self, amax: Floats, context: Context) -> Scales:
+        """Return `sf`, and what elements are multiplied by or divided."""
+        scales = divide(np.maximum(amax, np.float32(1e-4)), _maximum(context.fmt))
+        stored: npt.NDArray[Any] = scales
+        if self.ue8m0:
+            words = _words(scales)
+            field = (words >> np.uint32(23)) + ((words & _MANTISSA) != 0)
+            stored = np.clip(field, 1, 254).astype(np.uint8)
+            scales = POWERS.take(stored)
+        return Scales(stored, scales if self.divides else divide(np.float32(1), scales))
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOfTwo:
+    """
+    A power of two stored as E8M0, from the exponent field and mantissa of amax.
+
+    Parameters
+    ----------
+    rounding : str
+        ``"floor"``: the exponent of amax less that of `max` (OCP MX 1.0, section 6.3).
+        ``"ceil"``: one more unless amax is a power of two.  ``"even"``: the exponent of
+        amax rounded to the elements' mantissa bits.  ``"up"``: of
+        ``amax * float32(1 / max)``, rounded up, so that nothing saturates.
+        ``"log2"``: floor of the float32 logarithm, as microxcaling.
+    infinity : int
+        The code where amax is infinite; of NaN it is 255.
+    largest : int
+        The largest code of finite ones; 255 lets what is beyond the range be NaN.
+    """
+
+    rounding: str = "floor"
+    infinity: int = 255
+    largest: int = 254
+
+    def __post_init__(self) -> None:
+        """Check the rounding's name."""
+        names = ("floor", "ceil", "even", "up", "log2")
+        if self.rounding not in names:
+            msg = f"rounding must be one of {', '.join(names)}, got {self.rounding!r}"
+            raise ValueError(msg)
+
+    @property
+    def format(self) -> Format:
+        """E8M0FNU."""
+        return E8M0FNU
+
+    def find(self, amax: Floats, context: Context) -> Scales:
+        """Return the codes, and the inverses of what they stand for."""
+        codes = self._code(amax, context.fmt)
+        words = _words(amax)
+        infinite = np.uint32(0x7F800000)
+        if words.size and words.max() >= infinite:
+            codes = np.where(words == infinite, self.infinity, codes)
+            codes = np.where(words > infinite, 255, codes)
+        stored = codes.astype(np.uint8)
+        return Scales(stored, INVERSES.take(stored))
+
+    def _code(self, amax: Floats, fmt: Format) -> npt.NDArray[np.int32]:
+        if self.rounding == "log2":
+            lifted = np.where(_words(amax) == 0, np.float32(2.0**-126), amax)
+            return self._clip(np.nan_to_num(floor_log2(lifted)) + (127 - fmt.emax))
+        if self.rounding == "up":
+            ratio = multiply(amax, np.float32(1 / float(fmt.max)))
+            field, mantissa = _fields(_words(ratio))
+            subnormal_down = (field == 0) & (mantissa <= 1 << 22)
+            return self._clip(field + ((mantissa > 0) & ~subnormal_down))
+        words = _words(amax)
+        if self.rounding == "even":
+            words = words + np.uint32(1 << (23 - (fmt.mantissa_bits or 0) - 1))
+        field, mantissa = _fields(words)
+        if self.rounding == "ceil":
+            field = field + (mantissa > 0)
+        return self._clip(field - np.int32(fmt.emax))
+
+    def _clip(self, code: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+        clipped: npt.NDArray[np.int32] = np.clip(code, 0, self.largest).astype(np.int32)
+        return clipped
+
+
+def _fields(words: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return the exponent field and the mantissa of positive float32 words."""
+    return (words >> np.uint32(23)).view(np.int32), (words & _MANTISSA).view(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class TwoLevel:
+    """
+    NVFP4's two levels: block scales in E4M3FN, and one float32 amax for the tensor.
+
+    ``S = min(448 * max / tensor_amax, FLT_MAX)``, or 1; the block's scale is
+    ``E4M3(amax * (S * float32(1 / max)))``; elements are multiplied by
+    ``min(1 / (scale * (1 / S)), FLT_MAX)``.
+    """
+
+    @property
+    def format(self) -> Format:
+        """E4M3FN."""
+        return E4M3FN
+
+    def find(self, amax: Floats, context: Context) -> Scales:
+        """Return the block scales' codes, and what elements are multiplied by."""
+        one, maximum = np.float32(1), float(context.fmt.max)
+        bound = np.float32(float(E4M3FN.max) * maximum)
+        tensor = np.minimum(divide(bound, context.tensor_amax), _LARGEST)
+        if _words(context.tensor_amax) == 0 or _words(tensor) == 0:
+            tensor = np.asarray(one)
+        wanted = multiply(amax, multiply(tensor, np.float32(1 / maximum)))
+        stored = encode(np.minimum(wanted, _LARGEST), E4M3FN)
+        scales: Floats = decode(stored, E4M3FN)
+        inverse = divide(one, multiply(scales, divide(one, tensor)))
+        return Scales(stored, np.minimum(inverse, _LARGEST))
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """
+    One scale that was given: values are divided by it, and multiplied on the way out.
+
+    Parameters
+    ----------
+    scale : float
+        A positive finite number; it is rounded to float32.
+
+    Raises
+    ------
+    ValueError
+        If it is zero, negative, infinite or NaN in float32.
+    """
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        """Check the scale."""
+        with np.errstate(over="ignore"):
+            stored = np.float32(self.scale)
+        if not (_words(stored) and stored > 0 and np.isfinite(stored)):
+            msg = f"scale must be positive and finite in float32, got {self.scale!r}"
+            raise ValueError(msg)
+
+    @property
+    def format(self) -> None:
+        """float32."""
+        return
+
+    def find(self, amax: Floats, context: Context) -> Scales:  # noqa: ARG002 - a formula's form
+        """Return the scale for every block, for both."""
+        scales = np.full(amax.shape, self.scale, np.float32)
+        return Scales(scales, scales)

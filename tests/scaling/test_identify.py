@@ -1,0 +1,627 @@
+"""
+`identify` names the rule of every dump that a rule made, and no rule falsely.
+
+A dump of a rule is what `scale_quantize` gives; those of torchao are the library's own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fp8num as fp
+from fp8num import scaling
+from fp8num.scaling.identifying import Identification, identify
+
+RECORDING = Path(__file__).parent.parent / "data" / "recipes" / "torchao_float8_emulate.npz"
+STATEFUL = ("te-delayed", "te-delayed-unfused", "flax")
+STOCHASTIC = ("te-nvfp4-sr", "te-nvfp4-rht-sr")
+RULES = tuple(scaling.RULES)
+#: (rule, format): the rule's own, and E5M2 where it takes that besides.
+CASES = [(name, scaling.RULES[name].choose_format(None)) for name in RULES] + [
+    (name, fp.E5M2) for name in RULES if "E4M3FN" in scaling.RULES[name].formats
+    and "E5M2" in scaling.RULES[name].formats
+]  # fmt: skip
+
+
+@cache
+def data(kind: str) -> Any:
+    """Return a source: 3 blocks of 16, 32 and 128 along both axes, ragged unless said."""
+    rng = np.random.default_rng(7)
+    if kind == "zero":
+        return np.zeros((16, 144), np.float32)
+    if kind == "powers":
+        signs = rng.choice([-1, 1], (24, 144))
+        return (signs * 2.0 ** rng.integers(-6, 6, (24, 144))).astype(np.float32)
+    x = rng.standard_normal((48, 288)).astype(np.float32)
+    return x[:24, :144] if kind == "whole" else x[:23, :141]
+
+
+def dump(rule: str, x: Any, fmt: Any = None, axis: int = -1) -> Any:
+    rng = np.random.default_rng(3) if rule in STOCHASTIC else None
+    return fp.scale_quantize(x, rule, fmt=fmt, axis=axis, rng=rng)
+
+
+def of(scaled: Any, x: Any, **options: Any) -> Identification:
+    return identify(
+        scaled.codes, scaled.stored_scales, source=x, tensor_scale=scaled.tensor_amax, **options
+    )
+
+
+def names(matches: Any) -> list[str]:
+    return [match.rule for match in matches]
+
+
+def assert_truly_the_same(found: Identification, scaled: Any, x: Any) -> None:
+    """Compute each obeyed rule again and compare every code, and the scales' values."""
+    for match in found.obeyed:
+        again = fp.scale_quantize(x, match.rule, fmt=match.format, axis=match.axis)
+        np.testing.assert_array_equal(again.codes, scaled.codes, err_msg=str(match))
+        ours, theirs = (
+            np.asarray(each.scales if each.scale_format else each.stored_scales, np.float64)
+            for each in (again, scaled)
+        )
+        if "repeated" in match.storage:
+            ours = np.repeat(ours, match.block[0], axis=0)[: len(theirs)]
+        theirs = theirs.reshape(ours.shape)
+        either = np.isclose(ours, theirs, rtol=2e-7) | np.isclose(ours * theirs, 1, rtol=2e-7)
+        with np.errstate(all="ignore"):
+            either |= np.isnan(ours) & np.isnan(theirs)
+        assert either.all(), str(match)
+
+
+# Rules against rules.
+
+
+@pytest.mark.parametrize("kind", ["ragged", "powers", "zero"])
+@pytest.mark.parametrize(("rule", "fmt"), CASES, ids=lambda v: v if isinstance(v, str) else v.name)
+def test_the_rule_of_a_dump_is_named(rule: str, fmt: Any, kind: str) -> None:
+    """And what else is said to be obeyed gives the same codes and scales, computed again."""
+    x = data("whole" if kind == "ragged" and "rht" in rule else kind)
+    scaled = dump(rule, x, fmt)
+
+    found = of(scaled, x, format=fmt)
+
+    held = rule in (*STATEFUL, *STOCHASTIC)
+    assert rule in names(found.consistent if held else found.obeyed), str(found)
+    assert_truly_the_same(found, scaled, x)
+    if len(found.obeyed) > 1:
+        (group,) = found.indistinguishable
+        assert {name.split(" (")[0] for name in group.rules} == set(names(found.obeyed))
+        assert "indistinguishable on this data" in str(found)
+    else:
+        assert found.indistinguishable == ()
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES if r not in STATEFUL])
+def test_blocks_along_the_first_axis(rule: str) -> None:
+    """Of bfloat16, whose largest number is another one."""
+    import ml_dtypes
+
+    x = data("ragged").T.astype(ml_dtypes.bfloat16)[:128]
+    scaled = dump(rule, x, axis=0)
+
+    found = of(scaled, x)
+
+    matches = found.consistent if rule in STOCHASTIC else found.obeyed
+    mine = [match for match in matches if match.rule == rule]
+    assert mine, str(found)
+    assert tuple(scaled.block) in [match.block for match in mine]
+    assert_truly_the_same(found, scaled, x)
+
+
+#: Where random data tells rules apart: what is obeyed, by the rule that made the dump.
+ALONE = {
+    "block-32": {"block-32"},
+    "te-mxfp8": {"te-mxfp8", "torchao-mx-rceil"},
+    "mxfp8-e4m3fn": {
+        "mxfp8-e4m3fn", "torchao-mx-floor", "microxcaling", "microxcaling-even",
+    },
+    "torchao-mx-ceil": {"torchao-mx-ceil"},
+    "torchao-mx-even": {"torchao-mx-even"},
+    "microxcaling-floor": {"microxcaling-floor"},
+    "te-nvfp4": {"te-nvfp4"},
+    "te-nvfp4-2d": {"te-nvfp4-2d"},
+    "te-nvfp4-rht": {"te-nvfp4-rht"},
+    # 1 / s is the inverse of what our own rule stores
+    "te-block-1x128-fp32": {"te-block-1x128-fp32", "block-128"},
+    "deepgemm-1x128": {"deepgemm-1x128", "deepseek-1x128"},
+    "row-mse": {"row-mse"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ALONE)
+def test_random_data_tells_rules_apart(rule: str) -> None:
+    """torchao's RCEIL is TransformerEngine's rule; microxcaling's ties are rare."""
+    x = data("whole")
+
+    assert set(names(of(dump(rule, x), x).obeyed)) == ALONE[rule]
+
+
+def test_rules_that_differ_in_ties_are_told_apart_by_ties() -> None:
+    """Sixty-fourths of small integers scaled by powers of two end in ties."""
+    x = np.round(data("whole") * 64) / np.float32(64)
+    found = {r: set(names(of(dump(r, x), x).obeyed)) for r in ("mxfp8-e4m3fn", "microxcaling")}
+
+    assert "microxcaling" not in found["mxfp8-e4m3fn"]
+    assert found["microxcaling"] == {"microxcaling"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("te-mxfp8", "no largest magnitude is where the formulas of the scale differ"),
+        ("row", "are the same in this shape"),
+        ("torchao-rowwise", "no largest magnitude is where"),
+    ],
+)
+def test_why_rules_are_indistinguishable(rule: str, reason: str) -> None:
+    x = data("whole")[:, :128]
+
+    (group,) = of(dump(rule, x), x).indistinguishable
+
+    assert any(reason in line for line in group.reasons), group
+
+
+def test_zeros_are_the_reason() -> None:
+    x = data("zero")
+    (group,) = of(dump("te-mxfp8", x), x).indistinguishable
+    assert [line.split(": ")[-1] for line in group.reasons] == ["every element is zero"]
+
+
+def test_one_flipped_code_is_no_match() -> None:
+    """In any element of any block: nothing is obeyed, and the witness is that element."""
+    x = data("whole")
+    rng = np.random.default_rng(0)
+    for rule in ("te-mxfp8", "te-block-1x128-fp32", "te-current", "te-nvfp4", "row"):
+        scaled = dump(rule, x)
+        for _ in range(3):
+            i, j = int(rng.integers(24)), int(rng.integers(144))
+            codes = scaled.codes.copy()
+            codes[i, j] ^= 1
+            found = of(replace(scaled, codes=codes), x)
+            assert found.obeyed == (), str(found)
+            near = next(near for near in found.near if near.rule == rule)
+            assert (near.codes - near.codes_equal, near.scales_equal) == (1, near.scales)
+            witness = near.witnesses[0]
+            assert witness.element == (i, j)
+            assert witness.block == tuple(
+                at // length for at, length in zip((i, j), scaled.block, strict=True)
+            )
+            assert (witness.expected_code, witness.found_code) == (
+                scaled.codes[i, j], codes[i, j],
+            )  # fmt: skip
+            assert witness.source == float(x[i, j])
+
+
+def test_one_other_scale_is_no_match() -> None:
+    """By one unit in the last place; the witness has both scales."""
+    x = data("whole")
+    scaled = dump("te-block-1x128-fp32", x)
+    scales = scaled.stored_scales.copy()
+    scales[5, 1] = np.nextafter(scales[5, 1], np.float32(1))
+
+    found = of(replace(scaled, stored_scales=scales), x)
+
+    assert found.obeyed == ()
+    near = next(near for near in found.near if near.rule == "te-block-1x128-fp32")
+    assert near.scales - near.scales_equal == 1
+    assert near.witnesses[0].block == (5, 1)
+    assert near.witnesses[0].expected_scale == float(scaled.stored_scales[5, 1])
+    assert near.witnesses[0].found_scale == float(scales[5, 1])
+
+
+@pytest.mark.parametrize("rule", ["te-mxfp8", "te-block-1x128-fp32"])
+def test_what_is_wrong_at_the_end_of_a_large_tensor(rule: str) -> None:
+    """Beyond what is looked at first: 512 x 512 elements, thousands of blocks."""
+    x = np.random.default_rng(1).standard_normal((512, 512)).astype(np.float32)
+    scaled = dump(rule, x)
+    assert rule in names(of(scaled, x).obeyed)
+
+    codes, scales = scaled.codes.copy(), scaled.stored_scales.copy()
+    codes[511, 509] ^= 1
+    scales.view("u1" if rule == "te-mxfp8" else "u4")[510, 1] ^= 1
+
+    for wrong, block in (({"codes": codes}, (511, 509 // scaled.block[1])),
+                         ({"stored_scales": scales}, (510, 1))):  # fmt: skip
+        found = of(replace(scaled, **wrong), x)
+        assert found.obeyed == ()
+        near = next(near for near in found.near if near.rule == rule)
+        assert (near.codes - near.codes_equal) + (near.scales - near.scales_equal) == 1
+        assert near.witnesses[0].block == block
+
+
+# Libraries' own dumps.
+
+
+@cache
+def recording() -> dict[str, Any]:
+    with np.load(RECORDING) as file:
+        return {key: file[key] for key in file.files}
+
+
+CASTS = sorted(
+    key.removesuffix("/bits")
+    for key in np.load(RECORDING).files
+    if key.endswith("/bits") and key.split("/")[0] in ("tensorwise", "rowwise", "rowwise_zero_rows")
+)
+
+
+@pytest.mark.parametrize("key", CASTS)
+def test_torchao_s_own_dumps(key: str) -> None:
+    """Codes, scales and source as recorded from torchao 0.18.0."""
+    case = key.split("/", maxsplit=1)[0]
+    match = re.fullmatch(r"cast\d_(\w+)_(e4m3|e5m2)_ax(None|-?\d)", key.split("/")[1])
+    assert match is not None
+    name = {"input": "x", "weight": "w", "grad_output": "dy"}[match[1]]
+    source = recording()[f"{case}/{name}"]
+    source = source.T if match[1] == "weight" else source
+    fmt = {"e4m3": "E4M3FN", "e5m2": "E5M2"}[match[2]]
+
+    found = identify(
+        recording()[f"{key}/bits"], recording()[f"{key}/scale"], format=fmt, source=source
+    )
+
+    rule = "torchao-tensorwise" if match[3] == "None" else "torchao-rowwise"
+    assert rule in names(found.obeyed), str(found)
+
+
+# How scales are stored.
+
+
+def storages(scales: Any) -> dict[str, Any]:
+    """Return the E8M0 scales of 130 rows of 5 blocks as software stores them."""
+    padded = np.full((256, 8), 9, np.uint8)
+    padded[:130, :5] = scales
+    exponents = scales.astype(np.int32) - 127
+    # PTX ISA, tcgen05 scale factors: tiles of 128 x 4, row r of a tile at 16 (r % 32) + 4 (r / 32)
+    tiles = np.zeros((2, 2, 512), np.uint8)
+    for row in range(256):
+        for column in range(8):
+            at = 16 * (row % 32) + 4 * (row % 128 // 32) + column % 4
+            tiles[row // 128, column // 4, at] = padded[row, column]
+    return {
+        "codes of E8M0FNU": scales,
+        "codes of E8M0FNU, transposed": scales.T,
+        "codes of E8M0FNU, padded from (130, 5) to (256, 8), what is beyond ignored": padded,
+        "codes of E8M0FNU, in cuBLAS' tiles of 128 x 4, what is beyond ignored": tiles.reshape(-1),
+        "codes of E8M0FNU, reshaped from (650,)": scales.reshape(-1),
+        "int32 exponents of two": exponents,
+        "codes of E8M0FNU in int32": scales.astype(np.int32),
+        "float32": np.ldexp(np.float32(1), exponents),
+        "float64": np.ldexp(1.0, exponents),
+    }
+
+
+@pytest.mark.parametrize("storage", storages(np.zeros((130, 5), np.uint8)))
+def test_scales_may_be_stored_otherwise(storage: str) -> None:
+    """The same scales; the match says how they are stored, and what to do with them."""
+    x = np.random.default_rng(0).standard_normal((130, 160)).astype(np.float32)
+    scaled = fp.scale_quantize(x, "te-mxfp8")
+
+    found = identify(scaled.codes, storages(scaled.stored_scales)[storage], source=x)
+
+    match = next(match for match in found.obeyed if match.rule == "te-mxfp8")
+    assert (match.storage, match.descale) == (storage, "multiply")
+    assert found.findings == ()
+
+
+def test_float32_powers_of_two_as_bytes() -> None:
+    """TransformerEngine keeps 1/s in float32; its exponent field is E8M0."""
+    x = data("ragged")
+    scaled = fp.scale_quantize(x, "te-block-1x128")
+    codes = (scaled.stored_scales.view(np.uint32) >> 23).astype(np.uint8)
+
+    found = identify(scaled.codes, codes, source=x, scale_format="E8M0FNU")
+
+    assert "te-block-1x128" in names(found.obeyed)
+
+
+@pytest.mark.parametrize("rule", ["te-block-1x128-fp32", "torchao-rowwise", "deepgemm-1x128"])
+def test_the_inverse_is_obeyed_and_said(rule: str) -> None:
+    """A reader must divide where the library multiplies: measured on the source."""
+    x = data("whole")
+    scaled = fp.scale_quantize(x, rule)
+    inverse = np.float32(1) / scaled.stored_scales
+
+    found = identify(scaled.codes, inverse, source=x, rules=rule)
+
+    (match,) = found.obeyed
+    assert match.is_inverted
+    assert match.descale == ("multiply" if rule == "torchao-rowwise" else "divide")
+    assert [finding.kind for finding in found.findings] == ["scale-inverted"]
+    errors = [float(n) for n in re.findall(r"(\S+) of the|over them (\S+)", str(found))[0][:1]]
+    wide = fp.decode(scaled.codes, "E4M3FN", dtype=np.float64)
+    spread = np.repeat(inverse, scaled.block[1], 1)[:, :144]
+    expected = np.linalg.norm(wide * spread - x) / np.linalg.norm(x)
+    assert errors == [pytest.approx(expected, rel=0.01)]
+
+
+@pytest.mark.parametrize(
+    ("form", "note"),
+    [
+        (lambda amax: amax, "stored as amax"),
+        (lambda amax: amax / np.float32(2688), "stored as amax / 2688"),
+        (lambda amax: np.float32(2688) / amax, "stored as 2688 / amax"),
+        (lambda amax: None, "not in the dump"),
+    ],
+)
+def test_the_tensor_s_scale_of_two_levels(form: Any, note: str) -> None:
+    x = data("whole")
+    scaled = fp.scale_quantize(x, "te-nvfp4")
+
+    found = identify(
+        scaled.codes, scaled.stored_scales, source=x, tensor_scale=form(scaled.tensor_amax)
+    )
+
+    assert names(found.obeyed) == ["te-nvfp4"]
+    assert note in found.obeyed[0].note
+
+
+def test_scales_of_two_levels_in_one() -> None:
+    """Block scales times the tensor's, in float32."""
+    x = data("whole")
+    scaled = fp.scale_quantize(x, "te-nvfp4")
+    found = identify(scaled.codes, scaled.scales, source=x)
+    assert names(found.obeyed) == ["te-nvfp4"]
+    assert found.obeyed[0].storage == "float32, times the tensor's scale"
+
+
+def test_scales_that_are_repeated_for_each_row() -> None:
+    """As TransformerEngine stores the scales of 16 x 16 blocks."""
+    x = data("whole")
+    scaled = fp.scale_quantize(x, "te-nvfp4-2d")
+    rows = np.repeat(scaled.stored_scales, 16, axis=0)[:24]
+    found = identify(scaled.codes, rows, source=x, tensor_scale=scaled.tensor_amax)
+    assert "te-nvfp4-2d" in names(found.obeyed)
+    rows[3, 0] ^= 1
+    found = identify(scaled.codes, rows, source=x, tensor_scale=scaled.tensor_amax)
+    assert found.obeyed == ()
+
+
+def test_a_scale_from_the_history_is_consistent() -> None:
+    """Codes follow from the scale that was held; how it was found cannot be seen."""
+    x = data("whole")
+    state = scaling.start("te-delayed", length=2)
+    _, state = state.quantize(x * np.float32(1.7))
+    scaled, _ = state.update().quantize(x)
+
+    found = of(scaled, x)
+
+    assert found.obeyed == ()
+    assert {"te-delayed", "te-delayed-unfused"} <= set(names(found.consistent))
+    assert "held" in found.consistent[0].note
+    codes = scaled.codes.copy()
+    codes[7, 9] ^= 1
+    assert of(replace(scaled, codes=codes), x).consistent == ()
+
+
+def test_rounding_at_random_is_consistent_and_nearest_is_not_random() -> None:
+    """te-nvfp4 rounds to nearest, which is never the farther neighbour."""
+    x = data("whole")
+
+    assert names(of(dump("te-nvfp4-sr", x), x).consistent) == ["te-nvfp4-sr"]
+    assert of(dump("te-nvfp4", x), x).consistent == ()
+    scaled = dump("te-nvfp4-sr", x)
+    codes = scaled.codes.copy()
+    codes[3, 3] ^= 4  # no neighbour any more
+    assert of(replace(scaled, codes=codes), x).consistent == ()
+
+
+def test_the_result_does_not_depend_on_strides_or_byte_order() -> None:
+    x = data("whole")
+    scaled = dump("te-block-1x128-fp32", x)
+    expected = of(scaled, x)
+
+    found = identify(
+        np.asfortranarray(scaled.codes),
+        scaled.stored_scales.astype(">f4")[::-1][::-1],
+        source=np.asfortranarray(x).astype(">f4"),
+    )
+
+    assert found == expected
+
+
+def test_codes_of_ml_dtypes_say_their_format() -> None:
+    import ml_dtypes
+
+    x = data("whole")
+    scaled = dump("te-mxfp8", x)
+    codes = scaled.codes.view(ml_dtypes.float8_e4m3fn)
+    scales = scaled.stored_scales.view(ml_dtypes.float8_e8m0fnu)
+    found = identify(codes, scales, source=x)
+    assert names(found.obeyed) == ["te-mxfp8", "torchao-mx-rceil"]
+
+
+# Without a source.
+
+
+@pytest.mark.parametrize("kind", ["ragged", "powers", "zero"])
+@pytest.mark.parametrize("rule", RULES)
+def test_without_a_source_the_rule_is_consistent(rule: str, kind: str) -> None:
+    """Never obeyed; what is consistent includes the rule that made it."""
+    x = data("whole" if kind == "ragged" and "rht" in rule else kind)
+    scaled = dump(rule, x)
+
+    found = identify(
+        scaled.codes, scaled.stored_scales, format=scaled.format, tensor_scale=scaled.tensor_amax
+    )
+
+    assert found.obeyed == ()
+    assert rule in names(found.consistent), str(found)
+
+
+def test_without_a_source_the_special_values_are_consistent() -> None:
+    """Infinity, NaN, tiny and zero blocks."""
+    x = data("whole").copy()
+    x[3, 100], x[5, 40], x[6, :32], x[7] = np.inf, np.nan, 0, 1e-30
+    for rule in (r for r in RULES if "nvfp4" not in r):
+        scaled = dump(rule, x)
+        found = identify(scaled.codes, scaled.stored_scales, format=scaled.format)
+        assert rule in names(found.consistent), str(found)
+
+
+@pytest.mark.parametrize(
+    ("made", "excluded"),
+    [
+        ("te-mxfp8", {"mxfp8-e4m3fn", "torchao-mx-floor", "torchao-mx-ceil", "block-32"}),
+        ("mxfp8-e4m3fn", {"torchao-mx-ceil", "block-32"}),  # all 448 may have been saturated
+        ("te-block-1x128-fp32", {"te-block-1x128", "deepgemm-1x128-ue8m0"}),
+        ("te-block-1x128", {"te-block-1x128-fp32", "deepgemm-1x128", "block-128"}),
+        ("torchao-rowwise", {"row"}),
+        ("te-nvfp4", {"block-16"}),
+    ],
+)
+def test_without_a_source_rules_are_excluded(made: str, excluded: set[str]) -> None:
+    """Each with the first block that shows it."""
+    scaled = dump(made, data("whole"))
+
+    found = identify(
+        scaled.codes, scaled.stored_scales, format=scaled.format, tensor_scale=scaled.tensor_amax
+    )
+
+    assert not excluded & set(names(found.consistent)), str(found)
+    reasons = {each.rule: each.reason for each in found.excluded}
+    for rule in excluded & set(reasons):
+        assert "block (" in reasons[rule] or "the stored type" in reasons[rule]
+
+
+def test_without_a_source_infinite_codes_exclude_what_saturates() -> None:
+    found = identify(
+        np.uint8([[0x7C, 0x3C]]), np.float32([[1]]), format="E5M2", rules="te-block-1x128"
+    )
+    assert "code 0x7c at (0, 0) is infinite" in found.excluded[0].reason
+
+
+# Bad input.
+
+
+def kinds(found: Identification) -> list[str]:
+    return [finding.kind for finding in found.findings]
+
+
+def test_shapes_that_contradict_each_other_are_a_finding() -> None:
+    """It says which would fit."""
+    x = data("whole")
+    scaled = dump("te-mxfp8", x)
+
+    found = identify(scaled.codes, scaled.stored_scales[:, :3], source=x)
+    assert kinds(found) == ["shape"]
+    assert "scales of shape (24, 3) fit no library's rule for codes of shape (24, 144)" in str(
+        found
+    )
+    assert "(24, 5) (1x32 along axis 1)" in str(found)
+
+    found = identify(scaled.codes, scaled.stored_scales, source=x[:5])
+    assert kinds(found) == ["shape"]
+    assert "the source is of shape (5, 144), it should have the codes' shape" in str(found)
+    found = identify(scaled.codes[:, :72], scaled.stored_scales, source=x)
+    assert "two codes may share a byte" in str(found)
+
+
+def test_a_source_that_is_transposed_is_turned_and_said() -> None:
+    """Column-wise copies are often stored so."""
+    x = data("whole")
+    scaled = fp.scale_quantize(x.T, "te-mxfp8")
+    found = identify(scaled.codes, scaled.stored_scales, source=x)
+    assert kinds(found) == ["source-transposed"]
+    assert "te-mxfp8" in names(found.obeyed)
+
+
+@pytest.mark.parametrize("source", ["source", None])
+def test_scales_that_no_rule_gives_are_findings(source: str | None) -> None:
+    x = data("whole")
+    scaled = dump("te-block-1x128-fp32", x)
+    scales = scaled.stored_scales.copy()
+    scales[0], scales[1], scales[2], scales[3] = 0, np.nan, -1, np.inf
+
+    found = identify(scaled.codes, scales, source=x if source else None, format="E4M3FN")
+
+    assert kinds(found) == ["scale-nan", "scale-infinite", "scale-zero", "scale-negative"]
+    assert "2 of 48 scales are NaN, first at (1, 0)" in str(found)
+    assert not found.is_identified
+
+
+def test_codes_outside_their_format_are_a_finding() -> None:
+    found = identify(np.uint8([[0x10, 0x01]]), np.float32([[1]]), format="E2M1FN")
+    assert kinds(found) == ["codes-outside-format"]
+    assert "1 codes are not of E2M1FN, which has 16: the first is 0x10 at (0, 0)" in str(found)
+    assert kinds(identify(np.uint8([[1]]), [[1.0]], format="E8M0FNU")) == ["format"]
+
+
+def test_empty_tensors_are_a_finding() -> None:
+    empty = np.zeros((0, 32), np.uint8)
+    for source in (np.zeros((0, 32), np.float32), None):
+        assert kinds(identify(empty, np.zeros((0, 1), np.uint8), source=source)) == ["empty"]
+
+
+def test_a_tensor_scale_that_is_none() -> None:
+    x = data("whole")
+    scaled = dump("te-nvfp4", x)
+    for bad, kind in ((np.float32([1, 2]), "shape"), (0.0, "tensor-scale")):
+        found = identify(scaled.codes, scaled.stored_scales, source=x, tensor_scale=bad)
+        assert kind in kinds(found)
+
+
+def test_one_number() -> None:
+    found = identify(np.uint8(0x7E), np.float32(448), source=np.float32(1))
+    assert {"tensor", "torchao-tensorwise"} <= set(names(found.obeyed))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((np.ones((2, 2)), 1.0), TypeError, "codes must be uint8, .* got float64 of shape"),
+        ((np.zeros(2, bool), 1.0), TypeError, "codes must be uint8, .* got bool"),
+        ((np.zeros(2, np.uint8), ["a"]), TypeError, "scales must be floats, integers or codes"),
+        ((np.zeros(2, np.uint8), 1j), TypeError, "scales must be floats, .* got complex128"),
+    ],
+)
+def test_wrong_types_raise(arguments: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        identify(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"axis": 2}, "axis must be from -2 to 1 for codes of 2 axes, got 2"),
+        ({"rules": "te-mxfp9"}, "rule 'te-mxfp9' is not known.*did you mean te-mxfp8"),
+        ({"format": "e9m9"}, "format name 'e9m9' is not known"),
+        ({"scale_format": "e9"}, "format name 'e9' is not known"),
+    ],
+)
+def test_wrong_arguments_raise(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        identify(np.zeros((2, 32), np.uint8), np.zeros((2, 1), np.uint8), **options)
+
+
+# The record.
+
+
+def test_the_record_as_dictionary_frame_and_text() -> None:
+    import json
+
+    x = data("whole")
+    scaled = dump("te-mxfp8", x)
+    codes = scaled.codes.copy()
+    codes[2, 40] ^= 1
+    found = identify(codes, scaled.stored_scales, source=x)
+
+    record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert record["identified"] is False
+    assert record["near"][0]["witnesses"][0]["block"] == [2, 1]
+    frame = found.to_frame()
+    assert list(frame["verdict"]) == ["near"] * len(found.near)
+    assert frame.loc[0, "codes"] - frame.loc[0, "codes_equal"] == 1
+    assert "obeys none of the rules bit for bit" in str(found)
+    assert "block (2, 1)" in str(found)
+    obeyed = of(scaled, x)
+    assert list(obeyed.to_frame()["rule"]) == names(obeyed.obeyed)
+    assert "obeys, in all 3,456 codes and 120 scales, bit for bit" in str(obeyed)
