@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "analysis": None,
     "inputs": None,
+    "ops": None,
     "report": None,
     "scaled": None,
     "scaling": None,
@@ -37,7 +38,10 @@ _LAZY = {
     "ScaledArray": "fp8num.scaled",
     "analyze": "fp8num.analysis",
     "identify": "fp8num.scaling",
+    "kappa": "fp8num.ops",
+    "nextafter": "fp8num.ops",
     "scale_quantize": "fp8num.scaling",
+    "ulp": "fp8num.ops",
 }
 
 __all__ = [
@@ -60,6 +64,9 @@ __all__ = [
     "flags",
     "identify",
     "inputs",
+    "kappa",
+    "nextafter",
+    "ops",
     "pack",
     "quantize",
     "report",
@@ -67,6 +74,7 @@ __all__ = [
     "scaled",
     "scaling",
     "strategies",
+    "ulp",
     "unpack",
     "verify",
 ]
