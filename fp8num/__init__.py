@@ -27,6 +27,7 @@ __version__ = "0.1.0"
 
 #: Loaded when first used: a submodule, or a name and the module it is in.
 _LAZY = {
+    "accumulate": None,
     "analysis": None,
     "inputs": None,
     "ops": None,
@@ -35,10 +36,13 @@ _LAZY = {
     "scaling": None,
     "strategies": None,
     "verify": None,
+    "ACCUMULATORS": "fp8num.accumulate",
     "ScaledArray": "fp8num.scaled",
     "analyze": "fp8num.analysis",
+    "dot": "fp8num.accumulate",
     "identify": "fp8num.scaling",
     "kappa": "fp8num.ops",
+    "matmul": "fp8num.accumulate",
     "nextafter": "fp8num.ops",
     "scale_quantize": "fp8num.scaling",
     "ulp": "fp8num.ops",
@@ -46,6 +50,7 @@ _LAZY = {
 
 __all__ = [
     *_format_names,
+    "ACCUMULATORS",
     "PROFILES",
     "Flags",
     "NanResult",
@@ -56,15 +61,18 @@ __all__ = [
     "Saturation",
     "ScaledArray",
     "__version__",
+    "accumulate",
     "analysis",
     "analyze",
     "convert",
     "decode",
+    "dot",
     "encode",
     "flags",
     "identify",
     "inputs",
     "kappa",
+    "matmul",
     "nextafter",
     "ops",
     "pack",
