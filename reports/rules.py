@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from fp8num.projection import Rounding
 from fp8num.scaled import Descale
-from fp8num.scaling import CORNERS, RULES, Enters, corner_frame
+from fp8num.scaling import CORNERS, RULES, Enters, Rule, corner_frame
 
 PAGE = Path(__file__).parent.parent / "docs" / "scaling-rules.md"
 
@@ -20,8 +21,8 @@ Every rule of `fp8num.scaling.RULES`, made from the data by `python reports/rule
 `fp8num.scale_quantize(x, name)` applies one; `fp8num identify` finds out which one made
 a file. *In* and *out* say what elements and decoded values do with the scale.
 
-| rule | formats | granularity | scales | amax | in | out | enters | source |
-|---|---|---|---|---|---|---|---|---|
+| rule | formats | granularity | scales | amax | in | out | elements | enters | source |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 CORNER_HEAD = """
@@ -31,6 +32,8 @@ A block whose largest magnitude is the column's head: the scale that decoded val
 multiplied by, and the value that comes back. 448 is E4M3FN's largest value, so 1.75 is
 448/256 and 480/128 lies between 448 and 512 of the scale below. Rules that keep a state
 (te-delayed, flax) stand at their first step. Rules that round at random are left out.
+`te-nvfp4-rht` rotates its tile first: the value that comes back is the rotated one, which a
+product with another rotated operand takes as it is.
 
 """
 
@@ -65,11 +68,25 @@ def rule_rows() -> list[str]:
             type(rule.finder).__name__ + options(rule.finder),
             Descale(rule.way_in).value,
             Descale(rule.way_out).value,
+            elements(rule),
             Enters(rule.enters).value,
             rule.source,
         )
         rows.append("| " + " | ".join(cells) + " |")
     return rows
+
+
+def elements(rule: Rule) -> str:
+    """Return how elements are rounded, and what is done before."""
+    cast = rule.cast
+    words = [Rounding.parse(cast.rounding).value]
+    words += [f"NaN as {cast.like}"] if cast.like else []
+    words += ["product rounded once"] if rule.exact else []
+    words += ["float32 floor(x + 0.5)"] if cast.early_tie else []
+    words += ["float32 log2 of elements"] if cast.coarse_top else []
+    words += ["subnormals are zero"] if cast.flushes else []
+    words += ["Hadamard rotation of 16 first"] if rule.rotation is not None else []
+    return ", ".join(words)
 
 
 def options(part: object) -> str:

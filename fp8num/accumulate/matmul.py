@@ -125,6 +125,7 @@ def matmul(
     left = as_operand("a", a, a_format, scale=a_scale, scaling=scaling, transpose=transpose_a)
     right = as_operand("b", b, b_format, scale=b_scale, scaling=scaling, transpose=transpose_b)
     output = as_output(out_dtype, out_scale, exact=isinstance(unit, ExactSum))
+    _check_rotations(a, b)
     request = make_request(
         unit, left, right, c=c, bias=bias, output=output, rng=rng, threads=threads
     )
@@ -132,6 +133,18 @@ def matmul(
     for index in np.ndindex(*request.a.batch):
         fill_matrix(request, index, result[index])
     return result
+
+
+def _check_rotations(a: object, b: object) -> None:
+    """Refuse a rotated operand beside one that is not: the rotations would not cancel."""
+    turned = [getattr(getattr(x, "rule", None), "rotation", None) for x in (a, b)]
+    if turned[0] != turned[1]:
+        rule = next(getattr(x, "rule", None) for x, t in zip((a, b), turned, strict=True) if t)
+        msg = (
+            f"a and b must both be rotated, or neither, got one scaled by {rule}; rotate the "
+            "other too, so that the rotations cancel in the product"
+        )
+        raise ValueError(msg)
 
 
 def dot(

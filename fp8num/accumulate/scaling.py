@@ -65,7 +65,10 @@ def find_entry(unit: Accumulator, a: Operand, b: Operand) -> Entry:
             _check_unit_scales(unit, name, x.scale, 1 if name == "a" else 0, depth)
         return Entry("terms")
     if len(lengths) > 1:
-        msg = f"a and b must have scales of blocks of one length along k, got {sorted(lengths)}"
+        msg = (
+            f"a and b must have scales of blocks of one length along k, got {sorted(lengths)}; "
+            "quantise b along the axis that is contracted, axis=-2"
+        )
         raise ValueError(msg)
     length = lengths.pop()
     if isinstance(unit, BlasSum):

@@ -151,9 +151,11 @@ def _measure(
         outputs=found.size,
         not_finite=int(found.size - usable.sum()),
         differing=float(differs.mean()) if found.size else float("nan"),
-        max_abs_error=float(np.abs(error).max(initial=0.0)),
+        max_abs_error=float(np.abs(error).max(initial=0.0)) if usable.any() else float("nan"),
         relative_frobenius=float(np.linalg.norm(error)) / norm if norm else float("nan"),
-        max_scaled_error=float(np.max(share, where=usable & (magnitude > 0), initial=0.0)),
+        max_scaled_error=float(np.max(share, where=usable & (magnitude > 0), initial=0.0))
+        if usable.any()
+        else float("nan"),
         bias=float((error * np.sign(kept)).sum()) / total if total else float("nan"),
         seconds=seconds,
     )

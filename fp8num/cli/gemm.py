@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from fp8num.accumulate import Accumulator
     from fp8num.analysis.products import ProductError
     from fp8num.scaled import ScaledArray
 
@@ -19,7 +20,12 @@ DESCRIPTION = """
 Multiply two matrices under named accumulators, and show how far each product is from the
 exact one. A and B are .npy, .npz or .safetensors files, or FILE:NAME for one tensor of
 several; A of shape (M, K), B of shape (K, N), or (N, K) with --transpose-b as PyTorch keeps
-weights. Floats are scaled and quantised by --rule first; FP8 codes are taken as they are.
+weights. Floats are scaled and quantised by --rule first; FP8 codes are taken as they are, and
+arrays that fp8num stored with their scales (FILE:NAME) with them. The columns: the share of
+outputs that differ from the exact product rounded to float32, the largest error, the norm of
+the errors over that of the product, the largest error over the sum of the products'
+magnitudes, and the sum of errors away from zero over that of the outputs (negative where sums
+are shrunk). An accumulator that does not take the operands is left out, with the reason.
 """
 EPILOG = "exit code 0: the products were computed; 2: wrong usage, or a file cannot be read"
 DEFAULT = "exact,float32,hopper,hopper-promoted"
@@ -85,13 +91,33 @@ def run(arguments: argparse.Namespace) -> int:
     b = _operand(arguments.b, arguments, axis=-1 if arguments.transpose_b else 0)
     if arguments.transpose_b:
         b = b.transpose()
-    records = compare_accumulators(a, b, units)
+    refusals = {unit.name: _refusal(a, b, unit) for unit in units}
+    taken = [unit for unit in units if refusals[unit.name] is None]
+    if units and not taken:
+        raise ValueError(refusals[units[0].name])
+    records = compare_accumulators(a, b, taken)
     if arguments.json:
         print(json.dumps([record.to_dict() for record in records], indent=2, allow_nan=False))
         return 0
     print(_heading(a, b))
     print(_table(records))
+    for name, refusal in refusals.items():
+        if refusal is not None:
+            print(f"{name} left out: {refusal}")
     return 0
+
+
+def _refusal(a: ScaledArray, b: ScaledArray, unit: Accumulator) -> str | None:
+    """Return why an accumulator does not take the operands, tried on one output."""
+    from fp8num.accumulate import matmul
+
+    if a.shape[1] != b.shape[0]:
+        return None  # no accumulator's fault
+    try:
+        matmul(a[:1], b[:, :1], accumulator=unit)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def _operand(text: str, arguments: argparse.Namespace, *, axis: int) -> ScaledArray:
@@ -102,6 +128,9 @@ def _operand(text: str, arguments: argparse.Namespace, *, axis: int) -> ScaledAr
     from fp8num.scaled import ScaledArray
     from fp8num.scaling import scale_quantize
 
+    stored = _stored(text)
+    if stored is not None:
+        return stored
     array, format_name = _read(text)
     if array.ndim != 2:
         msg = f"{text!r} must be a matrix, got shape {array.shape}"
@@ -114,16 +143,36 @@ def _operand(text: str, arguments: argparse.Namespace, *, axis: int) -> ScaledAr
     return ScaledArray(array, get_format(format_name), np.ones((), np.float32), array.shape)
 
 
-def _read(text: str) -> tuple[npt.NDArray[Any], str | None]:
-    """Return a tensor's elements, and the format if they are codes."""
+def _split(text: str) -> tuple[str, str]:
+    """Return the file and the name in it, empty if there is none."""
     from pathlib import Path
 
+    if ":" not in text or Path(text).exists():
+        return text, ""
+    path, _, name = text.rpartition(":")
+    return path, name
+
+
+def _stored(text: str) -> ScaledArray | None:
+    """Return a scaled array that fp8num stored under a name; None if it is none."""
+    from fp8num.inputs import InputError, load_scaled
+
+    path, name = _split(text)
+    if not name or not path.endswith(".safetensors"):
+        return None
+    try:
+        return load_scaled(path).get(name)
+    except InputError:
+        return None
+
+
+def _read(text: str) -> tuple[npt.NDArray[Any], str | None]:
+    """Return a tensor's elements, and the format if they are codes."""
     import numpy as np
 
     from fp8num.inputs import InputError, open_tensors
 
-    named = ":" in text and not Path(text).exists()
-    path, _, name = text.rpartition(":") if named else (text, "", "")
+    path, name = _split(text)
     tensors = open_tensors(path).tensors
     names = [tensor.name for tensor in tensors]
     if (name and name not in names) or (not name and len(tensors) > 1):
@@ -138,8 +187,9 @@ def _read(text: str) -> tuple[npt.NDArray[Any], str | None]:
 
 def _heading(a: ScaledArray, b: ScaledArray) -> str:
     (m, k), (_, n) = a.shape, b.shape
-    made = "unscaled codes" if a.rule is None else f"scaled by {a.rule.name}"
-    return f"({m}, {k}) {a.format.name} times ({k}, {n}) {b.format.name}, {made}"
+    made = ["unscaled codes" if x.rule is None else f"scaled by {x.rule.name}" for x in (a, b)]
+    both = made[0] if made[0] == made[1] else " and ".join(made)
+    return f"({m}, {k}) {a.format.name} times ({k}, {n}) {b.format.name}, {both}"
 
 
 def _table(records: tuple[ProductError, ...]) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float64, divide, multiply
 from fp8num.codec import decode
-from fp8num.formats import Format, format_from_dict
+from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.scaled.blocks import Blocks, slabs
 from fp8num.scaled.picture import picture
 
@@ -47,6 +47,12 @@ class RuleLike(Protocol):
 
     def quantize(self, x: npt.ArrayLike, *, fmt: Format | None, axis: int) -> ScaledArray:
         """Quantise values."""
+
+    def named(self, name: str) -> RuleLike:
+        """Return the rule of a name."""
+
+    def unrotated(self, values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        """Undo the rotation of values, if the rule has one."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as a dictionary that JSON can hold."""
@@ -112,12 +118,17 @@ class ScaledArray:
     def __post_init__(self) -> None:
         """Check types and shapes."""
         codes, scales = np.asarray(self.codes), np.asarray(self.stored_scales)
+        _set(self, format=get_format(self.format))
         _check_codes("codes", codes, self.format)
         if self.scale_format is not None:
+            _set(self, scale_format=get_format(self.scale_format))
             _check_codes("stored_scales", scales, self.scale_format)
         elif scales.dtype != np.float32:
             msg = f"stored_scales must be float32 without a scale_format, got {scales.dtype}"
             raise TypeError(msg)
+        elif (scales < 0).any():
+            msg = f"stored_scales must not be negative, got {float(scales.min())!r} among them"
+            raise ValueError(msg)
         blocks = Blocks(codes.shape, tuple(self.block))
         if scales.shape not in (blocks.counts, ()) or (
             scales.shape == () and blocks.counts and max(blocks.counts) > 1
@@ -204,11 +215,16 @@ class ScaledArray:
         ------
         ValueError
             If `dtype` is another one.
+
+        Notes
+        -----
+        A rule with a rotation (te-nvfp4-rht) stands for rotated values, which a product
+        with another rotated operand takes as they are; ``rule.rotation.apply(values,
+        axis, back=True)`` turns them back.
         """
-        found = np.dtype(dtype)
-        if found not in (np.float32, np.float64):
-            msg = f"dtype must be float32 or float64, got {found}; round the result of float64"
-            raise ValueError(msg)
+        found = _dequantized_type(dtype)
+        if self.ndim == 0:
+            return self._as_vector().dequantize(found).reshape(())
         result = np.empty(self.shape, found)
         table = decoder(self.format, found)
         operands: npt.NDArray[Any] = self._operands()
@@ -231,11 +247,18 @@ class ScaledArray:
                     combine(table.take(codes[part]), factors[near], out=out[part])
         return result
 
+    def _as_vector(self) -> Self:
+        """Return a number alone as a vector of one."""
+        return replace(
+            self, codes=self.codes.reshape(1), stored_scales=self.stored_scales.reshape(()),
+            block=(1,), axis=0
+        )  # fmt: skip
+
     def requantize(
         self,
-        rule: RuleLike | None = None,
+        rule: RuleLike | str | None = None,
         *,
-        fmt: Format | None = None,
+        fmt: Format | str | None = None,
         axis: int | None = None,
     ) -> ScaledArray:
         """
@@ -243,9 +266,9 @@ class ScaledArray:
 
         Parameters
         ----------
-        rule : RuleLike, optional
-            The rule; the default is the one that made this array.
-        fmt : Format, optional
+        rule : RuleLike or str, optional
+            The rule, by name if a rule made this array; the default is that one.
+        fmt : Format or str, optional
             The default is this format.
         axis : int, optional
             The axis that blocks run along; the default is this array's.
@@ -254,19 +277,24 @@ class ScaledArray:
         -------
         ScaledArray
             Rounded twice in all, as where a cached copy is turned (DeepSeek-V3, 1x128 to
-            128x1); quantise the source where there is one.
+            128x1); quantise the source where there is one.  A rotation is undone first.
 
         Raises
         ------
         ValueError
             If no rule is given and none is known.
         """
-        rule = self.rule if rule is None else rule
-        if rule is None:
-            msg = "rule must be given, this array does not know what made it"
+        known = self.rule
+        if known is not None and (rule is None or isinstance(rule, str)):
+            rule = known if rule is None else known.named(rule)
+        if rule is None or isinstance(rule, str):
+            msg = "rule must be given as a Rule: this array does not know what made it"
             raise ValueError(msg)
-        fmt = self.format if fmt is None else fmt
-        return rule.quantize(self.dequantize(), fmt=fmt, axis=self.axis if axis is None else axis)
+        values = self.dequantize()
+        if known is not None:
+            values = known.unrotated(values, self.axis)
+        fmt = self.format if fmt is None else get_format(fmt)
+        return rule.quantize(values, fmt=fmt, axis=self.axis if axis is None else axis)
 
     def transpose(self) -> ScaledArray:
         """Return the array with its axes reversed: the same codes, and blocks turned too."""
@@ -409,13 +437,31 @@ def _descale(descale: Descale | str) -> Descale:
         raise ValueError(msg) from None
 
 
+def _dequantized_type(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        msg = f"dtype must be float32 or float64, got {dtype!r}; round the result of float64"
+        raise ValueError(msg)
+    return found
+
+
 def _check_codes(argument: str, codes: npt.NDArray[Any], fmt: Format) -> None:
     if codes.dtype != fmt.code_dtype:
         msg = (
             f"{argument} must be {fmt.code_dtype} for {fmt.name}, got {codes.dtype} of shape "
-            f"{codes.shape}; encode() makes codes from values"
+            f"{codes.shape}; encode() makes codes from values, codes.view(np.uint8) reads bytes"
         )
         raise TypeError(msg)
+    if fmt.bits < 8 * codes.itemsize and codes.size and int(codes.max()) >> fmt.bits:
+        msg = (
+            f"{argument} must be below {1 << fmt.bits} for {fmt.name}, got {int(codes.max())}; "
+            "unpack() reads packed codes"
+        )
+        raise ValueError(msg)
 
 
 def _axis(axis: int, ndim: int) -> int:
@@ -477,5 +523,6 @@ def _place_on_axis(part: object, n: int, length: int) -> tuple[int | slice, int 
             "dequantize() first to cut a block"
         )
         raise IndexError(msg)
-    stop = max(start, stop)
+    if start >= stop:
+        return slice(start, start), slice(0, 0)
     return slice(start, stop), slice(start // length, -(-stop // length))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,10 @@ def block_frame(scaled: ScaledArray) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if scaled.ndim == 0:
+        scaled = replace(
+            scaled, codes=scaled.codes.reshape(1), stored_scales=scaled.stored_scales, block=(1,)
+        )
     blocks, fmt = scaled.blocks, scaled.format
     counts = blocks.counts
     values = np.abs(fmt.values)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.float32 import as_float32
-from fp8num._kernels.words import float32_words, source_of
+from fp8num._kernels.words import FLOAT64, float32_words, source_of
 from fp8num.scaled.blocks import slabs
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Amax", "BestClip", "Finder", "Percentile"]
 
 Floats = npt.NDArray[np.float32]
+#: The float64 word of float32's largest number.
+FLOAT32_LARGEST = np.float64(np.finfo(np.float32).max).view(np.uint64)
 #: Squared error of a region's blocks, as a function of the magnitudes taken for amax.
 Errors = "Callable[[Floats], npt.NDArray[np.float64]]"
 
@@ -70,7 +72,8 @@ class Amax:
         ``"ignore"``: NaN does not count, as in CUDA's ``fmaxf``.  ``"propagate"``: it
         makes the magnitude NaN, as in torch's and NumPy's ``max``.
     finite : bool
-        Whether infinities do not count either.
+        Whether infinities do not count either, and numbers beyond float32's range count
+        as its largest: they saturate.
     """
 
     nan: str = "propagate"
@@ -106,6 +109,8 @@ class Amax:
                 words = np.where(words & mask > limit, 0, words).astype(words.dtype)
                 largest = _reduce(words, mask)
             found[part[::2]] = np.maximum(found[part[::2]], largest)
+        if self.finite and layout is FLOAT64:  # beyond float32's range the largest one stands
+            found = np.minimum(found, FLOAT32_LARGEST)
         return _as_floats(found, region.dtype)
 
 
@@ -209,9 +214,7 @@ class BestClip:
         self, region: npt.NDArray[Any], errors: Callable[[Floats], npt.NDArray[np.float64]]
     ) -> Floats:
         """Return the best magnitudes; see `Finder.find`."""
-        finite = as_float32(np.ascontiguousarray(region)).reshape(region.shape)
-        finite = np.where(np.isfinite(finite), finite, np.float32(0))
-        largest = Amax("ignore").find(finite, errors)
+        largest = Amax("ignore", finite=True).find(region, errors)
         best, least = largest, errors(largest)
         for share in np.linspace(1.0, self.smallest, self.steps)[1:]:
             candidate = (largest * share).astype(np.float32)

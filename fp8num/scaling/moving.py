@@ -23,12 +23,12 @@ from fp8num._kernels.words import as_values
 from fp8num.scaled import ScaledArray, slabs
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.quantize import scale_quantize
-from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fp8num.formats import Format
+    from fp8num.scaling.rule import Rule
 
 __all__ = ["Distance", "Move", "distance", "move"]
 
@@ -153,8 +153,7 @@ def _pieces(
 def _values(scaled: ScaledArray) -> npt.NDArray[Any]:
     """Return what a scaled array stands for, a rotation undone."""
     values = scaled.dequantize()
-    rotation = scaled.rule.rotation if isinstance(scaled.rule, Rule) else None
-    return values if rotation is None else rotation.apply(values, scaled.axis, back=True)
+    return values if scaled.rule is None else scaled.rule.unrotated(values, scaled.axis)
 
 
 def move(

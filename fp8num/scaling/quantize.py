@@ -8,7 +8,7 @@ Apply a rule to an array, block by block, in cache-sized pieces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,6 +121,11 @@ def quantize(
 ) -> ScaledArray:
     """Apply a rule; see `scale_quantize`."""
     values = as_values(x)
+    if values.ndim == 0 and rule.granularity.kind == "tensor":
+        given = None if random_bits is None else np.reshape(random_bits, 1)
+        vector = quantize(values.reshape(1), rule, fmt=fmt, axis=0, scales=scales,
+                          random_bits=given, rng=rng, threads=1)  # fmt: skip
+        return replace(vector, codes=vector.codes.reshape(()), block=(), axis=-1)
     found = rule.choose_format(fmt)
     threads = check_threads(threads)
     projection = rule.cast.projection(found)
@@ -264,7 +269,7 @@ class _Job:
                 decoded = decoded / stored[near] if divides else decoded * stored[near]
                 exact = as_float64(np.ascontiguousarray(view[part])).reshape(decoded.shape)
                 error = np.where(np.isfinite(exact), decoded - exact, 0.0)
-            total[part[::2]] += np.sum(error * error, axis=inner)
+                total[part[::2]] += np.sum(error * error, axis=inner)
         return total
 
     def _decoded(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:

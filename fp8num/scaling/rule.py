@@ -230,6 +230,16 @@ class Rule:
             threads=threads,
         )
 
+    def named(self, name: str) -> Rule:
+        """Return the rule of a name; see `get_rule`."""
+        from fp8num.scaling.catalogue import get_rule
+
+        return get_rule(name)
+
+    def unrotated(self, values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        """Undo the rotation of values along an axis, if the rule has one."""
+        return values if self.rotation is None else self.rotation.apply(values, axis, back=True)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as a dictionary that JSON can hold; see `from_dict`."""
         return {part.name: _plain(getattr(self, part.name)) for part in fields(self)}

@@ -88,3 +88,46 @@ def test_units_with_scales_of_their_own_take_their_blocks_alone() -> None:
 
     with pytest.raises(ValueError, match=r"one scale for 32 products .* got 128"):
         fp.matmul(fp.scale_quantize(A, "te-block-1x128"), b, accumulator="blackwell-mx")
+
+
+@pytest.mark.parametrize(("name_a", "name_b"), [("E4M3FN", "E5M2"), ("E5M2", "E5M2")])
+@pytest.mark.parametrize("kind", ["any codes", "cancelling"])
+def test_exact_sums_of_100_000_products(name_a: str, name_b: str, kind: str) -> None:
+    """In integers: values are multiples of 2**-16, over all the range, or cancel but for one."""
+    a_format, b_format = fp.get_format(name_a), fp.get_format(name_b)
+    count = 100_000
+    a, b = (
+        RNG.choice(np.flatnonzero(np.isfinite(fmt.values)), count).astype(np.uint8)
+        for fmt in (a_format, b_format)
+    )
+    if kind == "cancelling":
+        half = count // 2
+        a[half:], b[half:] = a[:half] ^ 0x80, b[:half]
+        a[0], b[0] = 1, 1  # what is left: this product, and minus the one it replaced
+
+    found = fp.dot(a, b, a_format, b_format, out_dtype=np.float64)
+
+    x, y = (
+        [int(value) for value in fmt.values[codes] * 2.0**16]
+        for fmt, codes in ((a_format, a), (b_format, b))
+    )
+    total = sum(p * q for p, q in zip(x, y, strict=True))
+    assert float(found) == float(Fraction(total, 1 << 32))
+
+
+def test_rotated_operands_go_together() -> None:
+    """Rotations cancel only if both operands have the same one."""
+    rotated = fp.scale_quantize(A[:4, :64], "te-nvfp4-rht")
+    plain = fp.scale_quantize(B[:64, :4], "te-nvfp4", axis=0)
+    with pytest.raises(ValueError, match=r"both be rotated, or neither, .* by te-nvfp4-rht"):
+        fp.matmul(rotated, plain)
+
+    both = fp.matmul(rotated, fp.scale_quantize(B[:64, :4], "te-nvfp4-rht", axis=0))
+
+    np.testing.assert_allclose(both, A[:4, :64] @ B[:64, :4], atol=4)
+
+
+def test_blocks_along_the_wrong_axis_are_explained() -> None:
+    a, b = fp.scale_quantize(A, "te-block-1x128"), fp.scale_quantize(B, "te-block-1x128")
+    with pytest.raises(ValueError, match=r"got \[1, 128\]; quantise b along .* axis=-2"):
+        fp.matmul(a, b, accumulator="hopper-promoted")

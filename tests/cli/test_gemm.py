@@ -10,7 +10,7 @@ import pytest
 
 import fp8num as fp
 from fp8num.cli import main
-from fp8num.inputs import write_safetensors
+from fp8num.inputs import save_scaled, write_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,3 +77,30 @@ def test_wrong_usage_is_one_line_and_two(
     assert captured.out == ""
     assert message in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_accumulators_that_do_not_take_the_operands_are_left_out(
+    archive: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the reason; if none takes them, that is the error."""
+    command = ["gemm", f"{archive}:a", f"{archive}:b", "--rule", "te-block-1x128"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "hopper left out: accumulator 'hopper' takes scales per tensor or row" in out
+    assert "hopper-promoted" in out.split("hopper left out")[0]
+
+    assert main([*command, "--accumulator", "hopper"]) == 2
+    assert "takes scales per tensor or row" in capsys.readouterr().err
+
+
+def test_stored_arrays_come_with_their_scales(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.safetensors"
+    x = RNG.standard_normal((8, 256)).astype(np.float32)
+    save_scaled(path, {"x": fp.scale_quantize(x, "te-mxfp8")})
+
+    names = ["--accumulator", "exact,blackwell-mx", "--transpose-b"]
+    assert main(["gemm", f"{path}:x", f"{path}:x", *names]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("(8, 256) E4M3FN times (256, 8) E4M3FN, scaled by te-mxfp8\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from typing import Any
 
@@ -354,3 +354,58 @@ def test_parts_that_contradict_each_other_are_refused(
     assert ScaledArray(**right).shape == (4, 70)
     with pytest.raises(error, match=message):
         ScaledArray(**{**right, **parts})
+
+
+@pytest.mark.parametrize("rule", ["tensor", "te-current", "ms-amp", "torchao-tensorwise", "flax"])
+@pytest.mark.parametrize("value", [2.0, 5.0, -7.0, 0.0])
+def test_a_number_alone_is_scaled_as_a_vector_of_one(rule: str, value: float) -> None:
+    """Codes, scales and values; and its table has a row."""
+    alone = fp.scale_quantize(np.float32(value), rule)
+    vector = fp.scale_quantize(np.array([value], np.float32), rule)
+
+    assert alone.shape == alone.codes.shape == alone.dequantize().shape == ()
+    assert alone.codes == vector.codes[0]
+    np.testing.assert_array_equal(alone.stored_scales, vector.stored_scales)
+    assert alone.dequantize() == vector.dequantize()[0]
+    assert len(alone.to_frame()) == 1
+
+
+def test_one_element_of_an_array_dequantizes() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 70))
+    scaled = fp.scale_quantize(x, "te-mxfp8")
+    assert scaled[2, 69].dequantize() == scaled.dequantize()[2, 69]
+
+
+def test_a_slice_past_the_end_is_empty() -> None:
+    """As NumPy's; its scales are too."""
+    scaled = fp.scale_quantize(np.ones((300, 70), np.float32), "te-mxfp8")
+    for part in (scaled[500:], scaled[:, 64:64], scaled[7:2]):
+        assert part.size == part.scales.size == part.dequantize().size == 0
+
+
+def test_a_rotation_is_undone_before_another_quantisation() -> None:
+    """Rotating twice would be another tensor."""
+    x = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+    scaled = fp.scale_quantize(x, "te-nvfp4-rht")
+
+    again = scaled.requantize()
+
+    np.testing.assert_allclose(again.dequantize(), scaled.dequantize(), atol=1e-6)
+
+
+def test_another_rule_may_be_named() -> None:
+    scaled = fp.scale_quantize(np.ones((2, 64), np.float32), "te-mxfp8")
+    assert scaled.requantize("te-block-1x128", fmt="e5m2").rule.name == "te-block-1x128"
+    with pytest.raises(ValueError, match="rule must be given as a Rule: this array does not know"):
+        replace(scaled, rule=None).requantize("te-mxfp8")
+
+
+def test_parts_that_no_array_has_are_refused() -> None:
+    codes = np.zeros((2, 4), np.uint8)
+    with pytest.raises(ValueError, match="stored_scales must not be negative, got -1.0"):
+        fp.ScaledArray(codes, fp.E4M3FN, np.float32([[1], [-1]]), (1, 4))
+    with pytest.raises(ValueError, match="codes must be below 16 for E2M1FN, got 200"):
+        fp.ScaledArray(codes + np.uint8(200), fp.E2M1FN, np.float32(1)[...], (2, 4))
+    assert fp.ScaledArray(codes, "e4m3fn", np.ones((), np.float32), (2, 4)).format is fp.E4M3FN
+    with pytest.raises(ValueError, match="dtype must be float32 or float64, got 'bfloat16'"):
+        fp.scale_quantize([1.0], "tensor").dequantize("bfloat16")

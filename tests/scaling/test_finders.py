@@ -335,3 +335,12 @@ def test_any_rule_can_be_given_the_search(scale: str) -> None:
 def test_a_search_has_a_range(smallest: float, steps: int) -> None:
     with pytest.raises(ValueError, match="smallest must be above 0 and at most 1 and steps"):
         BestClip(smallest, steps)
+
+
+@pytest.mark.parametrize("rule", ["tensor", "tensor-mse", "row"])
+def test_numbers_beyond_float32_saturate(rule: str) -> None:
+    """They count as float32's largest number, which keeps what float32 holds of the rest."""
+    x = np.array([[1e300, -1e39, 3e38, 1e37]])
+    values = fp.scale_quantize(x, rule).dequantize(np.float64)[0]
+    assert values[0] == -values[1] > 2e38
+    np.testing.assert_allclose(values[2:], x[0, 2:], rtol=0.07)
