@@ -47,6 +47,13 @@ class ExactProduct:
         self.nearest = nearest
         self.depth = a.codes.shape[1]
         self.a, self.b = _values(a), _values(b)
+        self.scale = 1.0 if a.scale is None else a.scale.tensor
+        self.scale_b = 1.0 if b.scale is None else b.scale.tensor
+        with np.errstate(invalid="ignore"):
+            if not np.isfinite(self.scale):  # infinite or NaN: as a scale of the elements
+                self.a, self.scale = self.a * self.scale, 1.0
+            if not np.isfinite(self.scale_b):
+                self.b, self.scale_b = self.b * self.scale_b, 1.0
         self.special = not (np.isfinite(self.a).all() and np.isfinite(self.b).all())
         self.signs: tuple[Array, Array] | None = None
         if self.special:
@@ -54,8 +61,6 @@ class ExactProduct:
             self.a = np.where(np.isfinite(self.a), self.a, 0.0)
             self.b = np.where(np.isfinite(self.b), self.b, 0.0)
         self.one_slice = a.scale is None and b.scale is None and self._fits(a, b)
-        self.scale = 1.0 if a.scale is None else a.scale.tensor
-        self.scale_b = 1.0 if b.scale is None else b.scale.tensor
         if not self.one_slice:
             self.width = (53 - self.depth.bit_length()) // 2
             self.width = min(self.width, 26)

@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from fp8num.accumulate.binary import from_float32
 from fp8num.accumulate.units import BlockChain, Products, specials_of
-from fp8num.codec import quantize
-from fp8num.formats import E4M3FN
+from fp8num.formats import E4M3FN, E8M0FNU
 
 if TYPE_CHECKING:
     from fp8num.accumulate.accumulator import TensorCore
     from fp8num.accumulate.binary import Floats
     from fp8num.accumulate.operands import Operand
     from fp8num.accumulate.terms import Terms
+    from fp8num.formats import Format
 
 __all__ = ["GroupChain"]
 
@@ -51,7 +51,8 @@ class GroupChain(BlockChain):
             signs = np.sign(terms.values).astype(np.float32)
             signs[bad] = np.nan
             terms = replace(terms, signs=signs)
-        return terms, _with_exponents(np.where(bad, np.float32(0), scales)[:: self.unit.group])
+        small = np.where(bad, np.float32(0), scales)[:: self.unit.group]
+        return terms, _with_exponents(small, _scale_format(x))
 
     def products(self, rows: slice, columns: slice) -> Products:
         """Return what forms the groups of a tile."""
@@ -60,14 +61,19 @@ class GroupChain(BlockChain):
         return found
 
 
-def _with_exponents(scales: npt.NDArray[np.float32]) -> tuple[Array, Array]:
-    """Return scales and the exponents to align by; small E4M3 ones have its least exponent."""
+def _scale_format(x: Operand) -> Format:
+    """Return the scales' format: as stored, or by their block, E8M0 for 32 products."""
+    if x.scale is None or x.scale.format is not None:
+        return E4M3FN if x.scale is None or x.scale.format is None else x.scale.format
+    return E8M0FNU if 32 in x.scale.block else E4M3FN
+
+
+def _with_exponents(scales: npt.NDArray[np.float32], fmt: Format) -> tuple[Array, Array]:
+    """Return scales and the exponents to align by, of subnormal ones the format's least."""
     wide = from_float32(scales)
     exponents = np.where(wide == 0, 0, np.frexp(wide)[1] - 1)
-    if (quantize(wide, E4M3FN) == wide).all():  # otherwise they are E8M0
-        assert E4M3FN.emin is not None
-        exponents = np.maximum(exponents, E4M3FN.emin)
-    return wide, exponents
+    assert fmt.emin is not None
+    return wide, np.maximum(exponents, fmt.emin)
 
 
 class _Groups(Products):

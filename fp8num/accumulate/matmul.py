@@ -95,8 +95,8 @@ def matmul(
 
     Notes
     -----
-    ``"exact"`` is the exact sum of exact products (of scaled values, with C and bias)
-    rounded once: the error is at most half an ulp of `out_dtype`.  Units of real hardware
+    ``"exact"`` is the exact sum of exact products (of codes times their `scales`, with C
+    and bias) rounded once: the error is at most half an ulp of `out_dtype`.  Units of real hardware
     are reproduced bit for bit; each says what that rests on (`Accumulator.verified`).
 
     References

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.float32 import as_float64
 from fp8num.accumulate.binary import from_float32, to_float32
 from fp8num.codec import decode
 from fp8num.formats import Format, get_format
@@ -44,16 +45,19 @@ class Scale:
         Rows and columns of a block; None is the whole axis.
     tensor : float, optional
         A further scale of the whole tensor (NVFP4).
+    format : Format, optional
+        Of the scales as they are stored, if it is known.
     """
 
     values: npt.NDArray[np.float32]
     block: tuple[int | None, int | None]
     tensor: float = 1.0
+    format: Format | None = None
 
     @property
     def transposed(self) -> Scale:
         """The scales of the transposed operand."""
-        return Scale(self.values.swapaxes(-1, -2), self.block[::-1], self.tensor)
+        return replace(self, values=self.values.swapaxes(-1, -2), block=self.block[::-1])
 
     def expanded(self, index: tuple[int, ...], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
         """Return one matrix's scales per element, or of length 1 along a whole axis."""
@@ -103,8 +107,17 @@ def float32_array(name: str, x: npt.ArrayLike, *, dtype: str = "float32") -> npt
     if array.dtype == np.float32:
         found, wide = array, from_float32(array)
     else:
-        wide = np.asarray(array, dtype=np.float64)
+        wide = as_float64(np.ascontiguousarray(array)).reshape(array.shape)
         found = to_float32(wide)
+        if array.dtype.kind in "iu" or array.dtype.itemsize > 8:
+            with np.errstate(over="ignore", invalid="ignore"):
+                same = wide.astype(array.dtype) == array
+            if not (same | np.isnan(wide)).all():
+                msg = (
+                    f"{name} must hold {dtype} numbers, got {array.dtype} of shape {array.shape} "
+                    f"with some that float64 does not hold; round it first"
+                )
+                raise ValueError(msg)
     narrow = found
     if dtype == "float16":
         with np.errstate(over="ignore", invalid="ignore"):
@@ -284,7 +297,7 @@ def _of_object(
             raise ValueError(msg)
         return Operand(codes, fmt, Scale(scales.reshape(1, 1), (None, None), factor))
     block = _object_block(x, codes.shape[-2:], scales.shape[-2:], contracted)
-    scale = Scale(scales, block, factor)
+    scale = Scale(scales, block, factor, getattr(x, "scale_format", None))
     rows, columns = scale_shape(codes.shape, block)
     if (rows, columns) != scales.shape[-2:]:
         msg = (
@@ -317,6 +330,12 @@ def _object_block(
     kind, free = getattr(grain, "kind", None), 1 - contracted
     if kind == "block":
         along = int(x.axis) - (x.codes.ndim - 2)
+        if along not in (0, 1):
+            msg = (
+                f"blocks must run along one of the last two axes, got axis {x.axis} of "
+                f"{x.codes.ndim}; quantise again along another"
+            )
+            raise ValueError(msg)
         lengths[along], lengths[1 - along] = int(grain.length), int(grain.height)
     elif counts[contracted] == 1:
         lengths[contracted] = None

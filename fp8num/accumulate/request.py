@@ -132,8 +132,8 @@ def _added(unit: Accumulator, name: str, x: npt.ArrayLike | None) -> npt.NDArray
         return None
     if isinstance(unit, ExactSum):
         array = np.asarray(x)
-        if array.dtype == np.float64:
-            return array
+        if array.dtype.newbyteorder("=") == np.float64:
+            return array.astype(np.float64, copy=False)
         return float32_array(name, array)
     dtype = "float32"
     if name == "c" and isinstance(unit, TensorCore) and unit.promotion is None:

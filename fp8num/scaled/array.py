@@ -117,7 +117,7 @@ class ScaledArray:
 
     def __post_init__(self) -> None:
         """Check types and shapes."""
-        codes, scales = np.asarray(self.codes), np.asarray(self.stored_scales)
+        codes, scales = _native(self.codes), _native(self.stored_scales)
         _set(self, format=get_format(self.format))
         _check_codes("codes", codes, self.format)
         if self.scale_format is not None:
@@ -141,7 +141,7 @@ class ScaledArray:
         _set(self, codes=codes, stored_scales=scales, block=blocks.block)
         _set(self, axis=_axis(self.axis, codes.ndim), descale=_descale(self.descale))
         if self.tensor_amax is not None:
-            _set(self, tensor_amax=np.float32(self.tensor_amax))
+            _set(self, tensor_amax=_amax(self.tensor_amax, self.scale_format))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -204,7 +204,8 @@ class ScaledArray:
         Parameters
         ----------
         dtype : dtype, optional
-            float32, in which libraries compute; or float64, in which the product is exact.
+            float32, in which libraries compute; or float64, in which the product with a
+            float32 scale is exact, and a quotient rounded once.
 
         Returns
         -------
@@ -428,6 +429,24 @@ def _set(scaled: ScaledArray, **fields: object) -> None:
         object.__setattr__(scaled, name, value)
 
 
+def _native(array: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return an array in the machine's byte order."""
+    found = np.asarray(array)
+    return found.astype(found.dtype.newbyteorder("="), copy=False)
+
+
+def _amax(amax: object, scale_format: Format | None) -> np.float32:
+    """Return a tensor's largest magnitude; ValueError if it can be none."""
+    found = np.asarray(amax)
+    if scale_format is None or found.shape != () or found.dtype.kind not in "fiu" or found < 0:
+        msg = (
+            "tensor_amax must be one magnitude, beside block scales in a format of their own, "
+            f"got {amax!r:.80}"
+        )
+        raise ValueError(msg)
+    return np.float32(found)
+
+
 def _descale(descale: Descale | str) -> Descale:
     try:
         return Descale(descale)
@@ -468,10 +487,10 @@ def _axis(axis: int, ndim: int) -> int:
     """Return an axis counted from the front; ValueError if there is no such axis."""
     if ndim == 0:
         return -1
-    if not -ndim <= axis < ndim:
+    if not isinstance(axis, int | np.integer) or not -ndim <= axis < ndim:
         msg = f"axis must be from {-ndim} to {ndim - 1} for an array of {ndim} axes, got {axis}"
         raise ValueError(msg)
-    return axis % ndim
+    return int(axis) % ndim
 
 
 def _grid(scales: npt.NDArray[Any], blocks: Blocks) -> npt.NDArray[Any]:
@@ -486,8 +505,9 @@ def _place(
 ) -> tuple[tuple[int | slice, ...], tuple[int | slice, ...], list[int]]:
     """Return what a key selects of elements and of scales, and which axes are kept."""
     keys = list(key) if isinstance(key, tuple) else [key]
-    if Ellipsis in keys:
-        at = keys.index(Ellipsis)
+    dots = [i for i, part in enumerate(keys) if part is Ellipsis]
+    if dots:
+        at = dots[0]
         keys[at : at + 1] = [slice(None)] * (len(blocks.shape) - len(keys) + 1)
     keys += [slice(None)] * (len(blocks.shape) - len(keys))
     if len(keys) > len(blocks.shape):

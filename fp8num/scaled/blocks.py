@@ -69,7 +69,8 @@ class Blocks:
 
     def __post_init__(self) -> None:
         """Check that there is a length for each axis."""
-        if len(self.block) != len(self.shape) or any(length < 1 for length in self.block):
+        whole = all(isinstance(length, int | np.integer) for length in self.block)
+        if not whole or len(self.block) != len(self.shape) or min(self.block, default=1) < 1:
             msg = (
                 f"block must have a positive length for each of {len(self.shape)} axes, "
                 f"got {self.block} for an array of shape {self.shape}"

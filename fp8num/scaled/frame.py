@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fp8num._kernels.float32 import as_float64
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -45,7 +47,7 @@ def block_frame(scaled: ScaledArray) -> pd.DataFrame:
     finite = np.where(np.isfinite(values), values, 0.0)
     columns = {name: np.zeros(counts) for name in ("amax", "zeros", "largest", "nans")}
     elements = np.zeros(counts, np.int64)
-    scales = np.broadcast_to(scaled.scales, counts)
+    scales = np.broadcast_to(as_float64(scaled.scales), counts)
     for region in blocks.regions():
         codes = region.split(scaled.codes)
         inner = tuple(range(1, codes.ndim, 2))
@@ -54,7 +56,7 @@ def block_frame(scaled: ScaledArray) -> pd.DataFrame:
         for name, table in (("zeros", is_zero), ("largest", is_largest), ("nans", is_nan)):
             columns[name][region.scales] = table[codes].mean(axis=inner)
         with np.errstate(all="ignore"):
-            amax = finite[codes].max(axis=inner) * scales[region.scales].astype(np.float64)
+            amax = finite[codes].max(axis=inner) * scales[region.scales]
         columns["amax"][region.scales] = amax
     index = np.indices(counts).reshape(len(counts), -1)
     return pd.DataFrame(
@@ -62,7 +64,7 @@ def block_frame(scaled: ScaledArray) -> pd.DataFrame:
             **{f"block_{axis}": index[axis] for axis in range(len(counts))},
             "elements": elements.reshape(-1),
             "stored_scale": np.broadcast_to(scaled.stored_scales, counts).reshape(-1),
-            "scale": scales.reshape(-1),
+            "scale": np.broadcast_to(scaled.scales, counts).reshape(-1),
             **{name: column.reshape(-1) for name, column in columns.items()},
         }
     )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fp8num._kernels.float32 import as_float64
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -52,10 +54,10 @@ def picture(scaled: ScaledArray) -> str:
         lines.append(f"blocks {block} along axis {scaled.axis}{ragged if any(rest) else ''}")
     if scaled.tensor_scale is not None:
         lines.append(f"tensor scale {float(scaled.tensor_scale):.6g}")
-    return "\n".join(lines + _drawing(scaled.scales))
+    return "\n".join(lines + _drawing(as_float64(scaled.scales)))
 
 
-def _drawing(scales: npt.NDArray[np.float32]) -> list[str]:
+def _drawing(scales: npt.NDArray[np.float64]) -> list[str]:
     """Return the rows of the picture under what they span."""
     if not scales.size:
         return ["no scales"]
@@ -63,7 +65,7 @@ def _drawing(scales: npt.NDArray[np.float32]) -> list[str]:
     usable = np.isfinite(scales) & (scales > 0)
     if not usable.any():
         return ["no scale is positive and finite"]
-    exponents = np.log2(scales[usable].astype(np.float64))
+    exponents = np.log2(scales[usable])
     low, high = exponents.min(), exponents.max()
     if scales.size == 1:
         return [f"scale {float(flat[0, 0]):.6g}"]
@@ -74,11 +76,11 @@ def _drawing(scales: npt.NDArray[np.float32]) -> list[str]:
     return lines
 
 
-def _bar(scale: np.float32, low: float, high: float) -> str:
+def _bar(scale: np.float64, low: float, high: float) -> str:
     """Return a bar between the lowest and the highest; 0 for zero, ? for what is not finite."""
     if not np.isfinite(scale):
         return "?"
     if not scale > 0:
         return "0" if scale == 0 else "-"
-    share = 1.0 if high == low else (float(np.log2(np.float64(scale))) - low) / (high - low)
+    share = 1.0 if high == low else (float(np.log2(scale)) - low) / (high - low)
     return _BARS[round(share * (len(_BARS) - 1))]

@@ -79,16 +79,16 @@ class DelayedState:
             msg = f"history must be one-dimensional and hold magnitudes, got {self.history!r:.80}"
             raise ValueError(msg)
         if not self.scale >= 0:
-            msg = f"scale must be a positive number, got {float(self.scale)!r}"
+            msg = f"scale must be a number that is not negative, got {float(self.scale)!r}"
             raise ValueError(msg)
         if self.algorithm not in ("max", "most_recent"):
             msg = f"algorithm must be 'max' or 'most_recent', got {self.algorithm!r}"
             raise ValueError(msg)
-        for name, least in (("margin", None), ("counter", 0)):
+        for name, low, high in (("margin", -126, 126), ("counter", 0, 1 << 62)):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            if not whole or (least is not None and value < least):
-                msg = f"{name} must be an integer, got {value!r}"
+            if not whole or not low <= value <= high:
+                msg = f"{name} must be an integer from {low} to {high}, got {value!r}"
                 raise ValueError(msg)
         history.flags.writeable = False
         object.__setattr__(self, "history", history)
@@ -156,7 +156,7 @@ class DelayedState:
                 algorithm=description["algorithm"],
                 counter=description["counter"],
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             msg = f"a state must be described as to_dict() does, got {sorted(description)}"
             raise ValueError(msg) from error
 

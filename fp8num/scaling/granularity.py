@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 __all__ = ["Granularity"]
 
 _KINDS = ("tensor", "row", "channel", "block")
@@ -109,10 +111,11 @@ class Granularity:
                 return ()
             msg = f"x must have axes for {self}, got a single number; use the rule 'tensor'"
             raise ValueError(msg)
-        if isinstance(axis, bool) or not isinstance(axis, int) or not -ndim <= axis < ndim:
+        whole = isinstance(axis, int | np.integer) and not isinstance(axis, bool)
+        if not whole or not -ndim <= axis < ndim:
             msg = f"axis must be from {-ndim} to {ndim - 1} for shape {shape}, got {axis!r}"
             raise ValueError(msg)
-        axis %= ndim
+        axis = int(axis) % ndim
         if self.kind == "tensor":
             wanted = list(shape)
         elif self.kind == "channel":

@@ -90,6 +90,9 @@ def scale_quantize(
 
     Notes
     -----
+    Memory beyond the result is that of some blocks, but for rules that draw at random (4
+    bytes an element), rotate (4), take percentiles or search for a clip (the block).
+
     An element that does not saturate differs from its value by at most half a unit in
     the last place of its code, times the scale, and by what float32 arithmetic adds
     where the rule uses it.
@@ -363,7 +366,9 @@ def _given(scales: npt.ArrayLike, rule: Rule, blocks: Blocks) -> Scales:
         stored = inverse if rule.way_out is Descale.DIVIDE else wanted
         return Scales(stored, wanted if rule.way_in is Descale.DIVIDE else inverse)
     codes = encode(wanted, rule.scale.format)
-    off = decode(codes, rule.scale.format) != wanted
+    # By their bits: subnormals differ whatever the process does to them.
+    decoded = decode(codes, rule.scale.format)
+    off = decoded.view(np.uint32) != np.ascontiguousarray(wanted).view(np.uint32)
     if off.any():
         msg = (
             f"scales must be values of {rule.scale.format.name} for {rule.name}, "

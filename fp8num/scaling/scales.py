@@ -115,7 +115,7 @@ class AmaxQuotient:
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `s` for both."""
         quotient = divide(_maximum(context.fmt), amax)
-        found = np.clip(quotient, np.finfo(np.float32).tiny, _LARGEST)
+        found = np.minimum(quotient, _LARGEST)
         usable = (_words(amax) > 0) & np.isfinite(amax)
         scales = np.where(usable, found, np.float32(1))
         scales = _power_below(scales) if self.power_of_two else scales

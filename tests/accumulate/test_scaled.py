@@ -131,3 +131,90 @@ def test_blocks_along_the_wrong_axis_are_explained() -> None:
     a, b = fp.scale_quantize(A, "te-block-1x128"), fp.scale_quantize(B, "te-block-1x128")
     with pytest.raises(ValueError, match=r"got \[1, 128\]; quantise b along .* axis=-2"):
         fp.matmul(a, b, accumulator="hopper-promoted")
+
+
+@pytest.mark.parametrize("unit", ["hopper", "exact", "float32", "blackwell"])
+def test_zero_times_infinity_is_nan_on_either_side(unit: str) -> None:
+    """With the infinity in B as in A."""
+    zero, infinity = np.uint8([[0x00]]), np.uint8([[0x7C]])
+    for a, b in ((zero, infinity), (infinity, zero)):
+        assert np.isnan(fp.matmul(a, b, "E5M2", "E5M2", accumulator=unit)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "c", "dtype", "expected"),
+    [
+        ("BINARY16", (-12, -12), 2.0**-300, np.float32, 1 + 2.0**-23),
+        ("BFLOAT16", (-24, -29), 2.0**-400, np.float64, 1 + 2.0**-52),
+        ("BFLOAT16", (-24, -29), -(2.0**-400), np.float64, 1.0),
+    ],
+)
+def test_a_term_far_below_decides_a_tie(
+    name: str, low: tuple[int, int], c: float, dtype: type, expected: float
+) -> None:
+    """1 + half a unit in the last place + c: to the even side only if c is not above zero."""
+    a = fp.encode(np.array([[1.0, 2.0 ** low[0]]]), name)
+    b = fp.encode(np.array([[1.0], [2.0 ** low[1]]]), name)
+    start = np.array([[c]])
+    assert fp.matmul(a, b, name, name, c=start, out_dtype=dtype)[0, 0] == expected
+
+
+def test_one_row_does_not_depend_on_another_rows_scales() -> None:
+    """Small NVFP4 scales have E4M3's least exponent whatever else the operand holds."""
+    one = fp.encode(np.array([1.0, -1.0] + [0.0] * 14), "E2M1FN")
+    other = fp.encode(np.array([1.0, 1.0] + [0.0] * 14), "E2M1FN")
+    small = np.float32(2.0**-9)
+    found = [
+        fp.matmul(
+            np.stack([one, one]),
+            other[:, None],
+            "E2M1FN",
+            "E2M1FN",
+            accumulator="blackwell-nvfp4",
+            scaling="1x16",
+            a_scale=np.array([[small], [second]]),
+            b_scale=np.array([[small]]),
+            c=np.full((2, 1), np.float32(2.0**-50)),
+        )[0, 0]
+        for second in (small, np.float32(448))
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_short_block_beside_a_square_one_keeps_its_length() -> None:
+    """One column and 100 products: still blocks of 128, whose scales enter together."""
+    a = fp.scale_quantize(A[:, :100], "deepgemm-1x128")
+    b = fp.scale_quantize(B[:100, :1], "deepgemm-128x128", axis=0)
+
+    found = fp.matmul(a, b, accumulator="hopper-promoted")
+
+    given = {"a_scale": a.scales, "b_scale": b.scales, "scaling": "128x128"}
+    expected = fp.matmul(
+        a.codes, b.codes, a.format, b.format, accumulator="hopper-promoted", **given
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_blocks_along_a_leading_axis_are_refused() -> None:
+    x = fp.scale_quantize(np.ones((64, 4, 8), np.float32), "block-32", axis=0)
+    with pytest.raises(ValueError, match="blocks must run along one of the last two axes, got"):
+        fp.matmul(x, x, transpose_b=True)
+
+
+def test_what_starts_a_sum_is_taken_by_value() -> None:
+    """In any byte order and type, if float64 (or the register) holds it."""
+    a = fp.encode(np.ones((1, 1)), "E4M3FN")
+    for c in (
+        np.array([[0.5]], ">f8"),
+        np.array([[2]], np.int64),
+        np.array([[0.5]], np.longdouble),
+    ):
+        assert fp.matmul(a, a, "E4M3FN", "E4M3FN", c=c)[0, 0] == 1 + float(c[0, 0])
+    with pytest.raises(ValueError, match="c must hold float32 numbers, got int64"):
+        fp.matmul(a, a, "E4M3FN", "E4M3FN", c=np.array([[2**53 + 1]]))
+
+
+def test_an_infinite_tensor_scale_gives_infinities_and_nan() -> None:
+    """Of values that hold one: no cast that is undefined."""
+    x = fp.scale_quantize(np.array([[np.inf, 1.0, 2.0, 0.0] * 4], np.float32), "te-nvfp4")
+    assert not np.isfinite(fp.matmul(x, x, transpose_b=True)).any()

@@ -40,7 +40,7 @@ def made(
     counts = tuple(-(-n // length) for n, length in zip(shape, block, strict=True))
     codes = rng.integers(0, 1 << fmt.bits, shape).astype(fmt.code_dtype)
     if scale_format is None:
-        scales = rng.integers(0, 1 << 32, counts, dtype=np.uint32).view(np.float32)
+        scales = rng.integers(0, 1 << 31, counts, dtype=np.uint32).view(np.float32)
     else:
         scales = rng.integers(0, 256, counts).astype(np.uint8)
     return ScaledArray(codes, fmt, scales, block, scale_format, **others)

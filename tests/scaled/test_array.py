@@ -409,3 +409,37 @@ def test_parts_that_no_array_has_are_refused() -> None:
     assert fp.ScaledArray(codes, "e4m3fn", np.ones((), np.float32), (2, 4)).format is fp.E4M3FN
     with pytest.raises(ValueError, match="dtype must be float32 or float64, got 'bfloat16'"):
         fp.scale_quantize([1.0], "tensor").dequantize("bfloat16")
+
+
+def test_a_slice_keeps_the_axis_of_its_blocks() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4, 70))
+    scaled = fp.scale_quantize(x, "te-mxfp8", axis=1)
+    assert scaled[0].axis == 0
+    assert scaled[:, :, 3].axis == scaled[:, :, 3:5].axis == 1
+    np.testing.assert_array_equal(scaled[0].dequantize(), scaled.dequantize()[0])
+
+
+def test_arrays_in_the_other_byte_order_are_taken() -> None:
+    codes = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    scaled = fp.ScaledArray(codes, fp.E4M3FN, np.array([[0.5], [2]], ">f4"), (1, 2))
+    np.testing.assert_array_equal(scaled.scales, np.float32([[0.5], [2]]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tensor_amax": 2.0}, "tensor_amax must be one magnitude"),
+        ({"block": (2.0, 2.0)}, "block must have a positive length"),
+        ({"axis": 0.5}, "axis must be from -2 to 1"),
+    ],
+)
+def test_parts_of_the_wrong_kind_are_refused(change: dict[str, Any], message: str) -> None:
+    parts = {"block": (1, 2), "axis": 1} | change
+    with pytest.raises(ValueError, match=message):
+        fp.ScaledArray(np.zeros((2, 2), np.uint8), fp.E4M3FN, np.ones((2, 1), np.float32), **parts)
+
+
+def test_an_index_of_an_array_is_refused() -> None:
+    scaled = fp.scale_quantize(np.ones((2, 64), np.float32), "te-mxfp8")
+    with pytest.raises(IndexError, match="an index must be an integer or a slice"):
+        scaled[np.array([0, 1])]

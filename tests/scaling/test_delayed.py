@@ -467,7 +467,7 @@ def test_a_length_is_a_positive_integer(length: Any) -> None:
 
 @pytest.mark.parametrize("margin", [True, 0.5, "1"])
 def test_a_margin_is_an_integer(margin: Any) -> None:
-    with pytest.raises(ValueError, match="margin must be an integer, got"):
+    with pytest.raises(ValueError, match="margin must be an integer from -126 to 126, got"):
         scaling.start("flax", margin=margin)
 
 
