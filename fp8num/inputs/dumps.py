@@ -14,6 +14,7 @@ one to say who knows the rules.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+    from fp8num.scaling import Rule
+
 __all__ = ["Dump", "read_dumps"]
 
+#: key of the metadata by which `save_scaled` describes an array, before the array's name
+_DESCRIPTION = "fp8num.scaled."
+#: what a hostile description can make of the classes that it is handed to
+_MISFITS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 _FLOATS = ("F64", "F32", "F16", "BF16")
 #: one byte an element, which may be anything
 _PLAIN = ("U8", "I8", "V1")
@@ -73,10 +80,12 @@ class Dump:
         Of the codes, if their type says so, or the description that `save_scaled` wrote.
     stored_dtype : str
         Type of the codes in the file: ``F8_E4M3``, ``U8`` ...
-    scales : ndarray, shape (...)
-        As stored: float64, float32, float16, bfloat16, or uint8 codes.
+    scales : ndarray, shape (...), or None
+        As stored: float64, float32, float16, bfloat16, or uint8 codes; None if there
+        are none beside these codes, and are beside others.
     scale_dtype : str
-        Type of the scales in the file: ``F32``, ``F8_E8M0``, ``U8`` ...
+        Type of the scales in the file: ``F32``, ``F8_E8M0``, ``U8`` ...; empty if there
+        are none.
     source : ndarray of float64, float32, float16 or bfloat16, or None
         What was quantised, if it is there.
     tensor_scale : ndarray of float64, float32, float16 or bfloat16, or None
@@ -87,18 +96,21 @@ class Dump:
     parts : dict of str to str
         The names in the file of what was found as codes, scales, source and
         tensor_scale.
+    declared : Rule or None
+        The rule that the file says the tensor was made by, as `save_scaled` writes it.
     """
 
     name: str
     codes: npt.NDArray[np.uint8]
     format: Format | None
     stored_dtype: str
-    scales: npt.NDArray[Any]
+    scales: npt.NDArray[Any] | None
     scale_dtype: str
     source: npt.NDArray[Any] | None
     tensor_scale: npt.NDArray[Any] | None
     metadata: dict[str, str]
     parts: dict[str, str]
+    declared: Rule | None = None
 
     def unpacked(self) -> Dump:
         """
@@ -168,9 +180,9 @@ def read_dumps(
     Raises
     ------
     InputError
-        If the file cannot be read, no quantised tensor is found in it, one has no
-        scales, two tensors may be the same part of one, or a part has a type that
-        it cannot have.
+        If the file cannot be read, no quantised tensor is found in it, none has scales
+        or the one asked for has none, two tensors may be the same part of one, or a part
+        has a type that it cannot have.
 
     Notes
     -----
@@ -206,7 +218,8 @@ def read_dumps(
             f"can belong to one only; name it with codes=; {_listing(opened)}"
         )
         raise InputError(msg)
-    found = [_parts_of(opened, name, named) for name in chosen]
+    some = len(chosen) > 1 and any(any(_companions(opened, name, "scales")) for name in chosen)
+    found = [_parts_of(opened, name, named, may_lack_scales=some) for name in chosen]
     return [_read(opened, parts) for parts in found]
 
 
@@ -245,7 +258,9 @@ def _companions(opened: Parts, name: str, role: str) -> Iterator[str]:
         yield from (word for word in _WORDS[role] if word in opened.tensors)
 
 
-def _parts_of(opened: Parts, name: str, named: dict[str, str]) -> dict[str, str]:
+def _parts_of(
+    opened: Parts, name: str, named: dict[str, str], *, may_lack_scales: bool
+) -> dict[str, str]:
     """Return the name of each part that there is; InputError unless each is one and fit."""
     parts = {"codes": name}
     for role in _WORDS:
@@ -257,7 +272,7 @@ def _parts_of(opened: Parts, name: str, named: dict[str, str]) -> dict[str, str]
             raise InputError(msg)
         if found:
             parts[role] = found[0]
-        elif role == "scales":
+        elif role == "scales" and not may_lack_scales:
             msg = (
                 f"{what} has no scales beside it under a customary name (such as "
                 f"{shown(f'{name}_scale', 80)}); name them with codes= and scales=, or another "
@@ -291,14 +306,33 @@ def _read(opened: Parts, parts: dict[str, str]) -> Dump:
         codes=code_part.read().view(np.uint8),
         format=fmt,
         stored_dtype=code_part.dtype,
-        scales=optional["scales"],
-        scale_dtype=stored["scales"].dtype,
+        scales=optional.get("scales"),
+        scale_dtype=stored["scales"].dtype if "scales" in stored else "",
         source=optional.get("source"),
         tensor_scale=optional.get("tensor_scale"),
         metadata=dict(opened.metadata),
         parts=parts,
+        declared=_declared(opened, code_part.name),
     )
     return dump.unpacked() if fmt is None and _holds_pairs(stored) else dump
+
+
+def _declared(opened: Parts, name: str) -> Rule | None:
+    """Return the rule that a description by `save_scaled` names; InputError if it is none."""
+    key = _DESCRIPTION + name.removesuffix(".codes")
+    if not name.endswith(".codes") or key not in opened.metadata:
+        return None
+    from fp8num.scaling import Rule
+
+    try:
+        rule = json.loads(opened.metadata[key]).get("rule")
+        return None if rule is None else Rule.from_dict(rule)
+    except _MISFITS as error:
+        msg = (
+            f"{shown(opened.file)}, scaled array {shown(name, 60)}, is described by a rule that "
+            f"does not fit ({shown(str(error), 400)}); save it again with save_scaled"
+        )
+        raise InputError(msg) from error
 
 
 def _holds_pairs(stored: dict[str, StoredPart]) -> bool:
@@ -309,6 +343,8 @@ def _holds_pairs(stored: dict[str, StoredPart]) -> bool:
     *before, last = codes.shape
     if "source" in stored:
         return stored["source"].shape == (*before, 2 * last)
+    if "scales" not in stored:
+        return codes.name.endswith(_PACKED_ENDINGS)
     scales = stored["scales"]
     # One scale makes no ratio: a row of 8 codes in a block of 16 would look the same.
     by_scales = scales.dtype == "F8_E4M3" and scales.shape == (*before, last // 8)

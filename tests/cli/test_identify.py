@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import fp8num as fp
 from fp8num.cli import main
-from fp8num.inputs import write_safetensors
+from fp8num.inputs import save_scaled, write_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +143,144 @@ def test_bytes_of_two_codes_are_unpacked(run: Any, tmp_path: Path) -> None:
     assert code == 0
     assert "codes of shape (8, 64)" in out
     assert "te-nvfp4" in out
+
+
+@pytest.mark.parametrize(
+    ("rule", "wrong", "said"),
+    [
+        ("te-block-1x128-fp32", lambda s: 1 / s, "scale-inverted: "),
+        ("te-block-1x128-fp32", lambda s: np.where(s == s[3], 0, s), "scales-unusable: 1 of 8"),
+        (
+            "te-block-1x128-fp32",
+            lambda s: np.where(s == s[3], np.nan, s),
+            "scales-unusable: 1 of 8",
+        ),
+        ("te-block-1x128-fp32", lambda s: np.where(s == s[3], -s, s), "scale-negative: 1 of 8"),
+    ],
+)
+def test_what_is_wrong_is_exit_code_1(
+    run: Any, tmp_path: Path, rule: str, wrong: Any, said: str
+) -> None:
+    """Also where a rule is obeyed but for it."""
+    path = tmp_path / "dump.safetensors"
+    parts = tensors(rule)
+    parts["w_scale"] = wrong(parts["w_scale"]).astype(np.float32)
+    write_safetensors(path, parts)
+
+    code, out = run(path)
+
+    assert code == 1
+    assert said in out
+
+
+def test_a_multiplier_where_the_rule_divides_is_exit_code_0(run: Any, tmp_path: Path) -> None:
+    """The other usual convention, as `.scales` are."""
+    path = tmp_path / "dump.safetensors"
+    scaled = fp.scale_quantize(X, "row")
+    write_safetensors(path, tensors("row", w_scale=scaled.scales))
+
+    code, out = run(path)
+
+    assert code == 0
+    assert "row (E4M3FN" in out
+    assert "found:" not in out
+
+
+@pytest.mark.parametrize("source", [True, False])
+@pytest.mark.parametrize(
+    ("name", "form", "is_right"),
+    [
+        ("w_scale_2", lambda amax: amax / 2688, True),
+        ("w_scale_2", lambda amax: 2688 / amax, False),
+        ("w_global_scale", lambda amax: 2688 / amax, True),
+    ],
+)
+def test_the_tensor_s_scale_must_be_what_its_name_says(
+    run: Any, tmp_path: Path, name: str, form: Any, *, is_right: bool, source: bool
+) -> None:
+    """ModelOpt multiplies by scale_2, compressed-tensors divides by global_scale."""
+    path = tmp_path / "dump.safetensors"
+    parts = tensors("te-nvfp4", source=source)
+    amax = parts.pop("w_amax")
+    write_safetensors(path, parts | {name: np.asarray(form(amax), np.float32)})
+
+    code, out = run(path)
+
+    if source or name == "w_scale_2":
+        assert ("found: tensor-scale-inverted" not in out) is is_right
+    assert code == (0 if is_right else 1)
+
+
+def test_a_global_scale_that_multiplies_is_exit_code_1(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "dump.safetensors"
+    parts = tensors("te-nvfp4")
+    write_safetensors(path, parts | {"w_global_scale": parts.pop("w_amax") / np.float32(2688)})
+
+    code, out = run(path)
+
+    assert code == 1
+    assert "compressed-tensors, whose name that is, divides by 2688 / amax" in out
+
+
+def test_a_tensor_without_scales_does_not_stop_the_others(run: Any, tmp_path: Path) -> None:
+    """It is exit code 1, and said in its own section."""
+    path = tmp_path / "dump.safetensors"
+    parts = tensors("te-mxfp8")
+    write_safetensors(path, parts | {"v": parts["w"]})
+
+    code, out = run(path)
+
+    assert code == 1
+    assert "found: no-scale: v has no scale beside it" in out
+    assert "codes of shape (8, 64), no scales, without a source" in out
+    assert "obeys, in all 512 codes and 16 scales" in out
+    records = json.loads(run(path, "--json")[1])
+    assert sorted((record["name"], record["sound"]) for record in records) == [
+        ("v", False),
+        ("w", True),
+    ]
+
+
+def test_a_file_s_own_declaration_is_tested(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "dump.safetensors"
+    scaled = fp.scale_quantize(X, "block-7x9")
+    save_scaled(path, {"w": scaled})
+
+    code, out = run(path)
+    assert code == 0
+    assert "found: declared block-7x9: nothing contradicts it" in out
+
+    codes = scaled.codes.copy()
+    codes[:7, :9] &= 0xF0
+    save_scaled(path, {"w": replace(scaled, codes=codes)})
+    code, out = run(path)
+    assert code == 1
+    assert "found: declared block-7x9: does not hold" in out
+    assert "block (0, 0)" in out
+
+
+def test_messages_name_options(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Not the arguments of the library."""
+    path = tmp_path / "dump.safetensors"
+    for parts, message in (
+        ({"v": (np.zeros((2, 2), np.uint8), "F8_E4M3")}, "name them with --codes and --scales, or"),
+        ({"v": X}, "name it with --codes and its scales with --scales"),
+        (
+            tensors("te-nvfp4") | {"w_scale_2": np.float32(1)[...]},
+            "name the right one with --codes and --tensor-scale",
+        ),
+    ):
+        write_safetensors(path, parts)
+        assert main(["identify", str(path)]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_help_says_what_the_exit_codes_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["identify", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "exit code 0: each tensor obeys a rule, or is consistent with one, and nothing" in out
+    for what in ("has no scale beside it", "negative, infinite or NaN", "transposed"):
+        assert what in out
 
 
 def test_json_is_the_record(run: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fp8num as fp
-from fp8num.inputs import InputError, read_dumps, write_safetensors
+from fp8num.inputs import InputError, read_dumps, save_scaled, write_safetensors
 from fp8num.inputs.parts import open_parts
 
 if TYPE_CHECKING:
@@ -421,15 +421,48 @@ def test_a_file_without_tensors_is_refused(dumped: Callable[..., Path]) -> None:
 
 
 def test_codes_without_scales_are_refused(dumped: Callable[..., Path]) -> None:
-    """Also where others have some: what is left out would not be noticed."""
-    path = dumped({"a": E4M3, "a_scale": SCALES, "b": E4M3, "b.shift": SCALES})
-
+    """If there are none at all, or for the one that is asked for."""
+    path = dumped({"b": E4M3, "b.shift": SCALES})
     message = refused(path)
+    path = dumped({"a": E4M3, "a_scale": SCALES, "b": E4M3, "b.shift": SCALES})
+    assert "tensor 'b', has no scales beside it" in refused(path, codes="b")
 
     assert "tensor 'b', has no scales beside it under a customary name (such as 'b_scale')" in (
         message
     )
     assert "'b.shift' F32 (2, 1)" in message
+
+
+def test_one_without_scales_is_read_beside_others(dumped: Callable[..., Path]) -> None:
+    """So that it is noticed, and does not hide them."""
+    path = dumped({"a": E4M3, "a_scale": SCALES, "b": E4M3, "b_packed": (CODES & 15, "F4")})
+
+    dumps = {dump.name: dump for dump in read_dumps(path)}
+
+    assert sorted(dumps) == ["a", "b", "b_packed"]
+    assert dumps["a"].scales is not None
+    assert (dumps["b"].scales, dumps["b"].scale_dtype, dumps["b"].parts) == (
+        None, "", {"codes": "b"},
+    )  # fmt: skip
+
+
+def test_the_rule_that_a_file_declares_is_read(tmp_path: Path) -> None:
+    """As `save_scaled` writes it; a description that is none is refused."""
+    path = tmp_path / "x.safetensors"
+    scaled = fp.scale_quantize(np.ones((14, 9), np.float32), "block-7x9")
+    save_scaled(path, {"w": scaled})
+
+    (dump,) = read_dumps(path)
+    assert dump.declared == scaled.rule
+
+    tensors = {"w.codes": (scaled.codes, "F8_E4M3"), "w.scales": scaled.stored_scales}
+    rule: Any
+    for rule, problem in (({"name": 1}, "is described by a rule that does not fit"), ([], "fit")):
+        description = scaled.describe() | {"rule": rule}
+        write_safetensors(path, tensors, {"fp8num.scaled.w": json.dumps(description)})
+        assert problem in refused(path)
+    write_safetensors(path, tensors)
+    assert read_dumps(path)[0].declared is None
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 import fp8num as fp
 from fp8num import scaling
 from fp8num.scaling.identifying import Identification, identify
+from fp8num.scaling.identifying.conventions import rule_of
 
 RECORDING = Path(__file__).parent.parent / "data" / "recipes" / "torchao_float8_emulate.npz"
 STATEFUL = ("te-delayed", "te-delayed-unfused", "flax")
@@ -61,7 +62,7 @@ def names(matches: Any) -> list[str]:
 def assert_truly_the_same(found: Identification, scaled: Any, x: Any) -> None:
     """Compute each obeyed rule again and compare every code, and the scales' values."""
     for match in found.obeyed:
-        again = fp.scale_quantize(x, match.rule, fmt=match.format, axis=match.axis)
+        again = fp.scale_quantize(x, rule_of(match.rule), fmt=match.format, axis=match.axis)
         np.testing.assert_array_equal(again.codes, scaled.codes, err_msg=str(match))
         ours, theirs = (
             np.asarray(each.scales if each.scale_format else each.stored_scales, np.float64)
@@ -323,7 +324,7 @@ def test_float32_powers_of_two_as_bytes() -> None:
     assert "te-block-1x128" in names(found.obeyed)
 
 
-@pytest.mark.parametrize("rule", ["te-block-1x128-fp32", "torchao-rowwise", "deepgemm-1x128"])
+@pytest.mark.parametrize("rule", ["te-block-1x128-fp32", "deepgemm-1x128"])
 def test_the_inverse_is_obeyed_and_said(rule: str) -> None:
     """A reader must divide where the library multiplies: measured on the source."""
     x = data("whole")
@@ -334,13 +335,136 @@ def test_the_inverse_is_obeyed_and_said(rule: str) -> None:
 
     (match,) = found.obeyed
     assert match.is_inverted
-    assert match.descale == ("multiply" if rule == "torchao-rowwise" else "divide")
+    assert match.descale == "divide"
+    assert not found.is_sound
     assert [finding.kind for finding in found.findings] == ["scale-inverted"]
     errors = [float(n) for n in re.findall(r"(\S+) of the|over them (\S+)", str(found))[0][:1]]
     wide = fp.decode(scaled.codes, "E4M3FN", dtype=np.float64)
     spread = np.repeat(inverse, scaled.block[1], 1)[:, :144]
     expected = np.linalg.norm(wide * spread - x) / np.linalg.norm(x)
     assert errors == [pytest.approx(expected, rel=0.01)]
+
+
+@pytest.mark.parametrize("rule", ["row", "torchao-rowwise", "torchao-tensorwise"])
+def test_multipliers_are_the_other_usual_convention(rule: str) -> None:
+    """`scales` are what decoded values are multiplied by; these rules' libraries divide."""
+    x = data("whole")
+    scaled = fp.scale_quantize(x, rule)
+
+    found = identify(scaled.codes, scaled.scales, source=x)
+
+    match = next(match for match in found.obeyed if match.rule == rule)
+    assert (match.descale, match.is_inverted) == ("multiply", False)
+    assert found.findings == ()
+    assert found.is_sound
+
+
+# The commonest checkpoints, which no library of rules makes: amax / 448, by NumPy.
+
+
+def checkpoint(form: str) -> tuple[Any, Any, Any]:
+    """Return codes, scales and source as compressed-tensors and vLLM have them."""
+    import ml_dtypes
+
+    x = data("whole")
+    scales = np.abs(x).max(axis=1, keepdims=True) / np.float32(448)
+    e4m3 = ml_dtypes.float8_e4m3fn
+    if form == "divided rows":
+        return (x / scales).astype(e4m3), scales, x
+    if form == "multiplied rows":
+        return (x * (np.float32(1) / scales)).astype(e4m3), scales, x
+    if form == "a tensor":
+        return (x / scales.max()).astype(e4m3), scales.max(), x
+    narrow = x.astype(ml_dtypes.bfloat16)
+    amax = np.abs(narrow).max(axis=1, keepdims=True).astype(np.float32)
+    scales = (amax / np.float32(448)).astype(ml_dtypes.bfloat16)
+    if form == "bfloat16 scales":
+        return (narrow.astype(np.float32) / scales.astype(np.float32)).astype(e4m3), scales, narrow
+    quotients = (narrow.astype(np.float32) / scales.astype(np.float32)).astype(ml_dtypes.bfloat16)
+    return quotients.astype(e4m3), scales, narrow
+
+
+FORMS = {
+    "divided rows": "amax-divide-row",
+    "multiplied rows": "amax-multiply-row",
+    "a tensor": "amax-divide-tensor",
+    "bfloat16 scales": "amax-divide-row-bf16",
+    "bfloat16 quotients": "amax-divide-row-bf16-quotient",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_checkpoints_of_amax_over_448_are_obeyed(form: str) -> None:
+    codes, scales, x = checkpoint(form)
+
+    found = identify(codes, scales, source=x)
+
+    match = next(match for match in found.obeyed if match.rule == FORMS[form])
+    assert match.descale == "multiply"
+    assert found.is_sound
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_a_source_such_checkpoints_are_consistent(form: str) -> None:
+    codes, scales, _ = checkpoint(form)
+
+    found = identify(codes, scales)
+
+    assert FORMS[form] in names(found.consistent)
+    assert found.is_sound
+
+
+def test_rows_of_zeros_have_the_epsilon_of_the_scale_s_type() -> None:
+    """compressed-tensors: torch.finfo(scale.dtype).eps where the scale is zero."""
+    x = data("whole").copy()
+    x[5] = 0
+    scales = np.abs(x).max(axis=1, keepdims=True) / np.float32(448)
+    scales[5] = np.finfo(np.float32).eps
+
+    found = identify(fp.encode(x / scales, "E4M3FN"), scales, source=x, format="E4M3FN")
+
+    assert "amax-divide-row" in names(found.obeyed)
+
+
+def test_such_a_rule_can_be_asked_for() -> None:
+    codes, scales, x = checkpoint("divided rows")
+    assert names(identify(codes, scales, source=x, rules="amax-divide-row").obeyed) == [
+        "amax-divide-row"
+    ]
+
+
+def test_scales_of_square_blocks_that_are_transposed_are_a_finding() -> None:
+    x = np.random.default_rng(0).standard_normal((256, 512)).astype(np.float32)
+    scaled = fp.scale_quantize(x, "deepgemm-128x128")
+    for source in (x, None):
+        found = identify(scaled.codes, scaled.stored_scales.T, source=source, format="E4M3FN")
+        assert found.is_identified
+        assert not found.is_sound
+        assert kinds(found) == ["scales-transposed"]
+
+
+@pytest.mark.parametrize("source", [True, False])
+def test_the_declared_rule_is_tried_first(*, source: bool) -> None:
+    """And said to hold, or not, with the first witness."""
+    x = data("whole")
+    scaled = fp.scale_quantize(x, "block-7x9")
+    options: dict[str, Any] = {"source": x if source else None, "format": "E4M3FN"}
+    declared = scaled.rule
+
+    found = identify(scaled.codes, scaled.stored_scales, declared=declared, **options)
+    assert "found: declared block-7x9: " in str(found)
+    assert found.is_sound
+    first = found.obeyed[0] if source else found.consistent[0]
+    assert first.rule == "block-7x9"
+    assert ("block-7x9: holds" in str(found)) is source
+
+    wrong, codes = scaled.stored_scales.copy(), scaled.codes.copy()
+    wrong[1, 2] *= 3
+    codes[7:14, 18:27] &= 0xF0  # whose largest was 448
+    found = identify(codes, wrong, declared=declared, **options)
+    assert not found.is_sound
+    assert "found: declared block-7x9: does not hold" in str(found)
+    assert "block (1, 2)" in found.findings[-1].detail
 
 
 @pytest.mark.parametrize(
@@ -492,6 +616,70 @@ def test_without_a_source_rules_are_excluded(made: str, excluded: set[str]) -> N
         assert "block (" in reasons[rule] or "the stored type" in reasons[rule]
 
 
+def test_exclusions_say_how_the_scale_was_applied() -> None:
+    """Both ways were tried."""
+    codes, scales, _ = checkpoint("divided rows")
+
+    (exclusion,) = identify(codes, scales, rules="torchao-rowwise").excluded
+
+    assert "if a decoded value is to be divided by the scale, block (" in exclusion.reason
+    assert "; if a decoded value is to be multiplied by the scale, block (" in exclusion.reason
+
+
+@pytest.mark.parametrize("stored", ["float32", "E8M0FNU"])
+def test_scales_rounded_without_requantising_are_improbable(stored: str) -> None:
+    """All blocks reach 448, though of powers of two few would; requantised, few do."""
+    x = np.random.default_rng(2).standard_normal((128, 256)).astype(np.float32)
+    scaled = fp.scale_quantize(x, "deepgemm-1x128")
+    up = np.exp2(np.ceil(np.log2(scaled.stored_scales))).astype(np.float32)
+    codes = (np.log2(up) + 127).astype(np.uint8)
+    options: dict[str, Any] = {"format": "E4M3FN"}
+    if stored == "E8M0FNU":
+        options["scale_format"] = "E8M0FNU"
+
+    found = identify(scaled.codes, up if stored == "float32" else codes, **options)
+
+    assert found.consistent == ()
+    assert kinds(found) == ["scales-rounded"]
+    reasons = {each.rule: each.reason for each in found.excluded}
+    assert (
+        "256 of 256 blocks reach 448: improbable under this rule"
+        in (reasons["deepgemm-1x128-ue8m0"])
+    )
+    again = fp.scale_quantize(x, "deepgemm-1x128-ue8m0")
+    reached = (np.abs(again.codes & 0x7F) == 0x7E).reshape(128, 2, 128).any(axis=2)
+    assert 0 < reached.mean() < 0.2
+    found = identify(again.codes, again.stored_scales, format="E4M3FN", scale_format="E8M0FNU")
+    assert "deepgemm-1x128-ue8m0" in names(found.consistent)
+    assert found.is_sound
+
+
+def test_a_few_blocks_that_reach_the_largest_code_exclude_nothing() -> None:
+    """Thirty that all do have a chance above 1e-9, if half may."""
+    x = np.full((15, 256), 448, np.float32) * np.exp2(np.arange(15, dtype=np.float32))[:, None]
+    scaled = fp.scale_quantize(x, "te-block-1x128")
+    found = identify(scaled.codes, scaled.stored_scales, format="E4M3FN")
+    assert "te-block-1x128" in names(found.consistent)
+
+
+def test_values_too_large_for_weights_are_a_finding() -> None:
+    """An error if the rule's library multiplies; a note if a rule divides by the scales."""
+    x = data("whole") * np.float32(0.02)
+    codes, scales = fp.encode(x, "E4M3FN"), np.abs(x).max(axis=1, keepdims=True) / np.float32(448)
+    codes = fp.encode(x / scales, "E4M3FN")
+    found = identify(codes, np.float32(1) / scales, rules="amax-divide-row", format="E4M3FN")
+    assert kinds(found) == ["scale-inverted"]
+    assert found.is_identified
+    assert not found.is_sound
+    values = np.abs(fp.decode(codes, "E4M3FN")).max(axis=1, keepdims=True) / scales
+    assert f"codes times the scale reach {np.median(values):.3g}" in str(found)
+
+    scaled = fp.scale_quantize(x, "row")
+    found = identify(scaled.codes, scaled.stored_scales, format="E4M3FN")
+    assert kinds(found) == ["scale-divides"]
+    assert found.is_sound
+
+
 def test_without_a_source_infinite_codes_exclude_what_saturates() -> None:
     found = identify(
         np.uint8([[0x7C, 0x3C]]), np.float32([[1]]), format="E5M2", rules="te-block-1x128"
@@ -548,10 +736,30 @@ def test_scales_that_no_rule_gives_are_findings(source: str | None) -> None:
     assert not found.is_identified
 
 
+@pytest.mark.parametrize("source", [True, False])
+def test_zero_scales_that_the_rule_gives_are_no_mistake(*, source: bool) -> None:
+    """NVFP4's of blocks of zeros; of another block they are."""
+    x = data("whole").copy()
+    x[3, :16] = 0
+    scaled = dump("te-nvfp4", x)
+    options: dict[str, Any] = {"format": "E2M1FN", "tensor_scale": scaled.tensor_amax}
+    options |= {"source": x if source else None, "scale_format": "E4M3FN"}
+
+    found = identify(scaled.codes, scaled.stored_scales, **options)
+    assert kinds(found) == ["zero-blocks"]
+    assert found.is_sound
+
+    scales = scaled.stored_scales.copy()
+    scales[4, 0] = 0
+    found = identify(scaled.codes, scales, **options)
+    assert "scale-zero" in kinds(found)
+    assert not found.is_sound
+
+
 def test_codes_outside_their_format_are_a_finding() -> None:
     found = identify(np.uint8([[0x10, 0x01]]), np.float32([[1]]), format="E2M1FN")
     assert kinds(found) == ["codes-outside-format"]
-    assert "1 codes are not of E2M1FN, which has 16: the first is 0x10 at (0, 0)" in str(found)
+    assert "1 code is not of E2M1FN, which has 16: the first is 0x10 at (0, 0)" in str(found)
     assert kinds(identify(np.uint8([[1]]), [[1.0]], format="E8M0FNU")) == ["format"]
 
 
@@ -622,6 +830,7 @@ def test_the_record_as_dictionary_frame_and_text() -> None:
     assert frame.loc[0, "codes"] - frame.loc[0, "codes_equal"] == 1
     assert "obeys none of the rules bit for bit" in str(found)
     assert "block (2, 1)" in str(found)
+    assert "0p" not in "".join(re.findall(r"0x1\.\S+", str(found)))
     obeyed = of(scaled, x)
     assert list(obeyed.to_frame()["rule"]) == names(obeyed.obeyed)
     assert "obeys, in all 3,456 codes and 120 scales, bit for bit" in str(obeyed)

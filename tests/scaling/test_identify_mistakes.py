@@ -248,6 +248,105 @@ def other_scales() -> Parts:
     return {"codes": codes, "scales": scales, "source": x}
 
 
+def uneven(shape: tuple[int, int] = (128, 128), seed: int = 0) -> Any:
+    """Return rows whose magnitudes differ, so that scales do."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) * np.exp(rng.normal(size=(shape[0], 1)))).astype(np.float32)
+
+
+def one_exponent_off() -> Parts:
+    """Of 128 x 4 scales, which cuBLAS' tiles fit too."""
+    codes, scales = quantized("mxfp8-e4m3fn", x := uneven())
+    return {
+        "codes": codes,
+        "scales": scales + np.uint8(1),
+        "source": x,
+        "format": "E4M3FN",
+        "scale_format": "E8M0FNU",
+    }
+
+
+def one_scale(value: float) -> Callable[[], Parts]:
+    def plant() -> Parts:
+        codes, scales = quantized("te-block-1x128-fp32", x := uneven((64, 256)))
+        scales[3, 1] = value
+        return {"codes": codes, "scales": scales, "source": x}
+
+    plant.__name__ = f"one_scale_{value}"
+    return plant
+
+
+ONE_ZERO, ONE_NAN, ONE_NEGATIVE = one_scale(0), one_scale(np.nan), one_scale(-1)
+
+
+def plain_quotient() -> Parts:
+    """amax / 448, where `row` has the inverse of 448 / amax."""
+    x = uneven((256, 64))
+    scales = np.abs(x).max(axis=1, keepdims=True) / F32(448)
+    return {"codes": fp.encode(x / scales, "E4M3FN"), "scales": scales, "source": x, "rules": "row"}
+
+
+def another_largest() -> Parts:
+    """Gaudi's 240 for E4M3, whose largest is 448 here."""
+    x = uneven((64, 256))
+    scales = np.abs(x).max(axis=1, keepdims=True) / F32(240)
+    codes = fp.encode(x / scales, "E4M3FN")
+    return {"codes": codes, "scales": scales, "source": x, "format": "E4M3FN"}
+
+
+def truncated_quotients() -> Parts:
+    x = uneven((64, 256))
+    scales = np.abs(x).max(axis=1, keepdims=True) / F32(448)
+    codes = fp.encode(x / scales, "E4M3FN", rounding="TowardZero")
+    return {"codes": codes, "scales": scales, "source": x, "format": "E4M3FN"}
+
+
+def truncated_by_stored_scales() -> Parts:
+    """Elements times the inverse of TransformerEngine's stored 1 / s, which is not s."""
+    _, scales = quantized("te-block-1x128-fp32", x := uneven((256, 512)))
+    scaled = x * spread(F32(1) / scales)
+    codes = fp.encode(scaled, "E4M3FN", rounding="TowardZero")
+    return {"codes": codes, "scales": scales, "source": x, "format": "E4M3FN"}
+
+
+def random_by_stored_scales() -> Parts:
+    _, scales = quantized("te-block-1x128-fp32", x := uneven((256, 512)))
+    scaled, rng = x * spread(F32(1) / scales), np.random.default_rng(0)
+    codes = fp.encode(scaled, "E4M3FN", rounding="StochasticA", rng=rng, random_width=8)
+    return {"codes": codes, "scales": scales, "source": x, "format": "E4M3FN"}
+
+
+def swapped_nibbles() -> Parts:
+    scaled = fp.scale_quantize(x := gaussian(), "te-nvfp4")
+    packed = fp.pack(scaled.codes, "E2M1FN")
+    codes = fp.unpack((packed >> 4) | (packed << 4), "E2M1FN", x.size).reshape(x.shape)
+    return {
+        "codes": codes,
+        "scales": scaled.stored_scales,
+        "tensor_scale": scaled.tensor_amax,
+        "source": x,
+        "format": "E2M1FN",
+    }
+
+
+def rolled(axis: int) -> Callable[[], Parts]:
+    def plant() -> Parts:
+        codes, scales = quantized("te-block-1x128-fp32", x := uneven((64, 512)))
+        return {"codes": codes, "scales": np.roll(scales, 1, axis), "source": x}
+
+    plant.__name__ = f"rolled_along_{axis}"
+    return plant
+
+
+ROLLED_ROWS, ROLLED_COLUMNS = rolled(0), rolled(1)
+
+
+def scales_of_another_rule() -> Parts:
+    codes, _ = quantized("te-mxfp8", x := uneven((64, 256)))
+    _, scales = quantized("mxfp8-e4m3fn", x)
+    return {"codes": codes, "scales": scales, "source": x, "scale_format": "E8M0FNU"}
+
+
 #: The mistake, the rule it was planted into, and its name.
 PLANTED: list[tuple[Callable[[], Parts], str, str]] = [
     (inverted_e8m0, "te-mxfp8", "scale-inverted"),
@@ -278,6 +377,19 @@ PLANTED: list[tuple[Callable[[], Parts], str, str]] = [
     (another_tensor_scale, "te-nvfp4", "tensor-scale"),
     (another_axis_said, "te-mxfp8", "axis"),
     (other_scales, "te-block-1x128-fp32", "other-scales"),
+    (one_exponent_off, "mxfp8-e4m3fn", "scale-factor"),
+    (ONE_ZERO, "te-block-1x128-fp32", "scales-unusable"),
+    (ONE_NAN, "te-block-1x128-fp32", "scales-unusable"),
+    (ONE_NEGATIVE, "te-block-1x128-fp32", "scales-unusable"),
+    (plain_quotient, "row", "scale-arithmetic"),
+    (another_largest, "row", "scale-factor"),
+    (truncated_quotients, "amax-divide-row", "codes-rounding"),
+    (truncated_by_stored_scales, "te-block-1x128-fp32", "codes-rounding"),
+    (random_by_stored_scales, "te-block-1x128-fp32", "codes-stochastic"),
+    (swapped_nibbles, "te-nvfp4", "nibbles-swapped"),
+    (ROLLED_ROWS, "te-block-1x128-fp32", "scales-moved"),
+    (ROLLED_COLUMNS, "te-block-1x128-fp32", "scales-moved"),
+    (scales_of_another_rule, "te-mxfp8", "scales-of-another"),
 ]
 
 
@@ -329,6 +441,19 @@ ALSO = {"nearest_power_of_two": "scales-rounded-first"}
         (no_floor, "the dump has not the floor under amax that the rule has"),
         (twice_the_scales, "every scale is 2^1 times the rule's"),
         (another_axis_said, "blocks run along axis 0, not 1"),
+        (one_exponent_off, "every scale is 2^1 times the rule's; the codes are the rule's"),
+        (ONE_ZERO, "scales-unusable: 1 of 128 scales is zero; all others are the rule's"),
+        (ONE_NAN, "scales-unusable: 1 of 128 scales is NaN; all others are the rule's"),
+        (ONE_NEGATIVE, "scales-unusable: 1 of 128 scales is negative; all others are the rule's"),
+        (another_largest, " (amax / 240, and not / 448,) times the rule's"),
+        (truncated_quotients, "the codes are those of TowardZero (truncated)"),
+        (ROLLED_ROWS, "moved by +1 along axis 0: each block has that of the block before it"),
+        (ROLLED_COLUMNS, "moved by +1 along axis 1"),
+        (scales_of_another_rule, "the codes are the rule's; the scales are those of mxfp8-e4m3fn,"),
+        (
+            inverted_e8m0,
+            "  te-mxfp8, torchao-mx-rceil (E4M3FN, blocks 1 x 32 along axis 1): 16,384",
+        ),
     ],
     ids=lambda v: getattr(v, "__name__", ""),
 )
@@ -379,3 +504,49 @@ def test_nothing_is_explained_where_nothing_is_right(rule: str) -> None:
 
     assert not found.is_identified
     assert {near.diagnosis for near in found.near} <= {"unexplained"}, str(found)
+
+
+def test_scales_off_by_the_last_bit_are_counted() -> None:
+    """As many as the two formulas differ in, by NumPy."""
+    parts = plain_quotient()
+    amax = np.abs(parts["source"]).max(axis=1)
+    differ = int(np.count_nonzero(amax / F32(448) != F32(1) / (F32(448) / amax)))
+    assert 0 < differ < 256
+
+    text = str(identify(**parts))
+
+    assert f"{differ} of 256 scales are 1 ulp off" in text
+    assert "2^0" not in text
+
+
+def test_the_plain_order_is_kept_unless_another_explains_more() -> None:
+    """One wrong scale in tiles is found in tiles; scales of no rule are read as they stand."""
+    codes, scales = quantized("mxfp8-e4m3fn", x := uneven())
+    tiles = scales.reshape(4, 32, 4).transpose(1, 0, 2).copy()  # PTX: 32 x 4 x 4 a tile
+    tiles[0, 0, 0] += 1
+
+    near = identify(codes, tiles.reshape(128, 4), source=x, format="E4M3FN").near[0]
+    assert (near.rule, near.scales - near.scales_equal) == ("mxfp8-e4m3fn", 1)
+    assert "tiles" in near.storage
+
+    rng = np.random.default_rng(1)
+    found = identify(codes, rng.permutation(scales.reshape(-1)).reshape(128, 4), source=x)
+    assert found.near[0].storage == "codes of E8M0FNU"
+
+
+def test_nothing_is_near_where_no_more_agrees_than_by_accident() -> None:
+    """Another tensor's source."""
+    codes, scales = quantized("te-block-1x128-fp32", uneven((64, 256)))
+
+    found = identify(codes, scales, source=gaussian((64, 256), seed=9), format="E4M3FN")
+
+    assert found.near == ()
+    assert "is near none of them: no more agrees than may by accident" in str(found)
+
+
+def test_rules_with_one_mistake_share_a_paragraph() -> None:
+    """And the record keeps each."""
+    found = identified(one_exponent_off)
+
+    assert {"mxfp8-e4m3fn", "torchao-mx-floor"} <= {near.rule for near in found.near}
+    assert str(found).count("scale-factor") == 1

@@ -15,6 +15,7 @@ import numpy as np
 
 from fp8num.scaled import Blocks
 from fp8num.scaling.catalogue import RULES, get_rule
+from fp8num.scaling.identifying.conventions import CONVENTIONS, narrow_conventions, rule_of
 from fp8num.scaling.identifying.layouts import Layout, layouts
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ def rules_of(
     """
     if rules is not None:
         given = [rules] if isinstance(rules, str) or not hasattr(rules, "__iter__") else rules
-        return tuple(get_rule(rule) for rule in given)
-    found = dict(RULES)
+        return tuple(rule_of(rule) for rule in given)
+    found = {**RULES, **CONVENTIONS}
+    if any(reading.name == "bfloat16" for reading in evidence.readings):
+        found.update({rule.name: rule for rule in narrow_conventions()})
     for name in _block_names(evidence.codes.shape, evidence.scales_shape):
         found.setdefault(name, get_rule(name))
     return tuple(found.values())

@@ -33,7 +33,14 @@ Floats = npt.NDArray[np.float32]
 _SIGMAS = 6.0
 
 
-def neighbours(trial: Trial, predictor: Predictor, *, note: str = "") -> Match | None:
+def neighbours(
+    trial: Trial,
+    predictor: Predictor,
+    *,
+    note: str = "",
+    rule: Rule | None = None,
+    factor: Floats | None = None,
+) -> Match | None:
     """
     Return whether codes are the scaled values' neighbours, as often as chance has it.
 
@@ -45,6 +52,10 @@ def neighbours(trial: Trial, predictor: Predictor, *, note: str = "") -> Match |
         Its source.
     note : str, optional
         What to say besides.
+    rule : Rule, optional
+        Instead of the trial's: how elements and factors combine.
+    factor : ndarray of float32, optional
+        Instead of the trial's.
 
     Returns
     -------
@@ -52,7 +63,9 @@ def neighbours(trial: Trial, predictor: Predictor, *, note: str = "") -> Match |
         None if a code is no neighbour, or the farther one was taken too rarely or too
         often for rounding at random (six standard deviations).
     """
-    counted = _count_farther(trial, predictor)
+    factor = trial.predicted.scales.factor if factor is None else factor
+    rule = trial.candidate.rule if rule is None else rule
+    counted = _count_farther(trial, predictor, rule, factor)
     if counted is None:
         return None
     farther, expected, variance = counted
@@ -65,7 +78,9 @@ def neighbours(trial: Trial, predictor: Predictor, *, note: str = "") -> Match |
     return trial.match(f"{text}; {note}" if note else text)
 
 
-def _count_farther(trial: Trial, predictor: Predictor) -> tuple[int, float, float] | None:
+def _count_farther(
+    trial: Trial, predictor: Predictor, rule: Rule, factor: Floats
+) -> tuple[int, float, float] | None:
     """
     Count elements that were rounded to the farther neighbour.
 
@@ -76,13 +91,13 @@ def _count_farther(trial: Trial, predictor: Predictor) -> tuple[int, float, floa
         None if a code is no neighbour.
     """
     candidate = trial.candidate
-    rule, fmt, axis = candidate.rule, candidate.fmt, candidate.axis
+    fmt, axis = candidate.fmt, candidate.axis
     base = rule.cast.projection(fmt)
     down, up = (
         projected(rule, replace(base, rounding=rounding))
         for rounding in (Rounding.TOWARD_NEGATIVE, Rounding.TOWARD_POSITIVE)
     )
-    values, factor = predictor.values(rule, axis), trial.predicted.scales.factor
+    values = predictor.values(rule, axis)
     farther, mean, variance = 0, 0.0, 0.0
     for region in pieces(candidate.blocks, SAMPLE):
         below = encode_region(down, fmt, values, region, factor)

@@ -8,7 +8,7 @@ How far a dump is from a rule: scales, codes, and codes by the scales that are t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +18,17 @@ from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
 from fp8num.formats import E4M3FN, E8M0FNU
 from fp8num.scaled import Descale
 from fp8num.scaling.identifying.records import Witness
+from fp8num.scaling.identifying.storing import stored_values
 from fp8num.scaling.identifying.trying import Trial, trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from fp8num.scaling.identifying.candidates import Candidate
     from fp8num.scaling.identifying.predicting import Agreement, Predictor
+    from fp8num.scaling.rule import Rule
 
-__all__ = ["Comparison", "compare", "factor_of", "ratios", "witnesses"]
+__all__ = ["Comparison", "compare", "factor_of", "factors_of", "ratios", "spread", "witnesses"]
 
 Floats = npt.NDArray[np.float32]
 _WITNESSES = 3
@@ -109,12 +111,39 @@ def ratios(trial: Trial, *, limit: int | None = None) -> npt.NDArray[np.float64]
     return quotients
 
 
-def _distance(trial: Trial) -> tuple[bool, int, float, bool]:
+def spread(quotients: npt.NDArray[np.float64]) -> str:
+    """Return in words between which numbers quotients are; nothing if there are none."""
+    if not quotients.size:
+        return ""
+    low, high = f"{quotients.min():.6g}", f"{quotients.max():.6g}"
+    if low != high:
+        return f"{low} to {high} times"
+    steps = float(np.max(np.abs(quotients / float(low) - 1))) * 2.0**24
+    return f"{low} times" if steps < 0.5 else f"{low} times, within {steps:.2g} * 2^-24,"
+
+
+def _distance(trial: Trial) -> tuple[bool, float, bool, int, float, bool]:
+    """Return what to prefer of ways to read scales; the plain order, unless another explains more.
+
+    Explained are scales that are one number times the rule's.  If they are not most, as
+    many may be so by accident, in any order.
+    """
     quotients = ratios(trial, limit=_LOOKED_AT)
     far = float(np.median(np.abs(np.log2(quotients)))) if quotients.size else np.inf
     own, theirs = trial.candidate.rule.scale.format, trial.reading.format
     usual = theirs in (None, own, E8M0FNU) if own is None else theirs in (None, own)
-    return usual, int(np.count_nonzero(trial.equal)), -far, not trial.is_wrong_way
+    equal = int(np.count_nonzero(trial.equal))
+    explained = max(equal / max(trial.equal.size, 1), _share_of_one_factor(quotients))
+    told = round(explained, 9) if explained > 0.5 else 0.0
+    return usual, told, not trial.layout.name, equal, -far, not trial.is_wrong_way
+
+
+def _share_of_one_factor(quotients: npt.NDArray[np.float64]) -> float:
+    """Return how many quotients are the median one, but for float32's last bits."""
+    if not quotients.size:
+        return 0.0
+    middle = np.sort(quotients)[quotients.size // 2]
+    return float(np.mean(np.abs(quotients / middle - 1) <= 2.0**-21))
 
 
 def factor_of(trial: Trial) -> Floats:
@@ -142,6 +171,19 @@ def factor_of(trial: Trial) -> Floats:
     return (
         found if is_multiplier is (Descale(rule.way_in) is Descale.DIVIDE) else divide(one, found)
     )
+
+
+def factors_of(trial: Trial) -> Iterator[tuple[Rule, Floats]]:
+    """Yield a rule and its factors, and the other ways to apply the scales that it stores."""
+    rule, scales = trial.candidate.rule, trial.predicted.scales
+    yield rule, scales.factor
+    if rule.exact or rule.is_two_level:
+        return
+    own = stored_values(scales.stored, rule.scale.format)
+    if Descale(rule.way_out) is Descale.DIVIDE:
+        own = divide(np.float32(1), own)
+    yield replace(rule, way_in=Descale.MULTIPLY), divide(np.float32(1), own)
+    yield replace(rule, way_in=Descale.DIVIDE), own
 
 
 def compare(

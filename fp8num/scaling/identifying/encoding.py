@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.float32 import as_float32, divide, multiply
+from fp8num.codec import quantize
+from fp8num.formats import BFLOAT16
 from fp8num.projection import Projection
-from fp8num.scaled import Blocks, Region, slabs
+from fp8num.scaled import Blocks, Descale, Region, slabs
 from fp8num.scaled.blocks import LIMIT
 from fp8num.scaling.granularity import Granularity
 from fp8num.scaling.rule import Cast
@@ -49,7 +52,7 @@ class _Given:
     def find(self, amax: Floats, context: Context) -> Scales:  # noqa: ARG002 - a formula's form
         """Return the factors, of the one region there is."""
         factor = self.factor.reshape(amax.shape)
-        return Scales(factor, factor)
+        return Scales(np.ones_like(factor), factor)  # what would be stored plays no part
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class _Projected(Cast):
     """A cast by any projection."""
 
     by: Projection = field(default_factory=Projection)
+    through_bfloat16: bool = False
 
     def projection(self, fmt: Format) -> Projection:  # noqa: ARG002 - a cast's form
         """Return the projection."""
@@ -132,15 +136,30 @@ def encode_region(
     ndarray
         The codes, in the shape of ``values[region.elements]``.
     """
+    given, part = factor[region.scales], values[region.elements]
+    if getattr(rule.cast, "through_bfloat16", False):
+        part, given = _quotients(rule, values, region, factor), np.ones_like(given)
     fixed = replace(
         rule,
         granularity=_Exactly("block", lengths=region.block),
-        scale=_Given(factor[region.scales]),
+        scale=_Given(given),
         finder=_Unseen(),
         formats=(),
         rotation=None,
     )
-    return fixed.quantize(values[region.elements], fmt=fmt).codes
+    return fixed.quantize(part, fmt=fmt).codes
+
+
+def _quotients(
+    rule: Rule, values: npt.NDArray[Any], region: Region, factor: Floats
+) -> npt.NDArray[Any]:
+    """Return the scaled values of a region, rounded to bfloat16."""
+    part = region.split(values)
+    combine = divide if Descale(rule.way_in) is Descale.DIVIDE else multiply
+    single = as_float32(np.ascontiguousarray(part)).reshape(part.shape)
+    scaled = np.ascontiguousarray(combine(single, region.spread(factor)))
+    narrow = np.asarray(quantize(scaled, BFLOAT16), np.float32)
+    return narrow.reshape(values[region.elements].shape)
 
 
 @lru_cache(maxsize=16)

@@ -31,6 +31,7 @@ from fp8num.formats import (
     get_format,
 )
 from fp8num.scaling.identifying.records import Finding
+from fp8num.scaling.identifying.wording import counted
 from fp8num.scaling.scales import POWERS
 
 if TYPE_CHECKING:
@@ -235,7 +236,8 @@ def _check_codes(codes: npt.NDArray[np.uint8], fmt: Format | None, findings: lis
     findings.append(
         Finding(
             "codes-outside-format",
-            f"{int(outside.sum()):,} codes are not of {fmt.name}, which has {1 << fmt.bits}: the "
+            f"{counted(int(outside.sum()), 'code')} {'is' if outside.sum() == 1 else 'are'} not of "
+            f"{fmt.name}, which has {1 << fmt.bits}: the "
             f"first is 0x{int(codes[first]):02x} at {first}; two may share a byte, see unpack()",
         )
     )
@@ -302,7 +304,11 @@ def _check_scales(reading: Reading, findings: list[Finding]) -> None:
             first = tuple(int(i) for i in place)
             count = int(bad.sum())
             findings.append(
-                Finding(kind, f"{count:,} of {bad.size:,} scales are {meaning}, first at {first}")
+                Finding(
+                    kind,
+                    f"{count:,} of {counted(bad.size, 'scale')} {'is' if count == 1 else 'are'} "
+                    f"{meaning}, {'' if count == 1 else 'first '}at {first}",
+                )
             )
 
 

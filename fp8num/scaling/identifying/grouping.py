@@ -79,7 +79,10 @@ def _reasons(a: Candidate, b: Candidate, predictor: Predictor) -> str:
     if a.fmt != b.fmt:
         found.append(f"{a.fmt.name} and {b.fmt.name} have the same codes for these values")
     if a.blocks.block != b.blocks.block or a.axis != b.axis:
-        found.append(f"blocks of {a.rule.granularity} and {b.rule.granularity} give the same")
+        found.append(
+            f"blocks of {a.rule.granularity} along axis {a.axis} and of {b.rule.granularity} along "
+            f"axis {b.axis} give the same"
+        )
     elif a.rule.granularity != b.rule.granularity:
         found.append(
             f"blocks of {a.rule.granularity} and {b.rule.granularity} are the same in this shape"

@@ -18,13 +18,16 @@ from fp8num.scaling.identifying.candidates import (
     fitting_shapes,
     rules_of,
 )
+from fp8num.scaling.identifying.conventions import CONVENTIONS, rule_of
+from fp8num.scaling.identifying.declaring import about_storage, about_zeros, with_declared
 from fp8num.scaling.identifying.evidence import Evidence, gather
 from fp8num.scaling.identifying.grouping import group
 from fp8num.scaling.identifying.holding import held
 from fp8num.scaling.identifying.measuring import descale_errors
 from fp8num.scaling.identifying.nearest import nearest
-from fp8num.scaling.identifying.necessary import Largest, judge
+from fp8num.scaling.identifying.necessary import Largest, judge, largest_codes
 from fp8num.scaling.identifying.obeying import obeys
+from fp8num.scaling.identifying.plausible import ROUNDED, inverted
 from fp8num.scaling.identifying.predicting import SEARCHED, Predictor
 from fp8num.scaling.identifying.records import Finding, Identification, Match, Near
 
@@ -49,6 +52,7 @@ def identify(
     tensor_scale: npt.ArrayLike | None = None,
     axis: int | None = None,
     rules: Iterable[str | Rule] | str | Rule | None = None,
+    declared: str | Rule | None = None,
 ) -> Identification:
     """
     Say which scaling rules a dump obeys bit for bit, which nearly, and where it breaks.
@@ -74,6 +78,9 @@ def identify(
     rules : rule, name, or iterable of these, optional
         Which to try; by default all, and blocks of every length that fits the shapes.
         Those named are told of in `near` even if others are obeyed.
+    declared : rule or name, optional
+        The rule that the dump is said to have been made by.  It is tried first, and a
+        finding says whether it holds.
 
     Returns
     -------
@@ -113,14 +120,29 @@ def identify(
         tensor_scale=tensor_scale,
     )
     tried = rules_of(evidence, rules)
+    said = None if declared is None else rule_of(declared)
+    if said is not None:
+        tried = (said, *(rule for rule in tried if rule.name != said.name))
     found = candidates(evidence, tried, axis)
     if not evidence.usable:
         return _report(evidence)
     if evidence.source is None:
         identification = _without_source(evidence, found)
     else:
-        identification = _with_source(evidence, tried, found, axis, rules is not None)
-    if identification.is_identified or any(_is_usual(candidate, rules) for candidate in found):
+        asked = frozenset(rule.name for rule in tried) if rules is not None else frozenset()
+        asked |= frozenset() if said is None else {said.name}
+        identification = _with_source(
+            evidence,
+            tried,
+            found,
+            axis=axis,
+            asked=asked,
+            declared=None if said is None else said.name,
+        )
+    if said is not None:
+        identification = with_declared(said.name, identification)
+    usual = any(_is_usual(c, rules) or (said is not None and c.rule is said) for c in found)
+    if identification.is_identified or usual:
         return identification
     detail = (
         f"scales of shape {evidence.scales_shape} fit no library's rule for codes of shape "
@@ -131,7 +153,7 @@ def identify(
 
 def _is_usual(candidate: Candidate, rules: object) -> bool:
     """Whether a rule is one of the catalogue's, or was asked for."""
-    return rules is not None or candidate.rule.name in RULES
+    return rules is not None or candidate.rule.name in {**RULES, **CONVENTIONS}
 
 
 def _report(evidence: Evidence) -> Identification:
@@ -148,34 +170,68 @@ def _without_source(evidence: Evidence, found: Sequence[Candidate]) -> Identific
     plain = [c for c in found if any(not layout.is_padded for _, layout in c.views)]
     known: dict[Any, Largest] = {}
     judged = [judge(candidate, evidence, known) for candidate in plain or found]
+    consistent = tuple(
+        sorted(
+            (each for each in judged if isinstance(each, Match)),
+            key=lambda match: (match.is_inverted, ", " in match.storage),
+        )
+    )
+    excluded = tuple(each for each in judged if not isinstance(each, Match))
+    findings = [*evidence.findings, *about_storage(consistent)]
+    if any(_has_zeros_of_zeros(c, evidence, consistent) for c in plain or found):
+        findings = about_zeros(findings)
+    if plain or found:
+        first = (plain or found)[0]
+        about = inverted(first, largest_codes(first, evidence), consistent)
+        findings += [] if about is None else [about]
+    if not consistent and any(ROUNDED in each.reason for each in excluded):
+        findings.append(Finding("scales-rounded", ROUNDED))
     return Identification(
         evidence.codes.shape,
         evidence.scales_shape,
         has_source=False,
-        consistent=tuple(each for each in judged if isinstance(each, Match)),
-        excluded=tuple(each for each in judged if not isinstance(each, Match)),
-        findings=tuple(evidence.findings),
+        consistent=consistent,
+        excluded=excluded,
+        findings=tuple(findings),
     )
+
+
+def _has_zeros_of_zeros(
+    candidate: Candidate, evidence: Evidence, consistent: Sequence[Match]
+) -> bool:
+    """Whether a rule is consistent, and scales are zero only where all elements are."""
+    if not any(finding.kind == "scale-zero" for finding in evidence.findings):
+        return False
+    if candidate.rule.name not in {match.rule for match in consistent}:
+        return False
+    reading, layout = candidate.views[0]
+    scales = layout.arrange(reading.values)
+    largest, _ = largest_codes(candidate, evidence)
+    return scales is not None and not ((scales == 0) & (largest > 0)).any()
 
 
 def _with_source(
     evidence: Evidence,
     rules: Sequence[Rule],
     found: Sequence[Candidate],
+    *,
     axis: int | None,
-    asked: bool,  # noqa: FBT001 - private
+    asked: frozenset[str],
+    declared: str | None,
 ) -> Identification:
     assert evidence.source is not None
     predictor = Predictor(evidence.source, evidence.codes)
     obeyed, consistent = _verdicts(evidence, found, predictor)
+    obeyed.sort(key=lambda pair: pair[1].rule != declared)
     named = {match.rule for _, match in obeyed}
-    wanted = frozenset(rule.name for rule in rules) - named if asked else frozenset()
+    wanted = asked - named - {match.rule for match in consistent}
     near: tuple[Near, ...] = ()
     if not obeyed or wanted:
         left = [c for c in found if c.rule.name not in named]
         near = nearest(left, rules, evidence, predictor, axis=axis, wanted=wanted)
     if obeyed and obeyed[0][1].is_inverted:
         evidence.findings.append(_inverted(*obeyed[0], predictor))
+    evidence.findings.extend(about_storage([match for _, match in obeyed] or consistent))
     return Identification(
         evidence.codes.shape,
         evidence.scales_shape,
@@ -184,7 +240,7 @@ def _with_source(
         consistent=tuple(consistent),
         near=near,
         indistinguishable=group(obeyed, predictor),
-        findings=tuple(evidence.findings),
+        findings=tuple(about_zeros(evidence.findings) if obeyed else evidence.findings),
     )
 
 

@@ -16,12 +16,19 @@ import numpy as np
 from fp8num.scaling.finders import Amax
 from fp8num.scaling.identifying.candidates import candidates, other_lengths
 from fp8num.scaling.identifying.case import Diagnosis
-from fp8num.scaling.identifying.comparing import Comparison, compare, ratios, witnesses
+from fp8num.scaling.identifying.comparing import (
+    Comparison,
+    compare,
+    ratios,
+    spread,
+    witnesses,
+)
 from fp8num.scaling.identifying.evidence import possible_formats
 from fp8num.scaling.identifying.mistakes import diagnose
 from fp8num.scaling.identifying.obeying import obeys
 from fp8num.scaling.identifying.predicting import Predictor
 from fp8num.scaling.identifying.records import Match, Near
+from fp8num.scaling.identifying.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,15 +86,18 @@ def nearest(
     explained.sort(key=_order)
     exact = [(c, d) for c, d in explained if d is not None and d.exact]
     told = _worth_telling(explained) if not (exact or others) else exact[: _TOLD - len(others)]
+    told = [(c, d) for c, d in told if d is not None or not _is_by_chance(c, evidence)]
     names = {c.candidate.rule.name for c, _ in told} | {near.rule for near in others}
     for name in sorted(wanted - names):
         told += [pair for pair in explained if pair[0].candidate.rule.name == name][:1]
     return (*others[:_TOLD], *(_near(c, d, predictor) for c, d in told))
 
 
-def _order(pair: tuple[Comparison, Diagnosis | None]) -> tuple[bool, bool, float]:
+def _order(pair: tuple[Comparison, Diagnosis | None]) -> tuple[bool, bool, bool, float]:
     comparison, diagnosis = pair
-    return diagnosis is None or not diagnosis.exact, diagnosis is None, -comparison.nearness
+    exact = diagnosis is not None and diagnosis.exact
+    vague = diagnosis is not None and diagnosis.name == "other-scales"
+    return not exact, diagnosis is None, vague, -comparison.nearness
 
 
 def _worth_telling(
@@ -138,14 +148,31 @@ def _near(sampled: Comparison, diagnosis: Diagnosis | None, predictor: Predictor
 def _unexplained(this: Comparison) -> Diagnosis:
     codes, scales = this.codes.seen - this.codes.equal, int(np.count_nonzero(~this.trial.equal))
     quotients = ratios(this.trial)
-    spread = ""
+    times = ""
     if scales and quotients.size:
-        spread = f", {quotients.min():.6g} to {quotients.max():.6g} times the rule's"
+        times = f", {spread(quotients)} the rule's,"
     return Diagnosis(
         "unexplained",
-        f"{codes:,} codes and {scales:,} scales{spread} differ, by none of the mistakes that are "
-        "known here",
+        f"{counted(codes, 'code')} and {counted(scales, 'scale')}{times} differ, by none of the "
+        "mistakes that are known here",
         exact=False,
+    )
+
+
+def _is_by_chance(this: Comparison, evidence: Evidence) -> bool:
+    """Whether so few codes and scales are the rule's that they may be so by accident.
+
+    Of independent codes, as many are equal as two of the dump's own drawn at random:
+    the sum of the squares of their shares.  Up to twice that says nothing.
+    """
+    if this.codes_equal or this.codes_follow:
+        return False
+    shares = np.bincount(evidence.codes.reshape(-1), minlength=256) / evidence.codes.size
+    agreed = max(each.equal / max(each.seen, 1) for each in (this.codes, this.follows))
+    _, counts = np.unique(this.trial.found.view(np.uint32), return_counts=True)
+    same = float(np.count_nonzero(this.trial.equal)) / max(this.trial.equal.size, 1)
+    return agreed <= 2 * float((shares**2).sum()) and same <= 2 * float(
+        ((counts / this.trial.equal.size) ** 2).sum()
     )
 
 

@@ -20,6 +20,7 @@ from fp8num.projection import Rounding
 from fp8num.scaled import Descale
 from fp8num.scaling.finders import Amax, BestClip
 from fp8num.scaling.held import MsAmp
+from fp8num.scaling.identifying.plausible import improbable
 from fp8num.scaling.identifying.records import Exclusion, Match
 from fp8num.scaling.identifying.storing import transforms
 from fp8num.scaling.scales import Context, Scales
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from fp8num.scaling.identifying.candidates import Candidate
     from fp8num.scaling.identifying.evidence import Evidence, Reading
 
-__all__ = ["judge"]
+__all__ = ["judge", "largest_codes"]
 
 Floats = npt.NDArray[np.float32]
 #: Each block's largest finite magnitude, and whether it holds NaN.
@@ -65,10 +66,10 @@ def judge(candidate: Candidate, evidence: Evidence, known: dict[Any, Largest]) -
         A match says that nothing contradicts the rule, no more.
     """
     forbidden = _forbidden_codes(candidate, evidence)
-    reasons = [forbidden] if forbidden else []
+    reasons: dict[Descale, str] = {}
     key = candidate.fmt.name, candidate.blocks.block
     if key not in known:
-        known[key] = _largest_codes(candidate, evidence)
+        known[key] = largest_codes(candidate, evidence)
     for reading, layout in () if forbidden else candidate.views:
         arranged = layout.arrange(reading.values)
         if arranged is None or not _may_hold(candidate, reading):
@@ -80,9 +81,21 @@ def judge(candidate: Candidate, evidence: Evidence, known: dict[Any, Largest]) -
                 if not why:
                     name = ", ".join(part for part in (reading.name, way[0], layout.name) if part)
                     return _match(candidate, evidence, name, way[1], found.size)
-                reasons.append(why)
-    reason = reasons[0] if reasons else "the stored type cannot hold its scales"
+                reasons.setdefault(way[1], why)
+    reason = forbidden or _told(reasons) or "the stored type cannot hold its scales"
     return Exclusion(candidate.rule.name, candidate.fmt.name, candidate.axis, reason)
+
+
+def _told(reasons: dict[Descale, str]) -> str:
+    """Return why neither way of applying the scales is possible, saying which was assumed."""
+    if len(set(reasons.values())) == 1 or not reasons:
+        return next(iter(reasons.values()), "")
+    said = {Descale.MULTIPLY: "multiplied", Descale.DIVIDE: "divided"}
+    parts = [
+        f"if a decoded value is to be {said[way]} by the scale, {why}"
+        for way, why in reasons.items()
+    ]
+    return "; ".join(parts)
 
 
 def _may_hold(candidate: Candidate, reading: Reading) -> bool:
@@ -121,8 +134,22 @@ def _forbidden_codes(candidate: Candidate, evidence: Evidence) -> str:
     return f"code 0x{int(evidence.codes[first]):02x} at {first} is infinite, the rule saturates"
 
 
-def _largest_codes(candidate: Candidate, evidence: Evidence) -> Largest:
-    """Return each block's largest finite magnitude, and which blocks hold NaN."""
+def largest_codes(candidate: Candidate, evidence: Evidence) -> Largest:
+    """
+    Return each block's largest finite magnitude, and which blocks hold NaN.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        Says where blocks are, and the codes' format.
+    evidence : Evidence
+        The dump.
+
+    Returns
+    -------
+    tuple of ndarray
+        Magnitudes in units of the scale, and whether a block holds NaN.
+    """
     values = np.abs(candidate.fmt.values)
     finite = np.where(np.isfinite(values), values, 0.0)
     blocks: Blocks = candidate.blocks
@@ -195,7 +222,9 @@ def _contradiction(
         why = _unreachable(candidate, way, context, scale_of, few=few, place=place)
         if why:
             return why
-    return _two_level(candidate, found, way)
+    return _two_level(candidate, found, way) or improbable(
+        candidate, found, scale_of, way[1], largest
+    )
 
 
 def _unreachable(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fp8num._kernels.float32 import as_float64, divide
 from fp8num.scaled import Descale
 from fp8num.scaling.identifying.case import Case, Diagnosis
-from fp8num.scaling.identifying.comparing import ratios
+from fp8num.scaling.identifying.comparing import ratios, spread
 from fp8num.scaling.identifying.roundings import (
     equal,
     how_rounded,
@@ -26,7 +26,7 @@ from fp8num.scaling.identifying.roundings import (
     words,
 )
 from fp8num.scaling.identifying.storing import stored_values, transforms
-from fp8num.scaling.identifying.wrong_scales import scale_factor
+from fp8num.scaling.identifying.wrong_scales import last_bits, scale_factor, unusable_scales
 from fp8num.scaling.scales import PowerOfTwo
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ __all__ = ["OTHER_SCALES"]
 
 Floats = npt.NDArray[np.float32]
 _ONE = np.float32(1)
-#: Units in the last place of float32 by which other operations of a formula may differ.
+#: Units in the last place of float32 by which the rest may be off.
 _LAST = 2
 #: Floors of amax that software has, and some beside.
 _FLOORS = tuple(np.float32(10.0**-k) for k in range(2, 31))
@@ -135,21 +135,6 @@ def _floor(
     )
 
 
-def _last_bits(case: Case) -> Diagnosis | None:
-    """Scales of the same formula in another arithmetic."""
-    found, wanted = words(case.this.trial.found), words(case.this.trial.stored.values)
-    steps = np.abs(found.astype(np.int64) - wanted.astype(np.int64))
-    if case.this.trial.reading.codes is not None or not 0 < steps.max() <= _LAST:
-        return None
-    count = int(np.count_nonzero(steps))
-    return Diagnosis(
-        "scale-arithmetic",
-        f"{count:,} of {steps.size:,} scales differ by at most {int(steps.max())} units in the "
-        "last place of float32: the same formula in other operations; the codes follow from them",
-        exact=False,
-    )
-
-
 def _rounded_first(case: Case) -> Diagnosis | None:
     """Scales that were rounded before the data was quantised."""
     for wanted in case.ways():
@@ -165,7 +150,8 @@ def _rounded_first(case: Case) -> Diagnosis | None:
 def _scales_of_another(case: Case) -> Diagnosis | None:
     """Scales of another rule, elements cast as this rule does."""
     for other in case.others:
-        if other.scales_equal and not other.codes_equal:
+        same_format = other.candidate.fmt == case.this.candidate.fmt
+        if other.scales_equal and not other.codes_equal and same_format:
             grain = other.candidate.rule.granularity == case.this.candidate.rule.granularity
             if grain and other.candidate.axis == case.this.candidate.axis:
                 return Diagnosis(
@@ -180,13 +166,11 @@ def _other_scales(case: Case) -> Diagnosis | None:
     """Scales that are consistent with the codes, and no more is known."""
     quotients = ratios(case.this.trial)
     count = int(np.count_nonzero(~case.this.trial.equal))
-    spread = (
-        f", {quotients.min():.6g} to {quotients.max():.6g} times as large" if quotients.size else ""
-    )
+    times = f", {spread(quotients)} as large" if quotients.size else ""
     return Diagnosis(
         "other-scales",
         f"every code follows from the scales that are there; {count:,} of "
-        f"{case.this.trial.equal.size:,} scales are not the rule's{spread}",
+        f"{case.this.trial.equal.size:,} scales are not the rule's{times}",
         exact=False,
     )
 
@@ -196,7 +180,8 @@ OTHER_SCALES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     _e8m0_rounding,
     _zero_blocks,
     _amax_floor,
-    _last_bits,
+    unusable_scales,
+    last_bits,
     _rounded_first,
     scale_factor,
     _scales_of_another,

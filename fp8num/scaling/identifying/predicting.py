@@ -231,10 +231,11 @@ class Predictor:
         if key not in self._cache:
             cast = projected(rule, projection)
             values = self.values(rule, axis)
-            self._cache[key] = _compare(
+            agreed = _compare(
                 cast, fmt, values=values, blocks=blocks, factor=factor, codes=found, whole=whole
             )
-        agreement: Agreement = self._cache[key]
+            self._cache[key] = agreed, codes  # so that its id stays its own
+        agreement: Agreement = self._cache[key][0]
         return agreement
 
 

@@ -14,15 +14,36 @@ What was found out about somebody's dump.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fp8num.scaling.identifying.wording import (
+    blocks_of,
+    counted,
+    differ,
+    exact,
+    grouped,
+    index_of,
+    merged,
+)
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Exclusion", "Finding", "Group", "Identification", "Match", "Near", "Witness"]
+__all__ = [
+    "Exclusion",
+    "Finding",
+    "Group",
+    "Identification",
+    "Match",
+    "Near",
+    "Witness",
+]
+
+#: Kinds of findings that say how a dump is stored, and not that something is wrong.
+_NOTES = ("declared", "scale-divides", "source-reshaped", "zero-blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +78,14 @@ class Witness:
 
     def __str__(self) -> str:
         """Return one line."""
-        text = f"block {_index(self.block)}: amax {_hex(self.amax)}"
-        if _differ(self.expected_scale, self.found_scale):
-            text += f", scale {_hex(self.found_scale)} and not {_hex(self.expected_scale)}"
+        text = f"block {index_of(self.block)}: amax {exact(self.amax)}"
+        if differ(self.expected_scale, self.found_scale):
+            text += f", scale {exact(self.found_scale)} and not {exact(self.expected_scale)}"
         else:
-            text += f", scale {_hex(self.found_scale)}"
+            text += f", scale {exact(self.found_scale)}"
         if self.element is not None and self.source is not None:
             text += (
-                f"; element {_index(self.element)} of {_hex(self.source)} has code "
+                f"; element {index_of(self.element)} of {exact(self.source)} has code "
                 f"0x{self.found_code:02x} and not 0x{self.expected_code:02x}"
             )
         return text
@@ -105,14 +126,19 @@ class Match:
 
     @property
     def is_inverted(self) -> bool:
-        """Whether the dump stores the inverse of what the rule's library stores."""
-        return "the inverse" in self.storage or "multiplied by on the way in" in self.storage
+        """
+        Whether a value is to be divided by its scale, where the rule's library multiplies.
+
+        A multiplier where the library divides is the other usual convention.
+        """
+        turned = "the inverse" in self.storage or "multiplied by on the way in" in self.storage
+        return turned and self.descale == "divide"
 
     def __str__(self) -> str:
         """Return the rule and how it was stored."""
         note = f"; {self.note}" if self.note else ""
         return (
-            f"{self.rule} ({self.format}, {_blocks(self.block, self.axis)}; scales stored as "
+            f"{self.rule} ({self.format}, {blocks_of(self.block, self.axis)}; scales stored as "
             f"{self.storage}; a decoded value is to be "
             f"{'multiplied' if self.descale == 'multiply' else 'divided'} by its scale{note})"
         )
@@ -163,10 +189,14 @@ class Near:
 
     def __str__(self) -> str:
         """Return a paragraph."""
+        return self.told(f"{self.rule} ({self.format}, {blocks_of(self.block, self.axis)})")
+
+    def told(self, who: str) -> str:
+        """Return a paragraph about rules that are named in `who`."""
         head = (
-            f"{self.rule} ({self.format}, {_blocks(self.block, self.axis)}): "
-            f"{self.codes_equal:,} of {self.codes:,} codes and {self.scales_equal:,} of "
-            f"{self.scales:,} scales; {self.diagnosis}: {self.explanation}"
+            f"{who}: {self.codes_equal:,} of {counted(self.codes, 'code')} and "
+            f"{self.scales_equal:,} of {counted(self.scales, 'scale')}; "
+            f"{self.diagnosis}: {self.explanation}"
         )
         return "\n".join([head, *(f"    {witness}" for witness in self.witnesses)])
 
@@ -234,9 +264,14 @@ class Finding:
     kind: str
     detail: str
 
+    @property
+    def is_problem(self) -> bool:
+        """Whether something is wrong; else it only says how the dump is stored."""
+        return self.kind not in _NOTES
+
     def __str__(self) -> str:
-        """Return the sentence after its kind."""
-        return f"{self.kind}: {self.detail}"
+        """Return the sentence after its kind, unless it begins so itself."""
+        return self.detail if self.kind.startswith("declared") else f"{self.kind}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +283,8 @@ class Identification:
     ----------
     shape : tuple of int
         Of the codes.
-    scales_shape : tuple of int
-        Of the scales.
+    scales_shape : tuple of int, or None
+        Of the scales, if there are any.
     has_source : bool
         Whether there was a source; without one no rule is ever obeyed, only consistent.
     obeyed : tuple of Match
@@ -269,7 +304,7 @@ class Identification:
     """
 
     shape: tuple[int, ...]
-    scales_shape: tuple[int, ...]
+    scales_shape: tuple[int, ...] | None
     has_source: bool
     obeyed: tuple[Match, ...] = ()
     consistent: tuple[Match, ...] = ()
@@ -283,11 +318,16 @@ class Identification:
         """Whether a rule is obeyed, or consistent with the dump."""
         return bool(self.obeyed or self.consistent)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether a rule is obeyed or consistent, and no finding says that something is wrong."""
+        return self.is_identified and not any(finding.is_problem for finding in self.findings)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it; numbers that are not finite are text."""
         plain = _plain(self)
         assert isinstance(plain, dict)
-        return plain | {"identified": self.is_identified}
+        return plain | {"identified": self.is_identified, "sound": self.is_sound}
 
     def to_frame(self) -> pd.DataFrame:
         """
@@ -323,60 +363,49 @@ class Identification:
     def __str__(self) -> str:
         """Say everything in plain sentences."""
         source = "with its source" if self.has_source else "without a source"
-        lines = [f"codes of shape {self.shape}, scales of shape {self.scales_shape}, {source}"]
+        scales = "no scales"
+        if self.scales_shape is not None:
+            scales = f"scales of shape {self.scales_shape}"
+        lines = [f"codes of shape {self.shape}, {scales}, {source}"]
+        if self.scales_shape is not None:
+            lines += self._verdicts()
+        lines += [f"found: {finding}" for finding in self.findings]
+        return "\n".join(lines)
+
+    def _verdicts(self) -> list[str]:
+        """Return the lines about rules."""
+        lines = []
         if self.obeyed:
             first = self.obeyed[0]
-            lines.append(
-                f"obeys, in all {first.codes:,} codes and {first.scales:,} scales, bit for bit:"
-            )
-            lines += _merged(self.obeyed)
+            codes, scales = counted(first.codes, "code"), counted(first.scales, "scale")
+            lines.append(f"obeys, in all {codes} and {scales}, bit for bit:")
+            lines += merged(self.obeyed)
         elif self.has_source:
             lines.append("obeys none of the rules bit for bit")
         lines += [line for group in self.indistinguishable for line in str(group).split("\n")]
         if self.consistent:
-            lines.append("is consistent with:")
-            lines += _merged(self.consistent)
+            lines += ["is consistent with:", *merged(self.consistent)]
         elif not self.has_source:
             lines.append("is consistent with none of the rules")
         if self.near:
             lines.append("is near:")
-            lines += [f"  {line}" for near in self.near for line in str(near).split("\n")]
+            lines += [f"  {line}" for text in grouped(self.near) for line in text.split("\n")]
+        elif self.has_source and not self.is_identified and not self._is_unfit():
+            lines.append("is near none of them: no more agrees than may by accident")
+        return lines + self._excluded()
+
+    def _is_unfit(self) -> bool:
+        """Whether no rule was tried, as the parts do not fit."""
+        return any(f.kind in ("shape", "empty", "format", "codes-outside-format")
+                   for f in self.findings)  # fmt: skip
+
+    def _excluded(self) -> list[str]:
+        """Return the lines about rules that are excluded: why, if there are no others."""
         if self.excluded and not self.consistent:
-            lines.append("excluded are:")
-            lines += [f"  {each}" for each in self.excluded]
-        elif self.excluded:
-            lines.append(f"excluded are {len({e.rule for e in self.excluded})} other rules")
-        lines += [f"found: {finding}" for finding in self.findings]
-        return "\n".join(lines)
-
-
-def _merged(matches: tuple[Match, ...]) -> list[str]:
-    """Return a line for each match; of rules that differ in the format alone, one."""
-    formats: dict[Match, list[str]] = {}
-    for match in matches:
-        formats.setdefault(replace(match, format=""), []).append(match.format)
-    return [f"  {replace(match, format=' or '.join(f))}" for match, f in formats.items()]
-
-
-def _index(index: tuple[int, ...]) -> str:
-    return f"({', '.join(str(i) for i in index)})"
-
-
-def _blocks(block: tuple[int, ...], axis: int) -> str:
-    if not block:
-        return "a scalar"
-    return f"blocks {' x '.join(str(n) for n in block)} along axis {axis}"
-
-
-def _differ(a: float, b: float) -> bool:
-    return a != b and not (np.isnan(a) and np.isnan(b))
-
-
-def _hex(value: float) -> str:
-    """Return a number in decimal and in hexadecimal, which is exact."""
-    if not np.isfinite(value):
-        return str(value)
-    return f"{value:.6g} = {value.hex()}" if value else f"{value:g}"
+            return ["excluded are:", *(f"  {each}" for each in self.excluded)]
+        count = len({e.rule for e in self.excluded} - {m.rule for m in self.consistent})
+        verb = "is" if count == 1 else "are"
+        return [f"excluded {verb} {counted(count, 'other rule')}"] if count else []
 
 
 def _plain(part: object) -> object:

@@ -18,6 +18,7 @@ from fp8num.projection import Projection, Rounding, Saturation
 from fp8num.scaled import Descale
 from fp8num.scaling.identifying.case import Case, Diagnosis
 from fp8num.scaling.identifying.chance import neighbours
+from fp8num.scaling.identifying.comparing import factors_of
 from fp8num.scaling.identifying.roundings import how_rounded
 from fp8num.scaling.identifying.storing import opposite, stored_values
 
@@ -27,21 +28,25 @@ if TYPE_CHECKING:
 __all__ = ["WRONG_CODES"]
 
 _ONE = np.float32(1)
+#: What roundings are commonly called.
+_HOW = {Rounding.TOWARD_ZERO: " (truncated)"}
 
 
 def _rounding(case: Case) -> Diagnosis | None:
     """Codes of another rounding."""
     candidate = case.this.candidate
     base = candidate.rule.cast.projection(candidate.fmt)
-    for rounding in Rounding:
-        if rounding.is_stochastic or rounding is base.rounding:
-            continue
-        if case.gives(projection=replace(base, rounding=rounding)):
-            return Diagnosis(
-                "codes-rounding",
-                f"the codes are those of {rounding.value}, the rule rounds by "
-                f"{base.rounding.value}",
-            )
+    for rule, factor in factors_of(case.this.trial):
+        for rounding in Rounding:
+            if rounding.is_stochastic or rounding is base.rounding:
+                continue
+            if case.gives(rule, factor, projection=replace(base, rounding=rounding)):
+                said = _HOW.get(rounding, "")
+                return Diagnosis(
+                    "codes-rounding",
+                    f"the codes are those of {rounding.value}{said}, the rule rounds by "
+                    f"{base.rounding.value}",
+                )
     return None
 
 
@@ -99,10 +104,26 @@ def _at_random(case: Case) -> Diagnosis | None:
     """Codes rounded at random."""
     if case.this.candidate.rule.exact:
         return None
-    match = neighbours(case.this.trial, case.predictor)
-    if match is None:
+    for rule, factor in factors_of(case.this.trial):
+        match = neighbours(case.this.trial, case.predictor, rule=rule, factor=factor)
+        if match is not None:
+            return Diagnosis("codes-stochastic", match.note, exact=False)
+    return None
+
+
+def _pairs_swapped(case: Case) -> Diagnosis | None:
+    """Codes of four bits that were taken from their bytes in the other order."""
+    codes = case.evidence.codes
+    if case.this.candidate.fmt.bits != 4 or codes.ndim == 0 or codes.shape[-1] % 2:
         return None
-    return Diagnosis("codes-stochastic", match.note, exact=False)
+    swapped = np.ascontiguousarray(codes.reshape(*codes.shape[:-1], -1, 2)[..., ::-1])
+    if case.gives(codes=swapped.reshape(codes.shape)):
+        return Diagnosis(
+            "nibbles-swapped",
+            "the codes are the rule's, the two of every byte in the other order: the first "
+            "belongs in the low bits",
+        )
+    return None
 
 
 def _axis_of_codes(case: Case) -> Diagnosis | None:
@@ -149,6 +170,7 @@ WRONG_CODES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     _arithmetic,
     _factor_inverted,
     _at_random,
+    _pairs_swapped,
     _axis_of_codes,
     _codes_transposed,
     _codes_of_another,
