@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import fp8num
-from fp8num.cli import diff, formats, gemm, identify, report, show, vectors, verify
+from fp8num.cli import diff, formats, gemm, identify, report, show, train, vectors, verify
 from fp8num.report.labels import printable
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-COMMANDS = (report, formats, show, verify, diff, vectors, identify, gemm)
+COMMANDS = (report, formats, show, verify, diff, vectors, identify, gemm, train)
 
 
 class _Parser(argparse.ArgumentParser):

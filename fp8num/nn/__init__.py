@@ -1,0 +1,122 @@
+"""
+Training in small formats: an automatic differentiation of NumPy arrays.
+
+::
+
+    Tensor --rules, layers with a Recipe--> loss --backward--> gradients
+    LossScaler, optimizers, schedules, data sets
+"""
+
+from fp8num.nn.compare import compare
+from fp8num.nn.comparison import Comparison
+from fp8num.nn.data import Dataset, batches, digits, random_labels, spirals, teacher
+from fp8num.nn.diagnosis import Diagnosis, TrainingDiverged
+from fp8num.nn.gemm import CORRECTLY_ROUNDED, product
+from fp8num.nn.history import CastRecord, History, StepRecord
+from fp8num.nn.layers import MLP, Linear
+from fp8num.nn.loop import Evaluation, evaluate
+from fp8num.nn.loss_scaling import LossScaler
+from fp8num.nn.losses import cross_entropy, mean_square_error
+from fp8num.nn.optim import SGD, Adam, AdamW, Optimizer, clip_norm
+from fp8num.nn.primitives import RULES, Primitive
+from fp8num.nn.recipes import RECIPES, ROLES, Operand, Recipe, get_recipe, recipe_table
+from fp8num.nn.rules import (
+    add,
+    concatenate,
+    divide,
+    exp,
+    gelu,
+    index,
+    log,
+    logsumexp,
+    matmul,
+    max,  # noqa: A004 - NumPy's name
+    mean,
+    multiply,
+    negative,
+    power,
+    relu,
+    reshape,
+    sigmoid,
+    silu,
+    sqrt,
+    subtract,
+    sum,  # noqa: A004 - NumPy's name
+    tanh,
+    transpose,
+    where,
+)
+from fp8num.nn.schedules import constant, cosine, linear
+from fp8num.nn.tape import Tensor, apply, no_grad, record
+from fp8num.nn.train import Run, train
+
+__all__ = [
+    "CORRECTLY_ROUNDED",
+    "MLP",
+    "RECIPES",
+    "ROLES",
+    "RULES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CastRecord",
+    "Comparison",
+    "Dataset",
+    "Diagnosis",
+    "Evaluation",
+    "History",
+    "Linear",
+    "LossScaler",
+    "Operand",
+    "Optimizer",
+    "Primitive",
+    "Recipe",
+    "Run",
+    "StepRecord",
+    "Tensor",
+    "TrainingDiverged",
+    "add",
+    "apply",
+    "batches",
+    "clip_norm",
+    "compare",
+    "concatenate",
+    "constant",
+    "cosine",
+    "cross_entropy",
+    "digits",
+    "divide",
+    "evaluate",
+    "exp",
+    "gelu",
+    "get_recipe",
+    "index",
+    "linear",
+    "log",
+    "logsumexp",
+    "matmul",
+    "max",
+    "mean",
+    "mean_square_error",
+    "multiply",
+    "negative",
+    "no_grad",
+    "power",
+    "product",
+    "random_labels",
+    "recipe_table",
+    "record",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "silu",
+    "spirals",
+    "sqrt",
+    "subtract",
+    "sum",
+    "tanh",
+    "teacher",
+    "train",
+    "transpose",
+    "where",
+]

@@ -1,0 +1,71 @@
+"""
+Where quantised values are: on their format's grid, and within its range.
+
+::
+
+    value --/ scale--> rounds to a code --* scale--> the same value
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.analysis.metrics import overflow_threshold
+from fp8num.codec import encode
+
+if TYPE_CHECKING:
+    from fp8num.nn.factor import Factor
+    from fp8num.scaled import ScaledArray
+
+__all__ = ["check_grid", "saturated_elements"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def _spread(scaled: ScaledArray) -> npt.NDArray[np.float64]:
+    """Return what decoded values are multiplied by, so that it broadcasts against them."""
+    scales = scaled.scales.astype(np.float64)
+    if scales.size == 1:
+        return scales.reshape(())
+    for axis, (length, size) in enumerate(zip(scaled.block, scaled.shape, strict=True)):
+        if 1 < length < size:
+            scales = np.repeat(scales, length, axis).take(np.arange(size), axis)
+    return scales
+
+
+def saturated_elements(scaled: ScaledArray, source: Array) -> npt.NDArray[np.bool_]:
+    """Return which elements round past the format's largest value times their scale."""
+    with np.errstate(all="ignore"):
+        found: npt.NDArray[np.bool_] = np.abs(source) >= _spread(scaled) * overflow_threshold(
+            scaled.format
+        )
+    return found
+
+
+def check_grid(title: str, scaled: ScaledArray, factor: Factor) -> None:
+    """Raise AssertionError if what enters products is off the grid, with a scale or without."""
+    fmt, values = scaled.format, factor.single
+    decoded = factor.decoded.wide("checked")
+    with np.errstate(all="ignore"):
+        for what, found, again in (
+            ("values of", decoded, fmt.values.take(encode(decoded, fmt))),
+            ("a scale times values of", values, _through_codes(scaled, values)),
+        ):
+            wrong = np.isfinite(found) & (found != again)
+            if wrong.any():
+                at = tuple(int(i) for i in np.argwhere(wrong)[0])
+                msg = (
+                    f"{title} must hold {what} {fmt.name}, got {float(found[at])!r} at {at}, "
+                    f"nearest to {float(again[at])!r}"
+                )
+                raise AssertionError(msg)
+
+
+def _through_codes(scaled: ScaledArray, values: npt.NDArray[np.float32]) -> Array:
+    """Return dequantised values that were divided by their scales, encoded and dequantised."""
+    codes = encode(values / _spread(scaled), scaled.format)
+    return replace(scaled, codes=codes).dequantize()

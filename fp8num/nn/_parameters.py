@@ -1,0 +1,58 @@
+"""Parameters by name, and arrays that belong to them: checked, or one error that says what for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.nn.tape import Tensor
+
+__all__ = ["check_like", "named", "trainable"]
+
+Array = npt.NDArray[Any]
+
+
+def named(parameters: object) -> dict[str, Tensor]:
+    """Return tensors by name, in their order."""
+    if not isinstance(parameters, Mapping):
+        msg = (
+            "parameters must be a mapping from names to tensors, "
+            f"got {type(parameters).__name__}; a model's parameters() is one"
+        )
+        raise TypeError(msg)
+    for name, parameter in parameters.items():
+        if not isinstance(parameter, Tensor):
+            msg = f"parameter {name!r} must be a Tensor, got {type(parameter).__name__}"
+            raise TypeError(msg)
+    return dict(parameters)
+
+
+def trainable(parameters: object) -> dict[str, Tensor]:
+    """Return tensors by name that can be written to, each once."""
+    found = named(parameters)
+    if not found:
+        msg = "parameters must not be empty; a model's parameters() has all of its"
+        raise ValueError(msg)
+    for name, parameter in found.items():
+        if not parameter.data.flags.writeable:
+            msg = f"parameter {name!r} must be writeable, got a read-only array; copy it"
+            raise ValueError(msg)
+    if len({id(parameter) for parameter in found.values()}) < len(found):
+        msg = "parameters must be different tensors, got one under two names"
+        raise ValueError(msg)
+    return found
+
+
+def check_like(wanted: str, array: object, data: Array) -> Array:
+    """Return an array of a parameter's type and shape, and refuse anything else."""
+    wanted = f"{wanted} must be {data.dtype.name} of shape {data.shape}"
+    if not isinstance(array, np.ndarray):
+        msg = f"{wanted}, got {type(array).__name__}"
+        raise TypeError(msg)
+    if array.shape != data.shape or array.dtype.type is not data.dtype.type:
+        msg = f"{wanted}, got {array.dtype.name} of shape {array.shape}"
+        raise ValueError(msg)
+    return array

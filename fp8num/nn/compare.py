@@ -1,0 +1,352 @@
+"""
+Recipes against each other: the same weights, data and order, many seeds, error bars.
+
+::
+
+    seed, fold --> Dataset --+-- baseline --train--> Outcome --+
+                             +-- recipe ----train--> Outcome --+--> Comparison
+    tasks in order --> here, or any executor --> outcomes in the same order
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fp8num.nn._numbers import number, whole
+from fp8num.nn.comparison import Comparison
+from fp8num.nn.dataset import Dataset
+from fp8num.nn.diagnosis import TrainingDiverged
+from fp8num.nn.layers import MLP
+from fp8num.nn.loss_scaling import LossScaler
+from fp8num.nn.outcome import Outcome, Share, mean_shares
+from fp8num.nn.recipes import Recipe, get_recipe
+from fp8num.nn.settings import OptimizerMaker, make_optimizer, make_plan, make_widths
+from fp8num.nn.train import Run, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor, Future
+
+    from fp8num.nn.schedules import Schedule
+
+__all__ = ["compare"]
+
+#: Options of a training by the name of each recipe.
+Arms: TypeAlias = "dict[str, dict[str, Any]]"
+#: What a training depends on: its name, seed, fold, data, and options.
+Task: TypeAlias = "tuple[str, int, int, Dataset, dict[str, Any]]"
+
+#: What may differ between recipes besides the recipe: not weights, data or order.
+OWN = ("recipe", "lr", "optimizer", "schedule", "clip", "loss_scaler")
+#: Tasks that an executor is given at once.
+WAITING = 64
+
+
+def compare(
+    dataset: Dataset | Callable[..., Dataset],
+    recipes: Sequence[str | Recipe] | Mapping[str, str | Recipe | Mapping[str, object]],
+    *,
+    baseline: str | Recipe = "fp32",
+    seeds: int | Sequence[int] = 10,
+    folds: int | None = None,
+    sizes: Sequence[int] | None = None,
+    epochs: int = 30,
+    batch: int = 64,
+    lr: float = 1e-2,
+    optimizer: OptimizerMaker = "adamw",
+    schedule: str | Schedule = "cosine",
+    clip: float | None = None,
+    loss_scaler: LossScaler | None = None,
+    stats_every: int = 10,
+    divergence: float | None = 4.0,
+    margin: float = 0.003,
+    executor: Executor | None = None,
+    progress: Callable[[Outcome], object] | None = None,
+) -> Comparison:
+    """
+    Train a net in several recipes and many times, and compare them pair by pair.
+
+    Parameters
+    ----------
+    dataset : Dataset or callable
+        What to learn; or a function ``dataset(seed=...)``, with `folds`
+        ``dataset(seed=..., fold=...)``, such as `digits`, that returns it.
+    recipes : sequence of (str or Recipe), or mapping
+        What to compare.  A mapping gives names of one's own to recipes, or to mappings of
+        options that differ: ``recipe``, ``lr``, ``optimizer``, ``schedule``, ``clip``,
+        ``loss_scaler``.
+    baseline : str or Recipe, optional
+        What to compare with; it need not be among the recipes.
+    seeds : int or sequence of int, optional
+        How many, from 0, or which: of weights and of the order of inputs.
+    folds : int, optional
+        Trainings of each seed, whose mean is the seed's result.
+    sizes, epochs, batch, lr, optimizer, schedule, clip, loss_scaler, stats_every, divergence
+        As for `train`; the same for every recipe, unless it has its own.
+    margin : float, optional
+        Difference of accuracies that does not matter; 0.003 is 0.3 points.
+    executor : concurrent.futures.Executor, optional
+        Does the trainings, by default this thread; it is not shut down.  The result does not
+        depend on it.  Functions must be what it can send.
+    progress : callable, optional
+        Called with each outcome, in the order of seeds, folds and recipes.
+
+    Returns
+    -------
+    Comparison
+        A training that diverged is part of it, and leaves its seed out of the means.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what it must be.
+
+    Notes
+    -----
+    Every recipe has the same initial weights, data and order of inputs in the same seed and
+    fold.  The same versions of the libraries give the same bits.
+
+    Examples
+    --------
+    >>> from fp8num.nn.data import spirals
+    >>> data = spirals(n=60, test=30)
+    >>> found = compare(data, ["mxfp8"], seeds=2, epochs=1, sizes=(2, 8, 3))
+    >>> [(one.recipe, one.n, one.decision) for one in found.results][0]
+    ('fp32', 2, 'baseline')
+    """
+    numbers = _seeds(seeds)
+    count = None if folds is None else whole("folds", folds, 1)
+    margin = number("margin", margin, above=0, below=1)
+    arms, first = _arms(recipes, baseline)
+    _check_callables(executor, progress)
+    shared: dict[str, Any] = {
+        "sizes": sizes,
+        "epochs": whole("epochs", epochs, 1),
+        "batch": whole("batch", batch, 1),
+        "lr": lr,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "clip": clip,
+        "loss_scaler": loss_scaler,
+        "stats_every": stats_every,
+        "divergence": divergence,
+    }
+    data = _datasets(dataset, numbers, count, shared["batch"])
+    tasks = _tasks(data, arms, shared)
+    outcomes = []
+    for outcome in _in_order(tasks, executor):
+        outcomes.append(outcome)
+        if progress is not None:
+            progress(outcome)
+    return Comparison(tuple(outcomes), first, margin)
+
+
+# What is asked for.
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds, each once."""
+    if isinstance(seeds, str) or not isinstance(seeds, Sequence | range):
+        return tuple(range(whole("seeds", seeds, 1)))
+    found = tuple(whole("a seed of seeds", seed, 0) for seed in seeds)
+    if not found or len(set(found)) < len(found):
+        msg = f"seeds must be a number or different seeds, at least one, got {found!r:.80}"
+        raise ValueError(msg)
+    return found
+
+
+def _arms(
+    recipes: Sequence[str | Recipe] | Mapping[str, str | Recipe | Mapping[str, object]],
+    baseline: str | Recipe,
+) -> tuple[Arms, str]:
+    """Return every recipe's options, the baseline first, and the baseline's name."""
+    arms: Arms = {}
+    if isinstance(recipes, Mapping):
+        for name, value in recipes.items():
+            if not isinstance(name, str) or not name.isprintable() or not name.strip():
+                msg = f"a name of recipes must be printable text, got {name!r:.60}"
+                raise TypeError(msg)
+            arms[name] = _options(name, value)
+    elif isinstance(recipes, Sequence) and not isinstance(recipes, str):
+        for recipe in map(get_recipe, recipes):
+            if recipe.name in arms:
+                msg = (
+                    f"recipes must have different names, got {recipe.name!r} twice; "
+                    "a mapping gives them others"
+                )
+                raise ValueError(msg)
+            arms[recipe.name] = {"recipe": recipe}
+    else:
+        msg = f"recipes must be a sequence or a mapping, got {recipes!r:.60}; ['mxfp8'] is one"
+        raise TypeError(msg)
+    if not arms:
+        msg = "recipes must be at least one, got none"
+        raise ValueError(msg)
+    if isinstance(baseline, str) and baseline in arms:
+        first = baseline
+    else:
+        found = get_recipe(baseline)
+        first = found.name
+        if arms.setdefault(first, {"recipe": found})["recipe"] != found:
+            msg = f"baseline must not have the name of another recipe, got {first!r}"
+            raise ValueError(msg)
+    return {first: arms[first], **arms}, first
+
+
+def _options(name: str, value: str | Recipe | Mapping[str, object]) -> dict[str, Any]:
+    """Return the options of a recipe that has a name of its own."""
+    if not isinstance(value, Mapping):
+        return {"recipe": get_recipe(value)}
+    if wrong := [key for key in value if key not in OWN]:
+        msg = f"options of {name!r} must be among {', '.join(OWN)}, got {wrong[0]!r:.60}"
+        raise ValueError(msg)
+    options: dict[str, Any] = dict(value)
+    if "recipe" not in options:
+        msg = f"options of {name!r} must name a recipe, got {', '.join(options) or 'none'}"
+        raise ValueError(msg)
+    return options | {"recipe": get_recipe(options["recipe"])}
+
+
+def _check_callables(executor: object, progress: object) -> None:
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        msg = (
+            f"executor must be a concurrent.futures.Executor or None, got {type(executor).__name__}"
+        )
+        raise TypeError(msg)
+    if progress is not None and not callable(progress):
+        msg = f"progress must be callable or None, got {type(progress).__name__}"
+        raise TypeError(msg)
+
+
+# What is trained on.
+
+
+def _datasets(
+    dataset: Dataset | Callable[..., Dataset],
+    seeds: Sequence[int],
+    folds: int | None,
+    batch: int,
+) -> Iterator[tuple[int, int, Dataset]]:
+    """Yield each seed's and fold's data, all of one kind."""
+    if isinstance(dataset, Dataset):
+        if folds is not None:
+            msg = (
+                f"folds must be None with one data set, got {folds}; give a function that "
+                "returns the data of a seed and fold, such as digits"
+            )
+            raise ValueError(msg)
+    elif not callable(dataset):
+        msg = (
+            f"dataset must be a Dataset or a function that returns one, "
+            f"got {type(dataset).__name__}; digits() makes one"
+        )
+        raise TypeError(msg)
+    kind: tuple[int, int, int] | None = None
+    for seed in seeds:
+        for fold in range(1 if folds is None else folds):
+            found: object = dataset
+            if not isinstance(dataset, Dataset):
+                found = dataset(seed=seed) if folds is None else dataset(seed=seed, fold=fold)
+            data = _usable(found)
+            steps = -(-len(data.x) // batch)
+            kind = kind or (data.features, data.classes, steps)
+            if kind != (data.features, data.classes, steps):
+                msg = (
+                    "dataset must have the same features, classes and steps of an epoch for "
+                    f"every seed and fold, got {kind} and in seed {seed}, fold {fold} "
+                    f"{(data.features, data.classes, steps)}"
+                )
+                raise ValueError(msg)
+            yield seed, fold, data
+
+
+def _usable(data: object) -> Dataset:
+    """Refuse what cannot be compared on."""
+    if not isinstance(data, Dataset):
+        msg = f"dataset must return a Dataset, got {type(data).__name__}"
+        raise TypeError(msg)
+    if not len(data.x) or not len(data.test_x):
+        msg = (
+            f"dataset must have inputs to train on and inputs held out, {data.name!r} has "
+            f"{len(data.x)} and {len(data.test_x)}"
+        )
+        raise ValueError(msg)
+    return data
+
+
+def _check(data: Dataset, options: dict[str, Any]) -> None:
+    """Refuse what `train` would, with all recipes and before the first training."""
+    names = ("epochs", "batch", "lr", "schedule", "clip", "stats_every", "divergence")
+    make_plan(data, **{name: options[name] for name in names}, capture=())
+    model = MLP(make_widths(options["sizes"], data), seed=0, recipe=options["recipe"])
+    make_optimizer(options["optimizer"], model.parameters(), options["lr"])
+    if not isinstance(scaler := options["loss_scaler"], LossScaler | None):
+        msg = f"loss_scaler must be a LossScaler or None, got {type(scaler).__name__}"
+        raise TypeError(msg)
+
+
+def _tasks(
+    data: Iterable[tuple[int, int, Dataset]], arms: Arms, shared: dict[str, Any]
+) -> Iterator[Task]:
+    """Yield what is to be trained, pair by pair."""
+    for i, (seed, fold, part) in enumerate(data):
+        if i == 0:
+            for own in arms.values():
+                _check(part, shared | own)
+        for name, own in arms.items():
+            yield name, seed, fold, part, shared | own | {"seed": seed}
+
+
+# What is done.
+
+
+def _in_order(tasks: Iterable[Task], executor: Executor | None) -> Iterator[Outcome]:
+    """Yield the outcomes in the order of the tasks."""
+    if executor is None:
+        yield from map(_train, tasks)
+        return
+    waiting: deque[Future[Outcome]] = deque()
+    try:
+        for task in tasks:
+            if len(waiting) >= WAITING:
+                yield waiting.popleft().result()
+            waiting.append(executor.submit(_train, task))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # the executor is the caller's: it gets nothing more to do
+        for future in waiting:
+            future.cancel()
+
+
+def _train(task: Task) -> Outcome:
+    """Do one training."""
+    name, seed, fold, data, options = task
+    try:
+        run = train(data, **options)
+    except TrainingDiverged as error:
+        return Outcome(recipe=name, seed=seed, fold=fold, diverged=str(error))
+    return Outcome(
+        recipe=name,
+        seed=seed,
+        fold=fold,
+        held_out=run.held_out.count,
+        accuracy=run.held_out.accuracy,
+        loss=run.held_out.loss,
+        train_accuracy=run.train.accuracy,
+        train_loss=run.train.loss,
+        losses=tuple(record.loss for record in run.history.steps),
+        per_epoch=-(-len(data.x) // options["batch"]),
+        skipped=run.skipped,
+        shares=_shares(run),
+        settings=run.settings,
+    )
+
+
+def _shares(run: Run) -> tuple[Share, ...]:
+    """Return the means of what casts lost, over the steps that were measured."""
+    return mean_shares(
+        Share(cast.layer, cast.role, cast.format, cast.underflow_rate, cast.saturation_rate)
+        for cast in run.history.casts
+    )

@@ -1,0 +1,240 @@
+"""
+Why a training stopped: the first tensor that went wrong, its format, and what to do.
+
+::
+
+    parameters --> operands in the order of their casts --> the first that is not finite, or
+                   x_forward w_forward ... g_dgrad          saturates or vanishes for the most part
+                                                            --> remedies, by what it is
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fp8num.formats import get_format
+from fp8num.scaling.delayed import LENGTHS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fp8num.nn.history import CastRecord
+    from fp8num.nn.tape import Tensor
+
+__all__ = ["Diagnosis", "TrainingDiverged", "diagnose"]
+
+#: Shares above which a cast is held to be the cause.
+SATURATED = 0.01
+VANISHED = 0.5
+#: A largest magnitude that grew by this is worth naming.
+GROWN = 8.0
+
+_OF_PARAMETERS = ("parameter", "gradient")
+_ROLES = {"x": "activations", "w": "weights", "g": "gradients"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """
+    Why a training stopped.
+
+    Attributes
+    ----------
+    step : int
+        Where, counted from 0.
+    what : str
+        What was noticed, such as ``"the loss is nan"``.
+    layer, role, format, rule : str
+        The first tensor that went wrong; empty where none stands out.
+    cause : str
+        How: ``"not finite"``, ``"saturated"``, ``"vanished"``, ``"grown"`` or ``""``.
+    finding : str
+        The same in words and figures.
+    remedies : tuple of str
+        What may help, the likeliest first.
+    """
+
+    step: int
+    what: str
+    layer: str = ""
+    role: str = ""
+    format: str = ""
+    rule: str = ""
+    cause: str = ""
+    finding: str = ""
+    remedies: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return one line."""
+        found = "no tensor stands out"
+        if self.layer:
+            made = " by ".join(part for part in (self.format, self.rule) if part)
+            of = "" if self.role in _OF_PARAMETERS else "of "
+            begin = "the largest growth is in" if self.cause == "grown" else "first"
+            found = f"{begin} {self.role} {of}{self.layer!r} ({made}): {self.finding}"
+        return (
+            f"training stopped at step {self.step}, {self.what}; {found}; "
+            f"try {', or '.join(self.remedies)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as a dictionary that JSON can hold."""
+        return asdict(self) | {"remedies": list(self.remedies)}
+
+
+class TrainingDiverged(ArithmeticError):  # noqa: N818 - what happened, and no mistake
+    """
+    A training cannot go on.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        Why; its text is the message.
+    """
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(str(diagnosis))
+        self.diagnosis = diagnosis
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes with the record."""
+        return type(self), (self.diagnosis,)
+
+
+def diagnose(
+    what: str,
+    *,
+    step: int,
+    lr: float,
+    scale: float,
+    parameters: Mapping[str, Tensor],
+    casts: Sequence[CastRecord],
+    before: Iterable[CastRecord] = (),
+) -> Diagnosis:
+    """
+    Find the first tensor of a step that went wrong.
+
+    Parameters
+    ----------
+    what : str
+        What was noticed.
+    step : int
+        The step.
+    lr, scale : float
+        Learning rate, and what the loss was multiplied by.
+    parameters : mapping of str to Tensor
+        As they were in the step.
+    casts : sequence of CastRecord
+        Of the step, in the order in which they were made.
+    before : iterable of CastRecord, optional
+        Of earlier steps, to compare magnitudes with.
+
+    Returns
+    -------
+    Diagnosis
+        The record.
+    """
+    found = Diagnosis(step=step, what=what)
+    slower = f"a smaller learning rate than {lr:g}"
+    calmer = (slower, "clipping gradients")
+    for name, tensor in parameters.items():
+        if not np.isfinite(tensor.data).all():
+            return _of_parameter(found, name, tensor, "parameter", calmer)
+    for record in casts:
+        if cause := _cause(record):
+            return _of_cast(found, record, cause, _remedies(record, cause, scale, slower))
+    for name, tensor in parameters.items():
+        if tensor.grad is not None and not np.isfinite(tensor.grad).all():
+            lower = (f"a loss scale below {scale:g}, or a dynamic one",) if scale > 1 else ()
+            return _of_parameter(found, name, tensor, "gradient", lower + calmer)
+    if grown := _most_grown(casts, before):
+        record, factor = grown
+        finding = f"their largest magnitude, {record.amax:.3g}, has grown {factor:.3g} times"
+        return replace(_of_cast(found, record, "grown", calmer), finding=finding)
+    return replace(found, remedies=calmer)
+
+
+def _of_parameter(
+    found: Diagnosis, name: str, tensor: Tensor, role: str, remedies: tuple[str, ...]
+) -> Diagnosis:
+    return replace(
+        found,
+        layer=name,
+        role=role,
+        format=tensor.dtype.name,
+        cause="not finite",
+        finding="it is not finite",
+        remedies=remedies,
+    )
+
+
+def _cause(record: CastRecord) -> str:
+    """Return what is wrong with a cast, if something is."""
+    if record.finite < record.elements:
+        return "not finite"
+    if record.saturation_rate > SATURATED:  # NaN is not
+        return "saturated"
+    return "vanished" if record.underflow_rate > VANISHED else ""
+
+
+def _of_cast(
+    found: Diagnosis, record: CastRecord, cause: str, remedies: tuple[str, ...]
+) -> Diagnosis:
+    words = {
+        "not finite": f"{record.elements - record.finite} of {record.elements} are not finite",
+        "saturated": f"{record.saturation_rate:.1%} saturate",
+        "vanished": f"{record.underflow_rate:.1%} become zero",
+        "grown": "",
+    }
+    largest = f", amax {record.amax:.3g} at scale {record.scale_median:.3g}"
+    return replace(
+        found,
+        layer=record.layer,
+        role=f"{_ROLES.get(record.role[:1], 'tensor')} ({record.role})",
+        format=record.format,
+        rule=record.rule,
+        cause=cause,
+        finding=words[cause] + largest,
+        remedies=remedies,
+    )
+
+
+def _remedies(record: CastRecord, cause: str, scale: float, slower: str) -> tuple[str, ...]:
+    """Return what may help, the likeliest first."""
+    gradient = record.role.startswith("g")
+    found = []
+    if cause != "not finite" and record.rule in LENGTHS:
+        found.append("a rule that scales by the tensor itself, such as te-current")
+    elif cause != "not finite" and record.scale_min == record.scale_max == 1:
+        found.append("a recipe that scales, such as te-current")
+    if gradient:
+        wide = get_format(record.format).max > 1e4
+        if not wide and cause != "not finite":
+            found.append("gradients in E5M2")
+        if cause == "vanished":
+            found.append("dynamic loss scaling" if scale == 1 else "a larger loss scale")
+        elif scale > 1:
+            found.append(f"a loss scale below {scale:g}, or a dynamic one")
+    if cause != "vanished" or not found:
+        found.append(slower)
+    return tuple(found)
+
+
+def _most_grown(
+    casts: Sequence[CastRecord], before: Iterable[CastRecord]
+) -> tuple[CastRecord, float] | None:
+    """Return the cast whose largest magnitude has grown most since it was first seen."""
+    first: dict[tuple[str, str], float] = {}
+    for record in before:
+        first.setdefault((record.layer, record.role), record.amax)
+    best: tuple[CastRecord, float] | None = None
+    for record in casts:
+        start = first.get((record.layer, record.role), math.nan)
+        factor = record.amax / start if start > 0 else math.nan
+        if factor > GROWN and (best is None or factor > best[1]):
+            best = record, factor
+    return best

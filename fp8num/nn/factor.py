@@ -1,0 +1,127 @@
+"""
+A matrix that is to be multiplied: plain float32, or codes with their scales.
+
+::
+
+    codes --decoded--> without scales     for scales that enter the accumulator
+    codes --values---> float32 with them  as the library dequantises
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.accumulate.operands import Operand, as_operand
+from fp8num.formats import E4M3FN, E5M2
+from fp8num.nn._matrix import Matrix
+from fp8num.scaled import ScaledArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Factor"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+_ONE = np.ones((), np.float32)
+
+
+class Factor:
+    """
+    One operand of matrix products.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    source : ScaledArray or array_like of float32, shape (rows, columns)
+        What it is.
+    spare : callable, optional
+        Gives memory of a shape to decode to, once for all products, or None; without it each
+        product decodes anew.
+
+    Raises
+    ------
+    TypeError
+        If plain values are not float32.
+    ValueError
+        If it is no matrix.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: ScaledArray | npt.ArrayLike,
+        spare: Callable[[tuple[int, ...]], Floats | None] | None = None,
+    ) -> None:
+        self._spare = spare
+        self.scaled = source if isinstance(source, ScaledArray) else None
+        self.plain: npt.NDArray[Any] | None = None
+        if self.scaled is not None:
+            self.shape = self.scaled.shape
+        else:
+            self.plain = np.asarray(source)
+            self.shape = self.plain.shape
+            if self.plain.dtype.type is not np.float32:
+                msg = (
+                    f"{name} must be float32 or a ScaledArray, got {self.plain.dtype} of shape "
+                    f"{self.shape}"
+                )
+                raise TypeError(msg)
+        if len(self.shape) != 2:
+            msg = f"{name} must be a matrix, got shape {self.shape}"
+            raise ValueError(msg)
+
+    @cached_property
+    def decoded(self) -> Matrix:
+        """What the codes stand for, without scales; plain values as they are."""
+        if self.scaled is None:
+            return self.values
+        found = Matrix(self.scaled.codes, self.scaled.format)
+        memory = None if self._spare is None else self._spare(self.shape)
+        if memory is not None:
+            found.keep(memory)
+        return found
+
+    @property
+    def values(self) -> Matrix:
+        """The float32 values that codes and scales stand for."""
+        return Matrix(self.single)
+
+    @cached_property
+    def single(self) -> npt.NDArray[np.float32]:
+        """The same as an array."""
+        if self.plain is not None:
+            return self.plain
+        assert self.scaled is not None
+        found: npt.NDArray[np.float32] = self.scaled.dequantize()
+        return found
+
+    @property
+    def is_one_scale(self) -> bool:
+        """Whether one scale serves all."""
+        return self.scaled is None or (
+            self.scaled.stored_scales.ndim == 0 and self.scaled.tensor_amax is None
+        )
+
+    @property
+    def scale(self) -> npt.NDArray[np.float32]:
+        """What decoded values are multiplied by; 1 for plain ones."""
+        return _ONE if self.scaled is None else self.scaled.scales
+
+    @property
+    def is_fp8(self) -> bool:
+        """Whether products of codes are multiples of 2**-32 of at most 2**32."""
+        fmt = None if self.scaled is None else self.scaled.format
+        return fmt in (E4M3FN, E5M2)
+
+    def operand(self, name: str, *, transpose: bool) -> Operand:
+        """Return the operand that scales are looked up in; plain values have none."""
+        if self.scaled is not None:
+            return as_operand(name, self.scaled, None, transpose=transpose)
+        assert self.plain is not None
+        return Operand(self.plain.T if transpose else self.plain, E4M3FN)

@@ -1,0 +1,222 @@
+"""
+What happened while a net was trained: a record for each step, and for casts of some steps.
+
+::
+
+    step 0   loss lr scale skipped gradient norm ...        steps -> to_frame()
+       '---- layer, role, format, amax, scales, rates       casts -> tensors, in long form
+
+Records are small and frozen; as arrays by column they lie in a checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+
+__all__ = ["CastRecord", "History", "StepRecord"]
+
+Array: TypeAlias = npt.NDArray[Any]
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """
+    A step of a training.
+
+    Attributes
+    ----------
+    step, epoch : int
+        Both counted from 0.
+    loss, accuracy : float
+        Of the batch, before the step.
+    lr : float
+        Learning rate.
+    scale : float
+        What the loss was multiplied by.
+    skipped : bool
+        Whether the optimizer did not step.
+    gradient_norm : float
+        Euclidean norm of all gradients, without the scale and before clipping.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    accuracy: float
+    lr: float
+    scale: float
+    skipped: bool
+    gradient_norm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CastRecord:
+    """
+    What a cast did to one operand of a layer's matrix products.
+
+    Attributes
+    ----------
+    step : int
+        Counted from 0.
+    layer, role : str
+        The layer's name, and which operand: ``x_forward`` the activations, ``w_forward`` the
+        weights, ``g_dgrad`` the gradients by the output, and so on.
+    format, rule : str
+        Of the elements, and how they are scaled.
+    elements, finite : int
+        How many there are, and how many of them are finite.
+    amax : float
+        Largest magnitude, NaN if an element is NaN.
+    scale_min, scale_median, scale_max : float
+        Of the scales that decoded values are multiplied by.
+    underflow_rate : float
+        Share of the nonzero finite elements that became zero; NaN if there are none.
+    saturation_rate : float
+        Share of the finite elements that lie beyond the largest value that their scale
+        leaves room for; NaN if there are none.
+    sqnr_db : float
+        Ratio of the elements' squares to those of their errors, in decibels.
+    """
+
+    step: int
+    layer: str
+    role: str
+    format: str
+    rule: str
+    elements: int
+    finite: int
+    amax: float
+    scale_min: float
+    scale_median: float
+    scale_max: float
+    underflow_rate: float
+    saturation_rate: float
+    sqnr_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """
+    The records of a training.
+
+    Parameters
+    ----------
+    steps : tuple of StepRecord
+        One for each step.
+    casts : tuple of CastRecord
+        One for each operand that was cast, of those steps whose casts were looked at.
+
+    Examples
+    --------
+    >>> History().to_frame().columns.tolist()
+    ['step', 'epoch', 'loss', 'accuracy', 'lr', 'scale', 'skipped', 'gradient_norm']
+    """
+
+    steps: tuple[StepRecord, ...] = ()
+    casts: tuple[CastRecord, ...] = ()
+
+    @property
+    def tensors(self) -> pd.DataFrame:
+        """The casts in long form, a row for each operand and step."""
+        return _frame(CastRecord, self.casts)
+
+    @property
+    def skipped(self) -> int:
+        """Steps that the optimizer did not make."""
+        return sum(record.skipped for record in self.steps)
+
+    def to_frame(self) -> pd.DataFrame:
+        """
+        Return the steps as a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each step, with the attributes of `StepRecord`.
+        """
+        return _frame(StepRecord, self.steps)
+
+    def worst(self) -> tuple[CastRecord, ...]:
+        """
+        Return, for each layer and operand, the cast that lost most of its elements.
+
+        Returns
+        -------
+        tuple of CastRecord
+            Those with the highest sum of underflow and saturation rate, the worst first, and
+            of equal ones that with the lowest SQNR.
+        """
+        found: dict[tuple[str, str], CastRecord] = {}
+        for record in self.casts:
+            key = record.layer, record.role
+            if key not in found or _lost(record) > _lost(found[key]):
+                found[key] = record
+        return tuple(sorted(found.values(), key=lambda record: (-_lost(record), record.sqnr_db)))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Return the records by column, for a checkpoint."""
+        return _columns("steps", StepRecord, self.steps) | _columns("casts", CastRecord, self.casts)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> History:
+        """
+        Return the history that `to_arrays` took apart.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or their lengths differ.
+        """
+        return cls(
+            _records("steps", StepRecord, arrays),
+            _records("casts", CastRecord, arrays),
+        )
+
+
+def _lost(record: CastRecord) -> float:
+    """Return the share of elements that a cast turned into zero or cut off, NaN as 0."""
+    rates = (record.underflow_rate, record.saturation_rate)
+    return sum(rate for rate in rates if not math.isnan(rate))
+
+
+def _frame(kind: type[Any], records: Iterable[object]) -> pd.DataFrame:
+    import pandas as pd
+
+    names = [field.name for field in fields(kind)]
+    rows = [[getattr(record, name) for name in names] for record in records]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _columns(prefix: str, kind: type[Any], records: tuple[Any, ...]) -> dict[str, Array]:
+    """Return records as an array for each attribute."""
+    types = {"int": np.int64, "float": np.float64, "bool": np.bool_, "str": np.str_}
+    return {
+        f"{prefix}/{field.name}": np.array(
+            [getattr(record, field.name) for record in records], types[str(field.type)]
+        )
+        for field in fields(kind)
+    }
+
+
+def _records(prefix: str, kind: type[_Record], arrays: Mapping[str, Array]) -> tuple[_Record, ...]:
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    missing = [name for name in names if f"{prefix}/{name}" not in arrays]
+    if missing:
+        msg = f"a history must have the column {prefix}/{missing[0]}, which is missing"
+        raise ValueError(msg)
+    columns = [arrays[f"{prefix}/{name}"].tolist() for name in names]
+    if len({len(column) for column in columns}) > 1:
+        msg = f"the columns {prefix} of a history must have one length"
+        raise ValueError(msg)
+    return tuple(kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))

@@ -1,0 +1,353 @@
+"""
+The steps of a training, one after the other, to be broken off and gone on with between any two.
+
+::
+
+    batch --model--> loss --scale, backward--> gradients --unscale, clip--> optimizer
+                |                                 |                            |
+              casts ---------------------------- casts --> records           skipped?
+    state() after any step --> restore() in another process --> the same bits
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.nn._numbers import whole
+from fp8num.nn._parameters import check_like
+from fp8num.nn.casts import Operands, records_of, watch
+from fp8num.nn.dataset import batches, generator_from, generator_state
+from fp8num.nn.diagnosis import TrainingDiverged, diagnose
+from fp8num.nn.history import History, StepRecord
+from fp8num.nn.losses import cross_entropy
+from fp8num.nn.optim import clip_norm
+from fp8num.nn.tape import Tensor, no_grad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fp8num.nn.dataset import Dataset
+    from fp8num.nn.history import CastRecord
+    from fp8num.nn.layers import MLP
+    from fp8num.nn.loss_scaling import LossScaler
+    from fp8num.nn.optim import Optimizer
+    from fp8num.scaled import ScaledArray
+
+__all__ = ["Evaluation", "Loop", "Plan", "evaluate"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+#: Steps whose mean loss says whether a training diverged.
+WINDOW = 20
+#: Skipped steps in a row after which no scale will help: growth by 2 from the smallest to the
+#: largest float32 takes five times as many, backing off from 2^16 to 1 a third.
+PATIENCE = 50
+#: Inputs that are evaluated at once; a scale of a whole tensor is one of that many.
+ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """
+    How good a net is on some data.
+
+    Attributes
+    ----------
+    count : int
+        How many inputs.
+    loss : float
+        Mean of -log of the probability that the true class got, in nats; NaN without inputs.
+    accuracy : float
+        Share whose largest logit is the true class's; NaN without inputs.
+    """
+
+    count: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Plan:
+    """What a loop does, all of it checked before."""
+
+    dataset: Dataset
+    epochs: int
+    batch: int
+    rates: tuple[float, ...]
+    clip: float | None
+    stats_every: int
+    divergence: float | None
+    capture: frozenset[int]
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self.dataset.x) // self.batch)
+
+    @property
+    def total(self) -> int:
+        """Steps in all."""
+        return self.epochs * self.per_epoch
+
+
+def evaluate(model: MLP, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> Evaluation:
+    """
+    Evaluate a net, and leave it as it was.
+
+    Parameters
+    ----------
+    model : MLP
+        The net; what its layers remember of magnitudes is not changed.
+    x : ndarray of float32, shape (n, features)
+        Inputs, taken 1024 at once.
+    y : ndarray of int64, shape (n,)
+        Their classes.
+
+    Returns
+    -------
+    Evaluation
+        Losses are computed in float64 from the logits.
+    """
+    kept, losses, right = model.state(), [], 0
+    with no_grad():
+        for start in range(0, len(x), ROWS):
+            part = slice(start, start + ROWS)
+            logits = model(Tensor(x[part])).data.astype(np.float64)
+            losses.append(cross_entropy(logits, y[part]).item() * len(logits))
+            right += int(np.count_nonzero(logits.argmax(axis=1) == y[part]))
+    model.restore(kept)
+    count = len(x)
+    if not count:
+        return Evaluation(0, math.nan, math.nan)
+    return Evaluation(count, sum(losses) / count, right / count)
+
+
+class Loop:
+    """
+    A training that is under way.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    model : MLP
+        Trained in place.
+    optimizer, scaler
+        Of its parameters, and of its loss.
+    rng : numpy.random.Generator
+        Draws the order of each epoch.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        model: MLP,
+        optimizer: Optimizer,
+        scaler: LossScaler,
+        rng: np.random.Generator,
+    ) -> None:
+        self.plan, self.model, self.optimizer, self.scaler = plan, model, optimizer, scaler
+        self.captures: dict[int, dict[str, Array]] = {}
+        self.step = 0
+        self._parameters = model.parameters()
+        self._rng = rng
+        self._epoch = generator_state(rng)
+        self._steps: list[StepRecord] = []
+        self._casts: list[CastRecord] = []
+        self._names = [layer.name for layer in model.layers]
+        self._shown: list[tuple[str, str, ScaledArray, Array]] = []  # the casts of this step
+        self._operands: dict[str, Operands] = {}  # and what they were made from
+        self._skips = 0  # in a row
+
+    @property
+    def history(self) -> History:
+        """What happened so far."""
+        return History(tuple(self._steps), tuple(self._casts))
+
+    def run(
+        self,
+        *,
+        progress: Callable[[StepRecord], object] | None = None,
+        save: Callable[[], object] | None = None,
+        every: int = 1,
+    ) -> None:
+        """
+        Make all steps that are left.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called after each step.
+        save : callable, optional
+            Called between steps, and at the end.
+        every : int, optional
+            After how many steps.
+
+        Raises
+        ------
+        TrainingDiverged
+            If the training cannot go on.
+        """
+        plan = self.plan
+        while self.step < plan.total:
+            position = self.step % plan.per_epoch
+            if position == 0:
+                self._epoch = generator_state(self._rng)
+            for x, y in batches(plan.dataset, plan.batch, self._rng, start=position):
+                record = self._advance(x, y)
+                if progress is not None:
+                    progress(record)
+                if save is not None and (self.step % every == 0 or self.step == plan.total):
+                    save()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the steps so far have left, arrays among it not copied."""
+        between = self.step % self.plan.per_epoch == 0
+        return {
+            "step": self.step,
+            "generator": generator_state(self._rng) if between else self._epoch,
+            "skips": self._skips,
+            "parameters": {name: tensor.data for name, tensor in self._parameters.items()},
+            "optimizer": self.optimizer.state(),
+            "scaler": self.scaler.state(),
+            "layers": self.model.state(),
+            "history": self.history.to_arrays(),
+            "captures": {str(step): tensors for step, tensors in self.captures.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """
+        Continue where another loop of the same plan was.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is not such a state.
+        """
+        for name, tensor in self._parameters.items():
+            data = check_like(f"parameter {name!r}", state["parameters"][name], tensor.data)
+            tensor.data[...] = data
+        self.optimizer.restore(state["optimizer"])
+        self.scaler.restore(state["scaler"])
+        self.model.restore(state["layers"])
+        history = History.from_arrays(state["history"])
+        self._steps, self._casts = list(history.steps), list(history.casts)
+        self._skips = whole("skips", state["skips"], 0)
+        self.captures = {int(step): tensors for step, tensors in state["captures"].items()}
+        self._rng = generator_from(state["generator"])
+        self._epoch = generator_state(self._rng)
+        self.step = whole("step", state["step"], 0)
+
+    def _advance(self, x: Array, y: Array) -> StepRecord:
+        """Make a step."""
+        # 1. Forward and backward, with every cast remembered: nothing is measured yet.
+        self._shown = []
+        self.model.probe = lambda *cast: self._shown.append(cast)
+        logits = self.model(Tensor(x))
+        self._operands = watch(logits, self._names)
+        loss = cross_entropy(logits, y)
+        value = loss.item()
+        if not math.isfinite(value):
+            self._stop(f"the loss is {value}")
+        for parameter in self._parameters.values():
+            parameter.zero_grad()
+        self.scaler.scale_loss(loss).backward()
+        self.model.probe = None
+
+        # 2. Gradients without the scale.  Weights are still those of the casts.
+        overflow = self.scaler.unscale(self._parameters)
+        norm = _norm(self._parameters)
+        if not overflow and not math.isfinite(norm):
+            self._stop(f"the gradients' norm is {norm}")
+        self._check_loss(value)
+        self._look()
+        if self.plan.clip is not None and not overflow:
+            clip_norm(self._parameters, self.plan.clip)
+
+        # 3. The step, and the scales of the next one.
+        scale, rate = self.scaler.scale, self.plan.rates[self.step]
+        stepped = self.scaler.step(self.optimizer, lr=rate, saturated=self.model.saturated > 0)
+        self.scaler.update()
+        self.model.end_step()
+        record = StepRecord(
+            step=self.step,
+            epoch=self.step // self.plan.per_epoch,
+            loss=value,
+            accuracy=float(np.mean(logits.data.argmax(axis=1) == y)),
+            lr=rate,
+            scale=scale,
+            skipped=not stepped,
+            gradient_norm=norm,
+        )
+        self._steps.append(record)
+        self._skips = self._skips + 1 if record.skipped else 0
+        if self._skips >= PATIENCE:
+            self._stop(f"{self._skips} steps in a row were skipped")
+        self.step += 1
+        return record
+
+    def _look(self) -> None:
+        """Measure and capture what the plan says of this step."""
+        step, last = self.step, self.plan.total - 1
+        if step % self.plan.stats_every == 0 or step == last:
+            self._casts += self._measured()
+        if step in self.plan.capture:
+            self.captures[step] = self._captured()
+
+    def _captured(self) -> dict[str, Array]:
+        """Return copies of this step's operands and gradients by name."""
+        found = {
+            f"{layer}.{what}": getattr(operands, what).copy()
+            for layer, operands in self._operands.items()
+            for what in ("input", "weight", "output_gradient")
+        }
+        for name, tensor in self._parameters.items():
+            assert tensor.grad is not None
+            found[f"{name}.gradient"] = tensor.grad.copy()
+        return found
+
+    def _measured(self) -> list[CastRecord]:
+        return records_of(self.step, self._shown, self._operands)
+
+    def _check_loss(self, value: float) -> None:
+        """Stop if the last losses are far above what they were."""
+        losses = [record.loss for record in self._steps[1 - WINDOW :]] + [value]
+        if self.plan.divergence is None or len(losses) < WINDOW:
+            return
+        factor = (
+            sum(losses) / WINDOW / max(self._steps[0].loss, math.log(self.plan.dataset.classes))
+        )
+        if factor > self.plan.divergence:
+            self._stop(f"the loss of {WINDOW} steps is {factor:.3g} times that of the beginning")
+
+    def _stop(self, what: str) -> NoReturn:
+        """Say why the training cannot go on."""
+        raise TrainingDiverged(
+            diagnose(
+                what,
+                step=self.step,
+                lr=self.plan.rates[self.step],
+                scale=self.scaler.scale,
+                parameters=self._parameters,
+                casts=self._measured(),
+                before=self._casts,
+            )
+        )
+
+
+def _norm(parameters: Mapping[str, Tensor]) -> float:
+    """Return the norm of all gradients; squares of float32 neither overflow nor vanish."""
+    grads = [tensor.grad for tensor in parameters.values() if tensor.grad is not None]
+    with np.errstate(all="ignore"):
+        squares = [float(np.sum(np.square(grad, dtype=np.float64))) for grad in grads]
+    return math.sqrt(sum(squares))

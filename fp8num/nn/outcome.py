@@ -1,0 +1,119 @@
+"""
+What came out of one training of a comparison: small, and sent between processes.
+
+::
+
+    train --> Run --> Outcome: accuracy and log-loss held out, losses of steps, shares lost
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Outcome", "Share", "mean_of_known", "mean_shares"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """
+    What became of a tensor's elements in a training.
+
+    Attributes
+    ----------
+    layer, role, format : str
+        Which tensor, and what it was cast to.
+    flushed, saturated : float
+        Mean over the steps that were measured of the share of nonzero elements that became
+        zero, and of elements beyond the largest value; NaN where there was none.
+    """
+
+    layer: str
+    role: str
+    format: str
+    flushed: float
+    saturated: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    What came out of one training.
+
+    Attributes
+    ----------
+    recipe : str
+        What it is called in the comparison.
+    seed, fold : int
+        Which one; the fold is 0 where there are none.
+    held_out : int
+        Inputs that accuracy and loss are of.
+    accuracy, loss : float
+        On the data held out; NaN if the training diverged.
+    train_accuracy, train_loss : float
+        On those trained on.
+    losses : tuple of float
+        Of each step.
+    per_epoch : int
+        How many steps make an epoch.
+    skipped : int
+        Steps that the optimizer did not make.
+    shares : tuple of Share
+        One for each tensor.
+    diverged : str
+        Why the training stopped; empty if it did not.
+    settings : dict
+        All that the result depends on, as JSON can hold it.
+    """
+
+    recipe: str
+    seed: int
+    fold: int
+    held_out: int = 0
+    accuracy: float = math.nan
+    loss: float = math.nan
+    train_accuracy: float = math.nan
+    train_loss: float = math.nan
+    losses: tuple[float, ...] = ()
+    per_epoch: int = 1
+    skipped: int = 0
+    shares: tuple[Share, ...] = ()
+    diverged: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def mean_shares(shares: Iterable[Share]) -> tuple[Share, ...]:
+    """
+    Return the mean shares of each tensor.
+
+    Parameters
+    ----------
+    shares : iterable of Share
+        Of any tensors, in several steps or trainings.
+
+    Returns
+    -------
+    tuple of Share
+        One for each tensor, in the order in which they came; NaN is left out of means.
+    """
+    found: dict[tuple[str, str, str], list[Share]] = {}
+    for share in shares:
+        found.setdefault((share.layer, share.role, share.format), []).append(share)
+    return tuple(
+        Share(
+            *key,
+            mean_of_known([one.flushed for one in some]),
+            mean_of_known([one.saturated for one in some]),
+        )
+        for key, some in found.items()
+    )
+
+
+def mean_of_known(values: Iterable[float]) -> float:
+    """Return the mean of those that are numbers, rounded from the exact sum; NaN of none."""
+    kept = [value for value in values if not math.isnan(value)]
+    return math.fsum(kept) / len(kept) if kept else math.nan

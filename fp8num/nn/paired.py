@@ -1,0 +1,225 @@
+"""
+Paired differences: their mean with its error, and what may be said of it.
+
+::
+
+    differences, a pair each --> mean, standard error, Student's interval
+                             --> within a margin | worse | better | undecided
+
+         -margin    0    margin
+    ---------|------+------|---------
+             | <--90 %-->  |             within: the 90 % interval lies inside
+     <--95 %---->   |      |             worse: the 95 % interval lies below 0
+        <------95 %------------->        undecided
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from fp8num.nn._numbers import number, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Decision", "Estimate", "decide", "estimate", "student_quantile"]
+
+Decision: TypeAlias = Literal["baseline", "within", "worse", "better", "undecided", "diverged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """
+    A mean and how well it is known.
+
+    Attributes
+    ----------
+    n : int
+        Values that it is the mean of.
+    mean : float
+        NaN without values.
+    error : float
+        Standard error: the standard deviation over the root of n; NaN below two.
+    low, high : float
+        Ends of Student's interval around the mean; NaN below two.
+    """
+
+    n: int
+    mean: float
+    error: float
+    low: float
+    high: float
+
+
+@functools.lru_cache(maxsize=256)
+def student_quantile(p: float, freedom: int) -> float:
+    r"""
+    Return a quantile of Student's t distribution.
+
+    Parameters
+    ----------
+    p : float
+        Probability, above 0 and below 1.
+    freedom : int
+        Degrees of freedom, at least 1.
+
+    Returns
+    -------
+    float
+        What a variable is below with probability `p`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    With :math:`\theta = \arctan(t / \sqrt{\nu})` the probability of :math:`|T| < t` is a
+    finite sum of positive terms [1]_, so nothing cancels; :math:`\theta` is found by bisection
+    down to neighbouring floats.  The relative error of 95 % and 97.5 % quantiles is below
+    :math:`10^{-12}` up to 1,000 degrees of freedom.
+
+    References
+    ----------
+    .. [1] M. Abramowitz and I. A. Stegun, "Handbook of Mathematical Functions", 1964,
+       26.7.3 and 26.7.4.
+
+    Examples
+    --------
+    >>> round(student_quantile(0.975, 9), 3)
+    2.262
+    """
+    p, freedom = number("p", p, above=0, below=1), whole("freedom", freedom, 1)
+    if p < 0.5:
+        return -student_quantile(1 - p, freedom)
+    low, high = 0.0, math.pi / 2
+    while low < (middle := (low + high) / 2) < high:
+        if _central(middle, freedom) < 2 * p - 1:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def _central(theta: float, freedom: int) -> float:
+    """Return the probability that abs(T) is below sqrt(freedom) * tan(theta)."""
+    cosine = math.cos(theta)
+    odd = freedom % 2
+    # Odd: 2/pi (theta + sin (cos + 2/3 cos^3 + 2*4/(3*5) cos^5 + ... to cos^(nu-2)));
+    # even: sin (1 + 1/2 cos^2 + 1*3/(2*4) cos^4 + ... to cos^(nu-2)).
+    term, total = (cosine if odd else 1.0), 0.0
+    for power in range(odd, freedom - 1, 2):
+        total += term
+        term *= (power + 1) / (power + 2) * cosine * cosine
+    if odd:
+        return 2 / math.pi * (theta + math.sin(theta) * total)
+    return math.sin(theta) * total
+
+
+def estimate(
+    values: Sequence[float], confidence: float = 0.95, *, resolution: float = 0.0
+) -> Estimate:
+    """
+    Estimate the mean of what independent values are drawn from.
+
+    Parameters
+    ----------
+    values : sequence of float
+        Such as the differences of pairs.
+    confidence : float, optional
+        Of the interval, above 0 and below 1.
+    resolution : float, optional
+        Values are multiples of it, at least 0; 0 if any value is possible.
+
+    Returns
+    -------
+    Estimate
+        Sums are rounded once, so the order of the values is of no account.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Values that are all the same have a spread that their resolution hides.  The standard
+    deviation is taken to be at least that of a uniform error of half a step, which is the
+    resolution over the root of 12: a few shares of a few inputs cannot claim to be exact.
+
+    Examples
+    --------
+    >>> estimate([1.0, 2.0, 3.0, 6.0]).mean, estimate([1.0]).error
+    (3.0, nan)
+    """
+    confidence = number("confidence", confidence, above=0, below=1)
+    resolution = number("resolution", resolution, at_least=0)
+    n = len(values)
+    if n == 0:
+        return Estimate(0, math.nan, math.nan, math.nan, math.nan)
+    if not all(map(math.isfinite, values)):
+        return Estimate(n, math.nan, math.nan, math.nan, math.nan)
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Estimate(1, mean, math.nan, math.nan, math.nan)
+    # The rounded mean of equal values need not be one of them: there is no spread all the same.
+    spread = 0.0 if min(values) == max(values) else math.fsum((x - mean) ** 2 for x in values)
+    error = math.sqrt(max(spread / (n - 1), resolution**2 / 12) / n)
+    reach = student_quantile((1 + confidence) / 2, n - 1) * error
+    return Estimate(n, mean, error, mean - reach, mean + reach)
+
+
+def decide(
+    differences: Sequence[float], margin: float, level: float = 0.05, *, resolution: float = 0.0
+) -> Decision:
+    """
+    Say what differences of pairs show.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        From a baseline, positive where the other is better; independent of each other.
+    margin : float
+        Difference that does not matter, above 0.
+    level : float, optional
+        Probability of each wrong statement, above 0 and below 0.5.
+    resolution : float, optional
+        As for `estimate`.
+
+    Returns
+    -------
+    str
+        ``"within"`` if two one-sided tests at `level` both reject a difference of the margin
+        or more [1]_, which is to say that the interval of confidence ``1 - 2 * level`` lies
+        inside; otherwise ``"worse"`` or ``"better"`` if that of ``1 - level`` lies on one
+        side of 0; otherwise, and of fewer than two pairs, ``"undecided"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    .. [1] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the power
+       approach for assessing the equivalence of average bioavailability",
+       J. Pharmacokinet. Biopharm. 15 (1987), 657-680.
+
+    Examples
+    --------
+    >>> decide([-0.001, 0.001, 0.0], 0.003), decide([-0.01, -0.012, -0.011], 0.003)
+    ('within', 'worse')
+    """
+    margin, level = number("margin", margin, above=0), number("level", level, above=0, below=0.5)
+    narrow, wide = (
+        estimate(differences, 1 - share, resolution=resolution) for share in (2 * level, level)
+    )
+    if -margin < narrow.low and narrow.high < margin:  # NaN is neither
+        return "within"
+    if wide.high < 0:
+        return "worse"
+    return "better" if wide.low > 0 else "undecided"

@@ -1,0 +1,283 @@
+"""
+Train a net in a recipe of small formats, and tell what happened.
+
+::
+
+    data, recipe, seed --train--> Run: model, history, losses, accuracies, captures
+                         |   ^
+                         v   | resume
+                       checkpoint
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fp8num.nn._numbers import whole
+from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
+from fp8num.nn.dataset import Dataset
+from fp8num.nn.layers import MLP
+from fp8num.nn.loop import Evaluation, Loop, evaluate
+from fp8num.nn.loss_scaling import LossScaler
+from fp8num.nn.recipes import Recipe, get_recipe
+from fp8num.nn.settings import (
+    OptimizerMaker,
+    describe_dataset,
+    describe_optimizer,
+    describe_plan,
+    describe_recipe,
+    describe_scaler,
+    make_optimizer,
+    make_plan,
+    make_widths,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from fp8num.nn.history import History, StepRecord
+    from fp8num.nn.schedules import Schedule
+
+__all__ = ["Run", "train"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Run:
+    """
+    A training that is over.
+
+    Attributes
+    ----------
+    model : MLP
+        The trained net.
+    recipe : Recipe
+        What it was trained in.
+    history : History
+        What happened.
+    train, held_out : Evaluation
+        Mean log-loss and accuracy on both parts of the data, in the same recipe.
+    loss_scale : float
+        What the loss would be multiplied by next.
+    settings : dict
+        All that the result depends on, as JSON can hold it.
+    captures : mapping of int to mapping of str to ndarray
+        For each step that was asked for what each layer was given, before any cast:
+        ``"layer0.input"``, ``"layer0.weight"``, ``"layer0.output_gradient"`` (multiplied by
+        the loss scale); and the gradients of parameters, ``"layer0.weight.gradient"``.
+    """
+
+    model: MLP
+    recipe: Recipe
+    history: History
+    train: Evaluation
+    held_out: Evaluation
+    loss_scale: float
+    settings: dict[str, Any]
+    captures: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that were trained."""
+        return sum(tensor.data.size for tensor in self.model.parameters().values())
+
+    @property
+    def skipped(self) -> int:
+        """Steps that the optimizer did not make."""
+        return self.history.skipped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results, with the casts that lost most, as a dictionary."""
+        return {
+            "settings": self.settings,
+            "parameters": self.parameters,
+            "steps": len(self.history.steps),
+            "skipped": self.skipped,
+            "loss_scale": self.loss_scale,
+            "train": asdict(self.train),
+            "held_out": asdict(self.held_out),
+            "worst_casts": [asdict(record) for record in self.history.worst()],
+        }
+
+
+def train(
+    dataset: Dataset,
+    *,
+    sizes: Sequence[int] | None = None,
+    recipe: str | Recipe = "te-current",
+    seed: int = 0,
+    epochs: int = 30,
+    batch: int = 64,
+    lr: float = 1e-2,
+    optimizer: OptimizerMaker = "adamw",
+    schedule: str | Schedule = "cosine",
+    clip: float | None = None,
+    loss_scaler: LossScaler | None = None,
+    stats_every: int = 10,
+    divergence: float | None = 4.0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int | None = None,
+    resume: bool = False,
+    progress: Callable[[StepRecord], object] | None = None,
+    capture: Collection[int] = (),
+) -> Run:
+    """
+    Train a multilayer perceptron to tell classes apart.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to learn, and what to be judged by.
+    sizes : sequence of int, optional
+        Widths from the inputs to the classes; one hidden layer of 128.
+    recipe : str or Recipe, optional
+        Formats, scaling and accumulators of all layers.
+    seed : int, optional
+        Of the weights and of the order of inputs: the same for each recipe.
+    epochs, batch : int, optional
+        How often to go through the data, and how many inputs make a step.
+    lr : float, optional
+        Highest learning rate.
+    optimizer : str or callable, optional
+        ``"adamw"``, ``"adam"``, ``"sgd"`` (momentum 0.9), or a function from parameters and
+        learning rate to an optimizer.
+    schedule : str or callable, optional
+        ``"cosine"``, ``"linear"``, ``"constant"``, or a function from steps to rates.
+    clip : float, optional
+        Largest norm of all gradients; longer ones are shortened.
+    loss_scaler : LossScaler, optional
+        A copy of it is used; without one the loss is not scaled.
+    stats_every : int, optional
+        At every so many steps, and at the last, casts are measured.
+    divergence : float, optional
+        Stop when the mean loss of 20 steps is above so many times that of the first step, or
+        that of knowing nothing if it is larger; None never does.
+    checkpoint : path, optional
+        File to go on from after a breakdown.
+    every : int, optional
+        Steps from one checkpoint to the next; an epoch.
+    resume : bool, optional
+        Go on from the checkpoint, to the bits that an unbroken training gives.
+    progress : callable, optional
+        Called with the record of each step.
+    capture : collection of int, optional
+        Steps whose operands and gradients to keep.
+
+    Returns
+    -------
+    Run
+        The trained net, and what happened.
+
+    Raises
+    ------
+    TrainingDiverged
+        If a loss or an unscaled gradient is not finite, the loss has grown (see `divergence`),
+        or 50 steps in a row were skipped; its diagnosis names the first tensor that went wrong.
+    TypeError, ValueError
+        If an argument is not what it must be, or the checkpoint is of another training.
+    FileNotFoundError, FileExistsError
+        If there is no checkpoint to resume from, or one that would be overwritten.
+
+    Notes
+    -----
+    Weights and optimizer are float32.  Results depend neither on the number of threads nor on
+    where a training was broken off.
+
+    Examples
+    --------
+    >>> from fp8num.nn.data import spirals
+    >>> run = train(spirals(n=300, test=90), recipe="mxfp8", epochs=2)
+    >>> len(run.history.steps), run.parameters, run.held_out.count
+    (10, 771, 90)
+    """
+    if not isinstance(dataset, Dataset):
+        msg = f"dataset must be a Dataset, got {type(dataset).__name__}; digits() makes one"
+        raise TypeError(msg)
+    widths = make_widths(sizes, dataset)
+    found, scaler = _own(get_recipe(recipe), loss_scaler)
+    plan = make_plan(
+        dataset,
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        schedule=schedule,
+        clip=clip,
+        stats_every=stats_every,
+        divergence=divergence,
+        capture=capture,
+    )
+    for_weights, for_order = np.random.SeedSequence(whole("seed", seed, 0)).spawn(2)
+    model = MLP(widths, rng=np.random.default_rng(for_weights), recipe=found)
+    stepper = make_optimizer(optimizer, model.parameters(), lr)
+    settings = {
+        "data": describe_dataset(dataset),
+        "sizes": list(widths),
+        "recipe": describe_recipe(found),
+        "seed": int(seed),
+        "optimizer": describe_optimizer(stepper),
+        "loss scaling": describe_scaler(scaler),
+        **describe_plan(plan, schedule, lr),
+    }
+    loop = Loop(plan, model, stepper, scaler, np.random.default_rng(for_order))
+    every = plan.per_epoch if every is None else whole("every", every, 1)
+    save = _open_checkpoint(checkpoint, settings, loop, resume=resume)
+    loop.run(progress=progress, save=save, every=every)
+    return Run(
+        model=model,
+        recipe=found,
+        history=loop.history,
+        train=evaluate(model, dataset.x, dataset.y),
+        held_out=evaluate(model, dataset.test_x, dataset.test_y),
+        loss_scale=scaler.scale,
+        settings=settings,
+        captures=loop.captures,
+    )
+
+
+def _own(recipe: Recipe, scaler: LossScaler | None) -> tuple[Recipe, LossScaler]:
+    """Return a scaler that the training may change, and a recipe that tells it what it asks."""
+    if scaler is None:
+        return recipe, LossScaler(enabled=False)
+    if not isinstance(scaler, LossScaler):
+        msg = f"loss_scaler must be a LossScaler or None, got {type(scaler).__name__}"
+        raise TypeError(msg)
+    found = copy.deepcopy(scaler)
+    if recipe.saturation_is_overflow or found.saturation_is_overflow:
+        found.saturation_is_overflow = True
+        recipe = replace(recipe, saturation_is_overflow=True)  # so that layers count
+    return recipe, found
+
+
+def _open_checkpoint(
+    path: str | os.PathLike[str] | None, settings: dict[str, Any], loop: Loop, *, resume: bool
+) -> Callable[[], None] | None:
+    """Resume from a file if asked to, and return what writes it; None without one."""
+    if path is None:
+        if resume:
+            msg = "resume must come with a checkpoint, got None; name the file to go on from"
+            raise ValueError(msg)
+        return None
+    target = Path(os.fsdecode(path))
+    if resume:
+        found = load_checkpoint(target)
+        check_settings(target, found.settings, settings)
+        try:
+            loop.restore(found.state)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            msg = f"checkpoint {str(target)!r} does not hold this training: {error}"
+            raise ValueError(msg) from error
+    elif target.exists():
+        msg = f"checkpoint {str(target)!r} exists; resume from it, remove it, or name another file"
+        raise FileExistsError(msg)
+    elif not target.parent.is_dir():
+        msg = f"checkpoint {str(target)!r} must lie in a folder that exists; make it first"
+        raise FileNotFoundError(msg)
+    return lambda: save_checkpoint(target, settings, loop.state())
