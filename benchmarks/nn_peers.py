@@ -126,6 +126,10 @@ def steps() -> dict[str, Callable[[], float]]:
     found = {
         "NumPy float32": ours(None),
         "fp8num te-current": ours("te-current"),
+        # Sums as the others have them: BLAS's, in float32, not the same on other threads.
+        "fp8num te-current, BLAS sums": ours(
+            replace(RECIPES["te-current"], accumulators="blas-float32")
+        ),
         "fp8num torchao-tensorwise": ours("torchao-tensorwise"),
         "fp8num torchao-rowwise": ours("torchao-rowwise"),
         "fp8num te-current, hopper": ours(replace(RECIPES["te-current"], accumulators="hopper")),

@@ -139,7 +139,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if arguments.steps is not None and arguments.capture is None:
         msg = "--steps has no meaning without --capture; name the file to write"
         raise ValueError(msg)
-    for option in ("capture", "csv"):
+    for option in ("capture", "csv", "checkpoint"):
         _check_folder(option, getattr(arguments, option))
 
 
@@ -218,8 +218,13 @@ def _row(recipe: Recipe) -> tuple[str, ...]:
 
 def _check_folder(option: str, path: str | None) -> None:
     """Refuse a file that could not be written in the end."""
-    if path is not None and not Path(path).parent.is_dir():
+    if path is None:
+        return
+    if not Path(path).parent.is_dir():
         msg = f"--{option} {path!r} must lie in a folder that exists; make it first"
+        raise ValueError(msg)
+    if Path(path).is_dir():
+        msg = f"--{option} {path!r} must be a file, and is a folder; name a file in it"
         raise ValueError(msg)
 
 
@@ -228,7 +233,9 @@ def _train(arguments: argparse.Namespace) -> Run:
     from fp8num.nn.train import train
 
     dataset = _dataset(arguments.data)
-    recipe = _recipe(arguments.recipe or "te-current", arguments.accumulator)
+    recipe = _recipe(
+        "te-current" if arguments.recipe is None else arguments.recipe, arguments.accumulator
+    )
     total = max(arguments.epochs, 1) * -(-len(dataset.x) // max(arguments.batch, 1))
     steps = arguments.steps or (0, total // 2, total - 1)
     shown = sys.stderr.isatty() and not (arguments.json or arguments.no_progress)
@@ -265,13 +272,14 @@ def _recipe(name: str, accumulator: str | None) -> Recipe:
     """Return the recipe of a name, with the accumulator of a name."""
     from dataclasses import replace
 
-    from fp8num.accumulate import get_accumulator
+    from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
     from fp8num.nn.recipes import get_recipe
 
     recipe = get_recipe(name)
     if accumulator is None:
         return recipe
-    unit = get_accumulator(accumulator).name
+    found = find_accumulator(accumulator)
+    unit = CORRECTLY_ROUNDED if found is None else found.name
     return replace(recipe, name=f"{recipe.name}, {unit}", accumulators=(unit,) * 3)
 
 

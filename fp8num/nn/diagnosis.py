@@ -140,7 +140,10 @@ def diagnose(
     """
     found = Diagnosis(step=step, what=what)
     slower = f"a smaller learning rate than {lr:g}"
-    calmer = (slower, "clipping gradients")
+    calmer: tuple[str, ...] = (slower, "clipping gradients")
+    if step == 0:  # no learning rate has been at work
+        slower = "an accumulator of a wider range in the layer before"
+        calmer = ("inputs and first weights of smaller magnitude", slower)
     for name, tensor in parameters.items():
         if not np.isfinite(tensor.data).all():
             return _of_parameter(found, name, tensor, "parameter", calmer)

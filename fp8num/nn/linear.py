@@ -140,6 +140,10 @@ class Linear:
         """
         return self._casts.saturated
 
+    @saturated.setter
+    def saturated(self, count: int) -> None:
+        self._casts.saturated = count
+
     def __call__(self, x: Tensor | npt.ArrayLike) -> Tensor:
         """
         Apply the layer.

@@ -102,7 +102,8 @@ def evaluate(model: MLP, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -
     Parameters
     ----------
     model : MLP
-        The net; what its layers remember of magnitudes is not changed.
+        The net; what its layers remember of magnitudes and count is not changed, and
+        its probe is not called.
     x : ndarray of float32, shape (n, features)
         Inputs, taken 1024 at once.
     y : ndarray of int64, shape (n,)
@@ -114,6 +115,8 @@ def evaluate(model: MLP, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -
         Losses are computed in float64 from the logits.
     """
     kept, losses, right = model.state(), [], 0
+    probe, model.probe = model.probe, None
+    counts = [layer.saturated for layer in model.layers]
     with no_grad():
         for start in range(0, len(x), ROWS):
             part = slice(start, start + ROWS)
@@ -121,6 +124,9 @@ def evaluate(model: MLP, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -
             losses.append(cross_entropy(logits, y[part]).item() * len(logits))
             right += int(np.count_nonzero(logits.argmax(axis=1) == y[part]))
     model.restore(kept)
+    model.probe = probe
+    for layer, saturated in zip(model.layers, counts, strict=True):
+        layer.saturated = saturated
     count = len(x)
     if not count:
         return Evaluation(0, math.nan, math.nan)

@@ -300,3 +300,23 @@ def test_every_example_can_be_trained_on() -> None:
         found = train._dataset(name)
         assert len(found.x)
         assert np.isfinite(found.x).all()
+
+
+@pytest.mark.parametrize("option", ["--csv", "--capture", "--checkpoint"])
+def test_a_folder_is_no_file(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before anything is trained."""
+    assert main(["train", option, str(tmp_path)]) == 2
+    assert "must be a file, and is a folder" in capsys.readouterr().err
+
+
+def test_an_empty_recipe_is_not_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--recipe", ""]) == 2
+    assert "recipe" in capsys.readouterr().err
+
+
+def test_the_default_accumulator_may_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "--epochs", "1", "--accumulator", "correctly-rounded", "--no-progress"]
+    assert main(command) == 0
+    assert "te-current, correctly-rounded" in capsys.readouterr().out

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 
 import fp8num as fp
+from fp8num import nn
 from fp8num.nn.casts import cast_record
 from fp8num.nn.data import digits, random_labels, spirals, teacher
 from fp8num.nn.dataset import Dataset
@@ -565,3 +566,18 @@ def test_data_without_a_part_held_out_can_be_trained_on(data: Dataset) -> None:
     assert math.isnan(run.held_out.loss)
     assert run.model.parameters()
     assert run.parameters == (data.features + 1) * 128 + 129 * 3
+
+
+def test_an_evaluation_between_changes_no_count_and_calls_no_probe() -> None:
+    """A step that saturated is skipped although the net was evaluated before it was made."""
+    recipe = replace(nn.get_recipe("te-delayed"), name="mine", saturation_is_overflow=True)
+    seen: list[str] = []
+    model = nn.MLP([8, 4, 3], seed=0, recipe=recipe, probe=lambda *call: seen.append(call[1]))
+    x = np.full((5, 8), 1e4, np.float32)
+    model(x)
+    count, calls = model.saturated, len(seen)
+
+    nn.evaluate(model, x * 10, np.zeros(5, np.int64))
+
+    assert model.saturated == count > 0
+    assert len(seen) == calls > 0
