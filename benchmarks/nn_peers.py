@@ -23,10 +23,10 @@ THREADS = sys.argv[1] if len(sys.argv) > 1 else "1"
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = THREADS  # before NumPy and torch are loaded
 
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 - after the variables
 
-from fp8num import nn  # noqa: E402
-from fp8num.nn.recipes import RECIPES  # noqa: E402
+from fp8num import nn  # noqa: E402 - after the variables
+from fp8num.nn.recipes import RECIPES  # noqa: E402 - after the variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-import fp8num.ops as ops  # noqa: PLR0402
+from fp8num import ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable

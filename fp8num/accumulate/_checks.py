@@ -26,7 +26,7 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
 def check_integer(name: str, value: object, low: int, high: int | None) -> None:
     """Refuse what is no integer of the range."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]
+    if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]  # whole says so
         limits = f"from {low} to {high}" if high is not None else f"of at least {low}"
         msg = f"{name} must be an integer {limits}, got {value!r}"
         raise ValueError(msg)

@@ -136,7 +136,7 @@ def _float_output(out_dtype: object) -> Output | None:
         name = out_dtype
     else:
         try:
-            name = np.dtype(out_dtype).name  # type: ignore[call-overload]
+            name = np.dtype(out_dtype).name  # type: ignore[call-overload]  # anything, or TypeError
         except TypeError:
             return None
     if name not in _FLOATS:

@@ -104,7 +104,7 @@ def _unit_work(
     """Return what computes a tile under a unit, and the size of tiles."""
     unit, entry, output = request.unit, request.entry, request.output
     promotes = isinstance(unit, TensorCore) and unit.promotion is not None
-    length = unit.promotion if promotes else entry.length  # type: ignore[attr-defined]
+    length = unit.promotion if promotes else entry.length  # type: ignore[attr-defined]  # promotes says so
     chain = _chain(request, a, b, None if length else c)
     scales = Scales(entry, a, b)
     depth = a.codes.shape[1]

@@ -7,7 +7,7 @@ Arrays in a small format together with their scales.
 """
 
 from fp8num.scaled.array import Descale, RuleLike, ScaledArray
-from fp8num.scaled.blocks import Blocks, Region, slabs
+from fp8num.scaled.blocks import Blocks, Region, beside, slabs
 from fp8num.scaled.frame import block_frame
 from fp8num.scaled.picture import picture
 
@@ -17,6 +17,7 @@ __all__ = [
     "Region",
     "RuleLike",
     "ScaledArray",
+    "beside",
     "block_frame",
     "picture",
     "slabs",

@@ -20,7 +20,7 @@ from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float64, divide, multiply
 from fp8num.codec import decode
 from fp8num.formats import Format, format_from_dict, get_format
-from fp8num.scaled.blocks import Blocks, slabs
+from fp8num.scaled.blocks import Blocks, beside, slabs
 from fp8num.scaled.picture import picture
 
 if TYPE_CHECKING:
@@ -241,11 +241,9 @@ class ScaledArray:
             factors = region.spread(scales)
             with np.errstate(all="ignore"):
                 for part in slabs(codes.shape):
-                    near = tuple(
-                        place if n > 1 else slice(None)
-                        for place, n in zip(part, factors.shape, strict=True)
+                    combine(
+                        table.take(codes[part]), factors[beside(part, factors.shape)], out=out[part]
                     )
-                    combine(table.take(codes[part]), factors[near], out=out[part])
         return result
 
     def _as_vector(self) -> Self:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Blocks", "Region", "slabs"]
+__all__ = ["Blocks", "Region", "beside", "slabs"]
 
 #: The most elements that are worked on at once, if a block is not larger.
 LIMIT = 1 << 18
@@ -128,3 +128,9 @@ def slabs(shape: tuple[int, ...], limit: int = LIMIT) -> Iterator[tuple[slice, .
     """Yield slices that cover an array in C order, each of at most `limit` elements."""
     for region in Blocks(shape, (1,) * len(shape)).regions(limit):
         yield region.elements
+
+
+def beside(part: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return where an array that broadcasts against a larger one goes with a piece of that."""
+    pairs = zip(part, shape, strict=True)
+    return tuple(place if length > 1 else slice(None) for place, length in pairs)

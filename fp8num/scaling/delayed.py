@@ -246,7 +246,7 @@ def largest_magnitude(values: npt.NDArray[Any], nan: str) -> np.float32:
 def _largest(*magnitudes: npt.ArrayLike) -> np.float32:
     """Return the largest of magnitudes by their words, NaN above all, subnormals kept."""
     words = [np.asarray(values, np.float32).reshape(-1).view(np.uint32) for values in magnitudes]
-    return np.concatenate(words).max().view(np.float32)  # type: ignore[no-any-return]
+    return np.concatenate(words).max().view(np.float32)  # type: ignore[no-any-return]  # a scalar's view
 
 
 def _is_zero(magnitude: np.float32) -> bool:

@@ -147,7 +147,7 @@ def _pieces(
 ) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Yield matching pieces of two arrays, flat and in float64."""
     for part in slabs(a.shape):
-        yield tuple(as_float64(np.ascontiguousarray(x[part]).reshape(-1)) for x in (a, b))  # type: ignore[misc]
+        yield tuple(as_float64(np.ascontiguousarray(x[part]).reshape(-1)) for x in (a, b))  # type: ignore[misc]  # two
 
 
 def _values(scaled: ScaledArray) -> npt.NDArray[Any]:

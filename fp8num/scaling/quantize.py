@@ -20,7 +20,7 @@ from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
 from fp8num._kernels.words import FLOAT32, FLOAT64, as_values
 from fp8num.codec import decode, encode
 from fp8num.codec._arguments import check_threads, random_source, refuse_random
-from fp8num.scaled import Blocks, Descale, Region, ScaledArray, slabs
+from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, slabs
 from fp8num.scaling.adjusting import Adjustment, adjustment, flushed
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.delayed import largest_magnitude
@@ -218,10 +218,7 @@ class _Job:
         """Scale a region and write its codes, piece by piece."""
         factor = factor.reshape([length for n in factor.shape for length in (n, 1)])
         for part in slabs(view.shape):
-            near = tuple(
-                place if n > 1 else slice(None) for place, n in zip(part, factor.shape, strict=True)
-            )
-            scaled = self._scale(view[part], factor[near])
+            scaled = self._scale(view[part], factor[beside(part, factor.shape)])
             target = out[part]
             flat = target.reshape(-1) if target.flags.c_contiguous else None
             codes = np.empty(target.size, target.dtype) if flat is None else flat
@@ -263,13 +260,11 @@ class _Job:
         stored = stored.reshape([length for n in stored.shape for length in (n, 1)])
         inner = tuple(range(1, view.ndim, 2))
         for part in slabs(view.shape):
-            near = tuple(
-                place if n > 1 else slice(None) for place, n in zip(part, stored.shape, strict=True)
-            )
+            near = stored[beside(part, stored.shape)]
             decoded = table.take(codes[part])
             divides = self.rule.way_out is Descale.DIVIDE
             with np.errstate(all="ignore"):
-                decoded = decoded / stored[near] if divides else decoded * stored[near]
+                decoded = decoded / near if divides else decoded * near
                 exact = as_float64(np.ascontiguousarray(view[part])).reshape(decoded.shape)
                 error = np.where(np.isfinite(exact), decoded - exact, 0.0)
                 total[part[::2]] += np.sum(error * error, axis=inner)

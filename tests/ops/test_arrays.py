@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-import fp8num.ops as ops  # noqa: PLR0402
+from fp8num import ops
 from fp8num._kernels.cache import Cache
 from fp8num.ops import execution
 

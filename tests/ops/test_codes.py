@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-import fp8num.ops as ops  # noqa: PLR0402
+from fp8num import ops
 from fp8num.verify import reference
 from fp8num.verify.reference import Kind
 

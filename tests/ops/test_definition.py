@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-import fp8num.ops as ops  # noqa: PLR0402
+from fp8num import ops
 
 ROUNDINGS = [mode for mode in fp.Rounding if not mode.is_stochastic]
 MODES = list(product(ROUNDINGS, fp.Saturation))

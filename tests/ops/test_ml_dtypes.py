@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-import fp8num.ops as ops  # noqa: PLR0402
+from fp8num import ops
 
 TYPES = {
     "float8_e4m3fn": "E4M3FN",

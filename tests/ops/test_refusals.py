@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-import fp8num.ops as ops  # noqa: PLR0402
+from fp8num import ops
 
 ONE = np.array([0x38], np.uint8)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-import fp8num.ops as ops  # noqa: PLR0402
+from fp8num import ops
 
 E5M2, P3109 = fp.E5M2, fp.get_format("Binary8p3se")
 INF, NAN = np.inf, np.nan

@@ -19,7 +19,7 @@ def number(value: Any, *, negative: bool = False) -> Datum:
 
 
 def test_every_operation_has_the_name_it_has_in_ops() -> None:
-    import fp8num.ops as ops  # noqa: PLR0402
+    from fp8num import ops
 
     for name in OPERATIONS:
         assert hasattr(ops, name)
