@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fp8num.nn.factor import Factor
     from fp8num.scaled import ScaledArray
 
-__all__ = ["check_grid", "saturated_elements"]
+__all__ = ["check_grid", "check_same", "saturated_elements"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -63,6 +63,19 @@ def check_grid(title: str, scaled: ScaledArray, factor: Factor) -> None:
                     f"nearest to {float(again[at])!r}"
                 )
                 raise AssertionError(msg)
+
+
+def check_same(title: str, factor: Factor, without: Factor) -> None:
+    """Raise AssertionError if an operand without codes differs from what codes stand for."""
+    theirs, ours = factor.single, without.single
+    wrong = (theirs != ours) & ~(np.isnan(theirs) & np.isnan(ours))
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        msg = (
+            f"{title} must be the same with codes and without, got {float(theirs[at])!r} and "
+            f"{float(ours[at])!r} at {at}"
+        )
+        raise AssertionError(msg)
 
 
 def _through_codes(scaled: ScaledArray, values: npt.NDArray[np.float32]) -> Array:

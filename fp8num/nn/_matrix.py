@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.float32 import as_float64, flushes_subnormals
+from fp8num._kernels.float32 import as_float32, as_float64, flushes_subnormals
 from fp8num.codec import decode
 
 if TYPE_CHECKING:
@@ -77,10 +77,16 @@ class Matrix:
         Numbers that float32 holds; or codes.
     fmt : Format, optional
         Of codes.
+    grid : Format, optional
+        Of values, if they are such a format's.
     """
 
-    def __init__(self, values: Array, fmt: Format | None = None) -> None:
+    def __init__(
+        self, values: Array, fmt: Format | None = None, *, grid: Format | None = None
+    ) -> None:
         self.values, self.format = values, fmt
+        #: The format whose values the numbers are, if that is known.
+        self.grid = fmt if grid is None else grid
         self._kept: Floats | None = None
 
     @property
@@ -90,7 +96,7 @@ class Matrix:
         return rows, columns
 
     def __getitem__(self, key: tuple[slice, slice]) -> Matrix:
-        return Matrix(self.values[key], self.format)
+        return Matrix(self.values[key], self.format, grid=self.grid)
 
     def keep(self, memory: Floats) -> None:
         """Decode codes to memory of their shape, once for all products."""
@@ -112,12 +118,22 @@ class Matrix:
             decode(self.values, self.format, dtype=np.float64, out=found)
         return found
 
+    @property
+    def single(self) -> npt.NDArray[np.float32]:
+        """The numbers in float32."""
+        if self.format is not None:
+            return decode(self.values, self.format, dtype=np.float32)
+        return as_float32(self.values)
+
     def quanta(self, axis: int) -> Floats:
         """Return what all numbers along an axis are multiples of; of zeros, anything."""
         fmt = self.format
         if fmt is not None and fmt.mantissa_bits is not None and fmt.signed:
             return _of_codes(self.values, fmt, axis)
         values = self.values if fmt is None else decode(self.values, fmt)
+        grid = self.grid
+        if grid is not None and grid.mantissa_bits is not None and grid.emin is not None:
+            return _of_grid(values, grid.emin, grid.mantissa_bits, axis)
         return _of_words(values, axis)
 
 
@@ -135,6 +151,16 @@ def _of_words(values: Array, axis: int) -> Floats:
     trailing = np.where(used > 0, np.frexp(lowest)[1] - 1, mantissa_bits)
     exponents = (field - bias - mantissa_bits + trailing).astype(np.int32)
     return np.asarray(np.ldexp(1.0, exponents))
+
+
+def _of_grid(values: Array, emin: int, mantissa_bits: int, axis: int) -> Floats:
+    """Return quanta of values of a format: the last place of the smallest that is not zero."""
+    kind, stored, bias = (np.uint32, 23, 127) if values.itemsize == 4 else (np.uint64, 52, 1023)
+    words = np.left_shift(values.view(kind), kind(1))  # without the sign
+    words -= kind(1)  # zero wraps, and becomes the largest
+    smallest = np.minimum.reduce(words, axis, initial=np.iinfo(kind).max) + kind(1)
+    exponents = np.maximum((smallest >> kind(stored + 1)).astype(np.int32) - bias, emin)
+    return np.asarray(np.ldexp(1.0, exponents - mantissa_bits))
 
 
 def _of_codes(codes: Array, fmt: Format, axis: int) -> Floats:

@@ -21,13 +21,14 @@ from fp8num.accumulate.binary import odd_sum, to_float32
 from fp8num.nn._matrix import buffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
 __all__ = ["Bound", "exact_sums"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Single: TypeAlias = npt.NDArray[np.float32]
+Quanta: TypeAlias = "Floats | float"
 
 #: Products that are added exactly at once.
 _TERMS = 1 << 17
@@ -43,14 +44,15 @@ class Bound:
     ----------
     a, b : ndarray of float64, shapes (M, K) and (K, N)
         The operands.
-    quanta : callable
-        Returns what rows of A and columns of B are multiples of.
+    quanta : iterable of pairs of (float or ndarray of float64)
+        What rows of A and columns of B are multiples of; what takes longer to find and may
+        be larger comes later.
     exact : bool
         Whether sums are known to be exact: only what is not finite is looked for then.
     """
 
     def __init__(
-        self, a: Floats, b: Floats, quanta: Callable[[], tuple[Floats, Floats]], *, exact: bool
+        self, a: Floats, b: Floats, quanta: Iterable[tuple[Quanta, Quanta]], *, exact: bool
     ) -> None:
         self.a, self.b = a, b
         self.plain = not flushes_subnormals()
@@ -62,13 +64,16 @@ class Bound:
         self.rows, self.columns = self._norms("ij,ij->i", a), self._norms("ij,ij->j", b)
         # In units of the quanta: where their product is below 2^53, every partial sum is an
         # integer that float64 holds.  One product is exact in any case.
-        of_rows, of_columns = quanta()
-        self.counts = self.rows / of_rows, self.columns / of_columns
+        for of_rows, of_columns in quanta:
+            self.counts = self.rows / of_rows, self.columns / of_columns
+            most = self.counts[1].max(initial=0.0)
+            surely = (self.counts[0] * most <= 2.0**53) | (depth < 2)
+            if surely.all():
+                break
         # 4 more than the additions: of float64's numbers the interval then holds the next one
         # on either side, so that adding and subtracting the bound may round.
         self.rows *= (depth + 3) * 2.0**-53
-        most = self.counts[1].max(initial=0.0)
-        self.rows[(self.counts[0] * most <= 2.0**53) | (depth < 2)] = 0.0
+        self.rows[surely] = 0.0
 
     def _norms(self, subscripts: str, x: Floats) -> Floats:
         """Return norms, a little too large; 0 where a number is not finite."""

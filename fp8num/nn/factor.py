@@ -5,16 +5,19 @@ A matrix that is to be multiplied: plain float32, or codes with their scales.
 
     codes --decoded--> without scales     for scales that enter the accumulator
     codes --values---> float32 with them  as the library dequantises
+    values on a grid, and their scale     where nobody looks at codes
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.float32 import multiply
 from fp8num.accumulate.operands import Operand, as_operand
 from fp8num.formats import E4M3FN, E5M2
 from fp8num.nn._matrix import Matrix
@@ -23,11 +26,33 @@ from fp8num.scaled import ScaledArray
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Factor"]
+    from fp8num.formats import Format
+
+__all__ = ["Factor", "OnGrid"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _ONE = np.ones((), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnGrid:
+    """
+    Values of a format whose codes were not made.
+
+    Attributes
+    ----------
+    values : ndarray of float32 or float64, shape (rows, columns)
+        What codes would be decoded to.
+    scale : ndarray of float32, shape ()
+        What they are multiplied by.
+    format : Format
+        Of the codes.
+    """
+
+    values: npt.NDArray[Any]
+    scale: npt.NDArray[np.float32]
+    format: Format
 
 
 class Factor:
@@ -38,7 +63,7 @@ class Factor:
     ----------
     name : str
         For messages.
-    source : ScaledArray or array_like of float32, shape (rows, columns)
+    source : ScaledArray, OnGrid or array_like of float32, shape (rows, columns)
         What it is.
     spare : callable, optional
         Gives memory of a shape to decode to, once for all products, or None; without it each
@@ -55,14 +80,17 @@ class Factor:
     def __init__(
         self,
         name: str,
-        source: ScaledArray | npt.ArrayLike,
+        source: ScaledArray | OnGrid | npt.ArrayLike,
         spare: Callable[[tuple[int, ...]], Floats | None] | None = None,
     ) -> None:
         self._spare = spare
         self.scaled = source if isinstance(source, ScaledArray) else None
+        self._on_grid = source if isinstance(source, OnGrid) else None
         self.plain: npt.NDArray[Any] | None = None
         if self.scaled is not None:
             self.shape = self.scaled.shape
+        elif isinstance(source, OnGrid):
+            self.shape = source.values.shape
         else:
             self.plain = np.asarray(source)
             self.shape = self.plain.shape
@@ -79,6 +107,8 @@ class Factor:
     @cached_property
     def decoded(self) -> Matrix:
         """What the codes stand for, without scales; plain values as they are."""
+        if self._on_grid is not None:
+            return Matrix(self._on_grid.values, grid=self._on_grid.format)
         if self.scaled is None:
             return self.values
         found = Matrix(self.scaled.codes, self.scaled.format)
@@ -97,6 +127,8 @@ class Factor:
         """The same as an array."""
         if self.plain is not None:
             return self.plain
+        if self._on_grid is not None:
+            return multiply(self.decoded.single, self._on_grid.scale)
         assert self.scaled is not None
         found: npt.NDArray[np.float32] = self.scaled.dequantize()
         return found
@@ -111,6 +143,8 @@ class Factor:
     @property
     def scale(self) -> npt.NDArray[np.float32]:
         """What decoded values are multiplied by; 1 for plain ones."""
+        if self._on_grid is not None:
+            return self._on_grid.scale
         return _ONE if self.scaled is None else self.scaled.scales
 
     @property

@@ -29,6 +29,8 @@ from fp8num.nn._sums import Bound
 from fp8num.nn.factor import Factor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fp8num.accumulate.scaling import Entry
     from fp8num.formats import Format
     from fp8num.scaled import ScaledArray
@@ -125,14 +127,12 @@ def _multiply(
     """Multiply matrices, which may come turned, and the result by a scale; see `multiply`."""
     left, right = _turned(a.wide("left"), turn_a), _turned(b.wide("right"), turn_b)
     (rows, depth), columns = left.shape, right.shape[1]
-    exact = _always_exact(a.format, b.format, depth)
+    exact = _always_exact(a.grid, b.grid, depth)
     result = np.empty((rows, columns), np.float32)
     step = min(max(1, _PANEL // max(columns, 1)), max(rows, 1))
     scratch = buffer("sums", (step, columns))
     with np.errstate(all="ignore"):  # infinities are ordinary results
-        bound = Bound(
-            left, right, lambda: (a.quanta(int(not turn_a)), b.quanta(int(turn_b))), exact=exact
-        )
+        bound = Bound(left, right, _quanta(a, b, int(not turn_a), int(turn_b)), exact=exact)
         for first in range(0, rows, step):
             panel = slice(first, min(first + step, rows))
             sums = scratch[: panel.stop - first]
@@ -143,13 +143,33 @@ def _multiply(
     return result
 
 
+def _quanta(a: Matrix, b: Matrix, by_row: int, by_column: int) -> Iterator[tuple[Any, Any]]:
+    """Yield what rows of A and columns of B are multiples of: from what is known to what is."""
+    known = [_known_quantum(x.grid) for x in (a, b)]
+    if known[0] is not None and known[1] is not None:
+        yield known[0], known[1]
+        # One of them reaches further down than the other.
+        if known[0] < known[1]:
+            yield a.quanta(by_row), known[1]
+        else:
+            yield known[0], b.quanta(by_column)
+    yield a.quanta(by_row), b.quanta(by_column)
+
+
+@lru_cache(maxsize=256)
+def _known_quantum(grid: Format | None) -> float | None:
+    """Return what all values of a format are multiples of, if float64 holds it."""
+    smallest = None if grid is None else grid.smallest_subnormal
+    return smallest if isinstance(smallest, float) else None
+
+
 @lru_cache(maxsize=256)
 def _always_exact(a: Format | None, b: Format | None, depth: int) -> bool:
     """Whether float64 holds every sum of so many products of two formats."""
     bits = 53.0
     for fmt in (a, b):
-        smallest = None if fmt is None else fmt.smallest_subnormal
-        if fmt is None or not isinstance(smallest, float):
+        smallest = _known_quantum(fmt)
+        if fmt is None or smallest is None:
             return False
         bits -= math.log2(float(fmt.max) / smallest)
     return bool(depth <= 2.0**bits)
@@ -275,12 +295,13 @@ def product(
             _check_depth(left, right, transpose_a, transpose_b)
             return _multiply(left.values, right.values, turn_a=transpose_a, turn_b=transpose_b)
         return _scaled_sums(left, right, transpose_a, transpose_b)
-    if isinstance(unit, BlasSum) and (len(plain) == 2 or scales == "operand"):
-        with np.errstate(all="ignore"):
-            found: Single = np.matmul(
-                _turned(left.single, transpose_a), _turned(right.single, transpose_b)
-            )
-        return found
+    if isinstance(unit, BlasSum):
+        if len(plain) == 2 or scales == "operand":
+            return _blas_sums(left.single, right.single, transpose_a, transpose_b)
+        if left.is_one_scale and right.is_one_scale:
+            a_values, b_values = left.decoded.single, right.decoded.single
+            sums = _blas_sums(a_values, b_values, transpose_a, transpose_b)
+            return product_of_float32(sums, product_of_float32(left.scale, right.scale), sums)
     if plain:
         msg = (
             f"{' and '.join(plain)} must be codes under accumulator {unit.name!r}, got plain "
@@ -300,6 +321,13 @@ def product(
 
 def _turned(x: Array, transpose: bool) -> Array:  # noqa: FBT001 - as the option is called
     return x.T if transpose else x
+
+
+def _blas_sums(a: Single, b: Single, turn_a: bool, turn_b: bool) -> Single:  # noqa: FBT001
+    """Return whatever the BLAS makes of float32 matrices."""
+    with np.errstate(all="ignore"):
+        found: Single = np.matmul(_turned(a, turn_a), _turned(b, turn_b))
+    return found
 
 
 def _scaled_sums(a: Factor, b: Factor, turn_a: bool, turn_b: bool) -> Single:  # noqa: FBT001

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.accumulate import FloatSum
+from fp8num.accumulate import BlasSum, FloatSum
 from fp8num.codec import encode, quantize
 from fp8num.formats import Format
-from fp8num.nn._grid import check_grid, saturated_elements
+from fp8num.nn._grid import check_grid, check_same, saturated_elements
 from fp8num.nn._matrix import KEPT
 from fp8num.nn._tensor_cast import TensorCast, tensor_cast
 from fp8num.nn.dataset import generator_from, generator_state
-from fp8num.nn.factor import Factor
+from fp8num.nn.factor import Factor, OnGrid
 from fp8num.nn.gemm import find_accumulator, product
-from fp8num.nn.recipe import ROLES
+from fp8num.nn.recipe import PRODUCTS, ROLES
 from fp8num.nn.tape import Tensor, record
 from fp8num.scaled import ScaledArray
 from fp8num.scaling.delayed import DelayedState
@@ -70,6 +70,15 @@ class Casts:
         self.debug = False
         self.saturated = 0
         self._short = {role: _short_cast(recipe.operand(role)) for role in ROLES}
+        self._on_grid = _values_suffice(recipe)
+        #: Whether an earlier cast of the same tensor serves a later role.
+        self._serves = {
+            (role, earlier): recipe.operand(role) == recipe.operand(earlier)
+            and recipe.operand(role).turns
+            for earlier in ROLES
+            for role in ROLES
+            if role[0] == earlier[0]
+        }
         self._memory: dict[str, Floats] = {}
         started = {tensor: recipe.start(tensor) for tensor in "xwg"}
         self.states = {tensor: state for tensor, state in started.items() if state is not None}
@@ -96,13 +105,37 @@ class Casts:
         if not operand.is_cast:
             return Factor(role, source)
         axis = _CONTRACTED[role] if operand.axis == "contracted" else 1 - _CONTRACTED[role]
+        looked_at = self.debug or self.probe is not None
+        without = self._values(role, source) if self._on_grid else None
+        if without is not None and not looked_at:
+            return without
         source = _padded(source, operand, axis)
         scaled = self._quantize(role, operand, source, axis, remember=remember)
         factor = Factor(role, scaled, lambda shape: self._spare(role, shape))
         if self.recipe.saturation_is_overflow and operand.rotation is None:
             self.saturated += int(np.count_nonzero(saturated_elements(scaled, source)))
         self._show(role, factor, source)
+        if self.debug and without is not None:
+            check_same(f"{role} of layer {self.name!r}", factor, without)
         return factor
+
+    def _values(self, role: str, source: Array) -> Factor | None:
+        """Return an operand of values on the grid, without codes; None if they are needed."""
+        short, recipe = self._short[role], self.recipe
+        if short is None:
+            return None
+        if recipe.scales == "operand":
+            values = np.empty(source.shape, np.float32)
+            scale = short.values(source, values)
+            return None if scale is None else Factor(role, short.with_scale(values, scale))
+        wide = not isinstance(find_accumulator(recipe.accumulator("forward")), BlasSum)
+        memory = self._spare(role, source.shape) if wide else None
+        if memory is None:
+            memory = np.empty(source.shape, np.float64 if wide else np.float32)
+        scale = short.values(source, memory)
+        if scale is None:
+            return None
+        return Factor(role, OnGrid(memory, short.multiplier(scale), short.format))
 
     def _quantize(
         self, role: str, operand: Operand, source: Array, axis: int, *, remember: bool
@@ -153,7 +186,7 @@ class Casts:
             What enters the product.
         """
         operand = self.recipe.operand(role)
-        if factor is not None and operand == self.recipe.operand(earlier) and operand.turns:
+        if factor is not None and self._serves[role, earlier]:
             self._show(role, factor, source)
             return factor
         if operand.source == "forward":
@@ -288,6 +321,18 @@ class Casts:
                 raise ValueError(msg)
         rng = generator_from(state["rng"])
         self.states, self.rng, self.saturated = states, rng, 0
+
+
+def _values_suffice(recipe: Recipe) -> bool:
+    """Whether products take values, all in one way, and nothing asks for the codes of a cast."""
+    units = {find_accumulator(recipe.accumulator(name)) for name in PRODUCTS}
+    return (
+        len(units) == 1
+        and isinstance(units.pop(), BlasSum | None)
+        and recipe.straight_through == "pass"
+        and not recipe.saturation_is_overflow
+        and all(recipe.operand(role).source == "tensor" for role in ROLES)
+    )
 
 
 def _short_cast(operand: Operand) -> TensorCast | None:

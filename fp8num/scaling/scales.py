@@ -13,6 +13,7 @@ value of the elements' format.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -79,6 +80,7 @@ class Scale(Protocol):
         """Return the scales of blocks with these largest magnitudes."""
 
 
+@lru_cache(maxsize=64)
 def _maximum(fmt: Format) -> np.float32:
     return np.float32(float(fmt.max))
 

@@ -17,9 +17,10 @@ import pytest
 import fp8num as fp
 from fp8num import nn, scaling
 from fp8num.nn._matrix import Matrix
-from fp8num.nn._tensor_cast import tensor_cast
+from fp8num.nn._tensor_cast import TensorCast, tensor_cast
 from fp8num.nn.factor import Factor
 from fp8num.nn.gemm import multiply
+from fp8num.nn.quantized import Casts
 from fp8num.nn.recipes import RECIPES, ROLES, Operand, Recipe
 
 Array = npt.NDArray[Any]
@@ -146,13 +147,60 @@ def test_the_check_of_the_grid_can_fail(
 ) -> None:
     """With operands that are a thousandth too large, which nobody sees without it."""
 
+    right = Factor.__dict__[what].func
+
     def wrong(factor: Factor) -> Any:
-        assert factor.scaled is not None
-        values = factor.scaled.dequantize() * np.float32(1.001)
-        return values if what == "single" else Matrix(values)
+        if what == "single":
+            return right(factor) * np.float32(1.001)
+        return Matrix(right(factor).wide("wrong").astype(np.float32) * np.float32(1.001))
 
     monkeypatch.setattr(Factor, what, property(wrong))
     with pytest.raises(AssertionError, match=message):
+        trained(recipe, steps=1, debug=True)
+    trained(recipe, steps=1)
+
+
+WITHOUT_CODES = ["fp8-unscaled", "te-current", "torchao-tensorwise"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_training_is_the_same_with_codes_and_without(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where products take values and nobody looks at codes, none are made."""
+    made: Counter[str] = Counter()
+    real = TensorCast.values
+
+    def values(cast: TensorCast, x: Array, out: Array) -> Any:
+        found = real(cast, x, out)
+        made["yes" if found is not None else "no"] += 1
+        return found
+
+    monkeypatch.setattr(TensorCast, "values", values)
+    without = trained(recipe, steps=3)
+    if recipe in WITHOUT_CODES[1:]:
+        assert made == {"yes": made["yes"]}
+        assert made["yes"] >= 3 * 5
+    monkeypatch.setattr(Casts, "_values", lambda *_: None)
+    assert_same_training(without, trained(recipe, steps=3))
+
+
+@pytest.mark.parametrize("recipe", WITHOUT_CODES[1:])
+def test_an_operand_without_codes_that_differs_is_found(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When debugging is on, by the codes that are then made."""
+    real = TensorCast.values
+
+    def values(cast: TensorCast, x: Array, out: Array) -> Any:
+        found = real(cast, x, out)
+        out[0, 1] += 1
+        return found
+
+    monkeypatch.setattr(TensorCast, "values", values)
+    with pytest.raises(
+        AssertionError, match=r"x_forward of layer 'layer0' must be the same with codes and without"
+    ):
         trained(recipe, steps=1, debug=True)
     trained(recipe, steps=1)
 
@@ -589,15 +637,6 @@ def test_any_accumulator_that_takes_the_operands(recipe: str, accumulator: str) 
     np.testing.assert_array_equal(layer.weight.grad, matmul("g_wgrad", "x_wgrad", transpose_a=True))
 
 
-def test_an_accumulator_that_does_not_take_the_scales_is_refused_with_the_layer_s_name() -> None:
-    recipe = replace(RECIPES["mxfp8"], accumulators=("hopper", "exact", "exact"))
-    model = nn.MLP([64, 64, 5], recipe=recipe)
-    with pytest.raises(
-        ValueError, match=r"forward of layer 'layer0' with recipe 'mxfp8': accumulator 'hopper'"
-    ):
-        model(np.ones((2, 64), np.float32))
-
-
 @pytest.mark.parametrize("recipe", ["te-current", "te-block", "torchao-rowwise", "fp32"])
 def test_graphs_may_live_side_by_side(recipe: str) -> None:
     """Two forward passes, then their backward passes, in either order: nothing is overwritten."""
@@ -664,23 +703,30 @@ def test_an_empty_batch() -> None:
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (np.ones((3, 5), np.float32), ValueError, r"'layer0' must be given .*, got shape \(3, 5"),
-        (np.ones(4, np.float32), ValueError, r"layer 'layer0' must be given .* got shape \(4,\)"),
-        (np.ones((3, 4)), TypeError, r"layer 'layer0' must be given float32 .* got float64"),
-        (np.ones((3, 4), int), TypeError, "data must be float32 or float64"),
+        (np.ones((3, 5), np.float32), ValueError, r"float32 of shape \(batch, 4\), got shape \(3, 5"),
+        (np.ones(4, np.float32), ValueError, r"got shape \(4,\)"),
+        (np.ones((3, 4)), TypeError, r"got float64 of shape \(3, 4\); x.astype\(np.float32\) conv"),
+        (np.ones((3, 4), int), TypeError, r"got int64 of shape \(3, 4\); x.astype\(np.float32\)"),
+        (np.ones((3, 4), bool), TypeError, r"got bool of shape \(3, 4\); x.astype"),
+        (np.full((3, 4), None), TypeError, r"got object of shape \(3, 4\)$"),
+        (nn.Tensor(np.ones((3, 4))), TypeError, r"got float64 of shape \(3, 4\)"),
+        ([[1, 2, 3, 4]], TypeError, r"got int64 of shape \(1, 4\)"),
+        ("text", TypeError, r"got <U4 of shape \(\)$"),
+        ([[1.0], [1.0, 2.0]], ValueError, "x must be an array of numbers, got list"),
+        (np.ma.masked_equal(np.float32([[1, 0]]), 0), TypeError, "x must have no masked elements"),
     ],
 )  # fmt: skip
-def test_bad_inputs(x: Array, error: type[Exception], message: str) -> None:
+def test_bad_inputs(x: Any, error: type[Exception], message: str) -> None:
+    """Layer and recipe are named, whatever is wrong."""
+    message = f"^layer 'layer0' with recipe 'te-current' must be given .*{message}"
     with pytest.raises(error, match=message):
-        nn.MLP([4, 3])(x)
+        nn.MLP([4, 3], recipe="te-current")(x)
 
 
 def test_bad_settings() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="sizes must be at least two lengths, such as"):
-        nn.MLP([4])
-    with pytest.raises(ValueError, match="sizes must be an integer, at least 1, got 0"):
-        nn.MLP([4, 0])
+    with pytest.raises(TypeError, match="name of a layer must be text, got int 3"):
+        nn.Linear(4, 3, rng=rng, name=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="activation must be one of relu, .* got 'step'"):
         nn.MLP([4, 3], activation="step")
     with pytest.raises(ValueError, match="seed must not be given beside rng, got 1"):
