@@ -73,7 +73,7 @@ def find_entry(unit: Accumulator, a: Operand, b: Operand) -> Entry:
     length = lengths.pop()
     if isinstance(unit, BlasSum):
         msg = (
-            f"accumulator {unit.name!r} takes scales per tensor or row, got blocks of {length}: "
+            f"accumulator {unit.name!r} takes scales per tensor or row, got blocks of {length}; "
             "scale the values first, or use accumulator='float32'"
         )
         raise ValueError(msg)  # noqa: TRY004 - the blocks are at fault
@@ -83,10 +83,13 @@ def find_entry(unit: Accumulator, a: Operand, b: Operand) -> Entry:
             if unit.promotion is not None
             else "scales per tensor or row, as it keeps one sum over all of k"
         )
-        msg = (
-            f"accumulator {unit.name!r} takes {takes}, got blocks of {length}; use "
-            f"'hopper-promoted' or dataclasses.replace(accumulator, promotion={length})"
+        advice = (
+            "accumulator='float32' takes blocks of any length"
+            if length % unit.instruction
+            else f"dataclasses.replace(accumulator, promotion={length}) has that interval"
         )
+        advice += ", as 'hopper-promoted' has" if length == 128 else ""
+        msg = f"accumulator {unit.name!r} takes {takes}, got blocks of {length}; {advice}"
         raise ValueError(msg)
     return Entry("blocks", length)
 

@@ -168,12 +168,13 @@ def check_settings(
     Raises
     ------
     ValueError
-        If they differ, with the first setting that does.
+        If they differ, with the first setting that does.  One that is missing is None: it
+        came after the file.
     """
     expected = json.loads(json.dumps(dict(wanted)))
     for key in [*expected, *(key for key in found if key not in expected)]:
         have, want = found.get(key), expected.get(key)
-        if have == want and key in found and key in expected:
+        if have == want:
             continue
         if _title(have) == _title(want):
             what = f"its {key}, {_title(have)}, has another content"

@@ -14,21 +14,31 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from fp8num.nn._numbers import number, whole
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.dataset import Dataset
 from fp8num.nn.diagnosis import TrainingDiverged
-from fp8num.nn.layers import MLP
-from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.outcome import Outcome, Share, mean_shares
 from fp8num.nn.recipes import Recipe, get_recipe
-from fp8num.nn.settings import OptimizerMaker, make_optimizer, make_plan, make_widths
+from fp8num.nn.settings import (
+    OptimizerMaker,
+    check_callable,
+    make_model,
+    make_optimizer,
+    make_plan,
+    make_recipes,
+    make_widths,
+)
 from fp8num.nn.train import Run, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor, Future
 
+    from fp8num.nn.loss_scaling import LossScaler
     from fp8num.nn.schedules import Schedule
 
 __all__ = ["compare"]
@@ -39,7 +49,8 @@ Arms: TypeAlias = "dict[str, dict[str, Any]]"
 Task: TypeAlias = "tuple[str, int, int, Dataset, dict[str, Any]]"
 
 #: What may differ between recipes besides the recipe: not weights, data or order.
-OWN = ("recipe", "lr", "optimizer", "schedule", "clip", "loss_scaler")
+LAYERS = ("recipe", "first_recipe", "last_recipe")
+OWN = (*LAYERS, "lr", "optimizer", "schedule", "clip", "loss_scaler")
 #: Tasks that an executor is given at once.
 WAITING = 64
 
@@ -51,7 +62,7 @@ def compare(
     baseline: str | Recipe = "fp32",
     seeds: int | Sequence[int] = 10,
     folds: int | None = None,
-    sizes: Sequence[int] | None = None,
+    sizes: Sequence[int] | npt.NDArray[Any] | None = None,
     epochs: int = 30,
     batch: int = 64,
     lr: float = 1e-2,
@@ -75,8 +86,8 @@ def compare(
         ``dataset(seed=..., fold=...)``, such as `digits`, that returns it.
     recipes : sequence of (str or Recipe), or mapping
         What to compare.  A mapping gives names of one's own to recipes, or to mappings of
-        options that differ: ``recipe``, ``lr``, ``optimizer``, ``schedule``, ``clip``,
-        ``loss_scaler``.
+        options that differ: ``recipe``, ``first_recipe``, ``last_recipe``, ``lr``,
+        ``optimizer``, ``schedule``, ``clip``, ``loss_scaler``.
     baseline : str or Recipe, optional
         What to compare with; it need not be among the recipes.
     seeds : int or sequence of int, optional
@@ -120,7 +131,8 @@ def compare(
     count = None if folds is None else whole("folds", folds, 1)
     margin = number("margin", margin, above=0, below=1)
     arms, first = _arms(recipes, baseline)
-    _check_callables(executor, progress)
+    _check_executor(executor)
+    check_callable("progress", progress)
     shared: dict[str, Any] = {
         "sizes": sizes,
         "epochs": whole("epochs", epochs, 1),
@@ -209,14 +221,11 @@ def _options(name: str, value: str | Recipe | Mapping[str, object]) -> dict[str,
     return options | {"recipe": get_recipe(options["recipe"])}
 
 
-def _check_callables(executor: object, progress: object) -> None:
+def _check_executor(executor: object) -> None:
     if executor is not None and not callable(getattr(executor, "submit", None)):
         msg = (
             f"executor must be a concurrent.futures.Executor or None, got {type(executor).__name__}"
         )
-        raise TypeError(msg)
-    if progress is not None and not callable(progress):
-        msg = f"progress must be callable or None, got {type(progress).__name__}"
         raise TypeError(msg)
 
 
@@ -280,11 +289,11 @@ def _check(data: Dataset, options: dict[str, Any]) -> None:
     """Refuse what `train` would, with all recipes and before the first training."""
     names = ("epochs", "batch", "lr", "schedule", "clip", "stats_every", "divergence")
     make_plan(data, **{name: options[name] for name in names}, capture=())
-    model = MLP(make_widths(options["sizes"], data), seed=0, recipe=options["recipe"])
+    widths = make_widths(options["sizes"], data)
+    named = {name: options.get(name) for name in LAYERS}
+    recipes, _ = make_recipes(widths, options["loss_scaler"], **named)
+    model = make_model(widths, recipes, rng=np.random.default_rng(0))
     make_optimizer(options["optimizer"], model.parameters(), options["lr"])
-    if not isinstance(scaler := options["loss_scaler"], LossScaler | None):
-        msg = f"loss_scaler must be a LossScaler or None, got {type(scaler).__name__}"
-        raise TypeError(msg)
 
 
 def _tasks(
@@ -324,9 +333,11 @@ def _train(task: Task) -> Outcome:
     """Do one training."""
     name, seed, fold, data, options = task
     try:
-        run = train(data, **options)
+        run, diverged = train(data, **options), ""
     except TrainingDiverged as error:
-        return Outcome(recipe=name, seed=seed, fold=fold, diverged=str(error))
+        if error.partial is None:
+            raise
+        run, diverged = error.partial, str(error)
     return Outcome(
         recipe=name,
         seed=seed,
@@ -340,6 +351,7 @@ def _train(task: Task) -> Outcome:
         per_epoch=-(-len(data.x) // options["batch"]),
         skipped=run.skipped,
         shares=_shares(run),
+        diverged=diverged,
         settings=run.settings,
     )
 

@@ -3,65 +3,28 @@ What recipes did in the same trainings: figures with error bars, curves, and wor
 
 ::
 
-    Outcome of each recipe, seed and fold --> folds' mean, a value for each seed
-        --> Result of each recipe: mean, paired difference from the baseline, decision
+    Outcome of each recipe, seed and fold --> Result of each recipe
         --> to_frame(), curves(), tensors(), to_dict(), str
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from fp8num.nn._wording import describe, verdict
 from fp8num.nn.outcome import Outcome, Share, mean_of_known, mean_shares
-from fp8num.nn.paired import Decision, Estimate, decide, estimate
+from fp8num.nn.paired import Estimate, estimate
+from fp8num.nn.pairs import BySeed, Result, finished, pairs, result_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-__all__ = ["Comparison", "Result"]
-
-#: The folds of each seed.
-BySeed: TypeAlias = "dict[int, list[Outcome]]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """
-    What a recipe did, beside the baseline.
-
-    Attributes
-    ----------
-    recipe : str
-        What it is called.
-    n : int
-        Seeds in which neither it nor the baseline diverged: all figures are of these.
-    diverged : int
-        Seeds in which it did.
-    skipped : int
-        Steps that the optimizer did not make, in all.
-    accuracy, loss : Estimate
-        On the data held out, with 95 % intervals.
-    accuracy_difference, loss_difference : Estimate
-        Its own less the baseline's, pair by pair.  Unless all trainings were the same, the
-        accuracy's spread is at least what the number of inputs held out can show; see
-        `estimate`.
-    decision : str
-        ``"within"`` the margin of the baseline's accuracy, ``"worse"``, ``"better"``,
-        ``"undecided"``, ``"diverged"``, or ``"baseline"``.
-    """
-
-    recipe: str
-    n: int
-    diverged: int
-    skipped: int
-    accuracy: Estimate
-    loss: Estimate
-    accuracy_difference: Estimate
-    loss_difference: Estimate
-    decision: Decision
+__all__ = ["Comparison"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,9 +60,10 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Compute the results."""
-        first = self._finished(self.baseline)
-        results = tuple(self._result(name, first) for name in self.recipes)
-        object.__setattr__(self, "results", results)
+        results = (
+            result_of(self.outcomes, name, self.baseline, self.margin) for name in self.recipes
+        )
+        object.__setattr__(self, "results", tuple(results))
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -119,7 +83,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """What the comparison shows, a line for each recipe but the baseline."""
-        return "\n".join(self._words(one) for one in self.results if one.recipe != self.baseline)
+        return verdict(self.results, self.margin, seeds=len(self.seeds), folds=self.folds)
 
     def __getitem__(self, recipe: str) -> Result:
         """Return the result of a recipe by its name."""
@@ -131,26 +95,7 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return a table and the verdict."""
-        head = ("recipe", "n", "accuracy %", "error", "log-loss", "error", "difference", "error")
-        rows = [head]
-        for one in self.results:
-            accuracy, change = one.accuracy, one.accuracy_difference
-            figures = (
-                _figure(100 * accuracy.mean, ".2f"),
-                _figure(100 * accuracy.error, ".2f"),
-                _figure(one.loss.mean, ".4f"),
-                _figure(one.loss.error, ".4f"),
-                _figure(100 * change.mean, "+.3f"),
-                _figure(100 * change.error, ".3f"),
-            )
-            rows.append((one.recipe, str(one.n), *figures))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = [
-            "  ".join([name.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
-            for name, *others in rows
-        ]
-        what = f"{self._size()}, held out; differences from {self.baseline} in points, in pairs"
-        return "\n".join([what, "", *table, "", self.verdict]).rstrip()
+        return describe(self.results, self.margin, seeds=len(self.seeds), folds=self.folds)
 
     def to_frame(self) -> pd.DataFrame:
         """
@@ -278,115 +223,15 @@ class Comparison:
         found: dict[str, Any] = _plain(record)
         return found
 
-    def _finished(self, name: str) -> BySeed:
-        """Return the folds of each seed in which a recipe came to an end in all of them."""
-        found: BySeed = {}
-        for one in self.outcomes:
-            if one.recipe == name:
-                found.setdefault(one.seed, []).append(one)
-        return {
-            seed: folds for seed, folds in found.items() if not any(one.diverged for one in folds)
-        }
-
-    def _pairs(self, name: str, first: BySeed | None = None) -> tuple[BySeed, BySeed]:
-        """Return a recipe's outcomes and the baseline's, of the seeds that both have."""
-        first = self._finished(self.baseline) if first is None else first
-        own = {seed: folds for seed, folds in self._finished(name).items() if seed in first}
-        return own, {seed: first[seed] for seed in own}
-
-    def _result(self, name: str, first: BySeed) -> Result:
-        own, other = self._pairs(name, first)
-        accuracy, loss = _means(own, _accuracy), _means(own, _loss)
-        changes = _less(accuracy, _means(other, _accuracy))
-        step = _resolution(own, other)
-        diverged = len({one.seed for one in self.outcomes if one.recipe == name and one.diverged})
-        decision: Decision = "undecided"
-        if name == self.baseline:
-            decision = "baseline"
-        elif diverged:
-            decision = "diverged"
-        elif len(own) == len(self.seeds):
-            decision = decide(changes, self.margin, resolution=step)
-        return Result(
-            recipe=name,
-            n=len(own),
-            diverged=diverged,
-            skipped=sum(one.skipped for one in self.outcomes if one.recipe == name),
-            accuracy=estimate(accuracy),
-            loss=estimate(loss),
-            accuracy_difference=estimate(changes, resolution=step),
-            loss_difference=estimate(_less(loss, _means(other, _loss))),
-            decision=decision,
-        )
-
-    def _words(self, one: Result) -> str:
-        """Return a sentence on a recipe."""
-        lost = self[self.baseline].diverged
-        if one.decision == "diverged":
-            return f"{one.recipe}: diverged in {one.diverged} of {_seeds(len(self.seeds))}"
-        if lost:
-            where = f"{self.baseline} diverged in {lost} of {_seeds(len(self.seeds))}"
-            return f"{one.recipe}: undecided, {where}"
-        change = one.accuracy_difference
-        if one.n == 1:
-            figure = f"{100 * change.mean:+.3f} points from {self.baseline}"
-            return f"{one.recipe}: {figure} in one seed, from which nothing follows; take more"
-        points = f"{100 * self.margin:g} points"
-        said = {
-            "within": f"within {points} of {self.baseline}",
-            "worse": f"worse than {self.baseline}",
-            "better": f"better than {self.baseline}",
-        }.get(one.decision, f"undecided, more seeds are needed to tell {points}")
-        figures = (
-            f"{100 * change.mean:+.3f} points, standard error {100 * change.error:.3f}, 95 % "
-            f"from {100 * change.low:+.3f} to {100 * change.high:+.3f}, {self._size()}"
-        )
-        same = ", the same trainings" if change.error == 0 else ""
-        loss = one.loss_difference
-        return (
-            f"{one.recipe}: {said} ({figures}{same}; "
-            f"log-loss {loss.mean:+.5f}, standard error {loss.error:.5f})"
-        )
-
-    def _size(self) -> str:
-        of = f" of {self.folds} folds" if self.folds > 1 else ""
-        return f"{_seeds(len(self.seeds))}{of}"
+    def _pairs(self, name: str) -> tuple[BySeed, BySeed]:
+        return pairs(self.outcomes, name, finished(self.outcomes, self.baseline))
 
 
 _NONE = estimate([])
 
 
-def _accuracy(one: Outcome) -> float:
-    return one.accuracy
-
-
-def _loss(one: Outcome) -> float:
-    return one.loss
-
-
-def _means(runs: BySeed, figure: Callable[[Outcome], float]) -> list[float]:
-    """Return a value for each seed."""
-    return [mean_of_known([figure(one) for one in folds]) for folds in runs.values()]
-
-
 def _known(values: Sequence[float]) -> Estimate:
     return estimate([value for value in values if not math.isnan(value)])
-
-
-def _less(own: Sequence[float], other: Sequence[float]) -> list[float]:
-    return [a - b for a, b in zip(own, other, strict=True)]
-
-
-def _resolution(own: BySeed, other: BySeed) -> float:
-    """Return what one input held out is worth; 0 if the trainings were the same to the bit."""
-    if all(
-        (one.loss, one.losses) == (base.loss, base.losses)
-        for seed, folds in own.items()
-        for one, base in zip(folds, other[seed], strict=True)
-    ):
-        return 0.0
-    counts = [sum(one.held_out for one in folds) for folds in own.values()]
-    return max((1 / count for count in counts if count), default=0.0)
 
 
 def _curve(folds: Sequence[Outcome], by: str) -> list[float]:
@@ -403,14 +248,6 @@ def _cells(name: str, one: Estimate) -> dict[str, float]:
     """Return an estimate by column."""
     ends = {f"{name}_error": one.error, f"{name}_low": one.low, f"{name}_high": one.high}
     return {name: one.mean, **ends}
-
-
-def _figure(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds

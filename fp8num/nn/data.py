@@ -251,7 +251,7 @@ def random_labels(
     ((1000, 100), 10)
     """
     n, test = whole("n", n, 0), whole("test", test, 0)
-    features, classes = whole("features", features, 1), whole("classes", classes, 1)
+    features, classes = whole("features", features, 1), whole("classes", classes, 2)
     rng = np.random.Generator(np.random.PCG64(whole("seed", seed, 0)))
     x = rng.standard_normal((n + test, features), dtype=np.float32)
     y = rng.integers(0, classes, n + test, dtype=np.int64)

@@ -42,7 +42,7 @@ class Dataset:
     y : ndarray of int64, shape (n,)
         Their classes, from 0.
     classes : int
-        How many there are.
+        How many there are, at least 2.
     test_x : ndarray of float32, shape (m, features)
         Inputs held out; m may be 0.
     test_y : ndarray of int64, shape (m,)
@@ -51,8 +51,8 @@ class Dataset:
     Raises
     ------
     TypeError, ValueError
-        If an array has another type or shape, an input is not finite, or a label is not
-        from 0 to ``classes - 1``.
+        If an array has another type or shape, an input has no features or is not finite, or
+        a label is not from 0 to ``classes - 1``.
     """
 
     name: str
@@ -64,7 +64,11 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Check the arrays."""
-        whole("classes", self.classes, 1)
+        if not isinstance(self.name, str):
+            msg = f"name of a data set must be text, got {type(self.name).__name__}"
+            raise TypeError(msg)
+        # An integer of NumPy would not go into a checkpoint.
+        object.__setattr__(self, "classes", whole("classes", self.classes, 2))
         _check_inputs("x", self.x)
         _check_inputs("test_x", self.test_x)
         if self.x.shape[1] != self.test_x.shape[1]:
@@ -203,13 +207,25 @@ def _listed(value: Any) -> Any:  # noqa: ANN401 - what a bit generator's state h
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
+#: What to do instead of giving none.
+_WITHOUT = "x[:0] and y[:0] hold nothing out"
+
+
 def _check_inputs(name: str, x: object) -> None:
     wanted = f"{name} must be a float32 array of shape (n, features)"
     if not isinstance(x, np.ndarray):
-        msg = f"{wanted}, got {type(x).__name__}"
+        way = "numpy.asarray makes one" if x is not None else _WITHOUT
+        msg = f"{wanted}, got {type(x).__name__}; {way}"
         raise TypeError(msg)
-    if x.ndim != 2 or x.dtype != np.float32:
-        msg = f"{wanted}, got {x.dtype} of shape {x.shape}"
+    if x.ndim != 2:
+        way = _WITHOUT if not x.size else "an input is a row of it"
+        msg = f"{wanted}, got {x.dtype} of shape {x.shape}; {way}"
+        raise ValueError(msg)
+    if x.dtype != np.float32:
+        msg = f"{wanted}, got {x.dtype} of shape {x.shape}; {name}.astype(numpy.float32) makes one"
+        raise ValueError(msg)
+    if not x.shape[1]:
+        msg = f"{name} must have at least one feature, got shape {x.shape}"
         raise ValueError(msg)
     if not (finite := np.isfinite(x)).all():
         row, column = (int(i) for i in np.argwhere(~finite)[0])
@@ -220,12 +236,19 @@ def _check_inputs(name: str, x: object) -> None:
 def _check_labels(name: str, y: object, count: int, classes: int) -> None:
     wanted = f"{name} must be an int64 array of shape ({count},)"
     if not isinstance(y, np.ndarray):
-        msg = f"{wanted}, got {type(y).__name__}"
+        way = "numpy.asarray makes one" if y is not None else _WITHOUT
+        msg = f"{wanted}, got {type(y).__name__}; {way}"
         raise TypeError(msg)
-    if y.shape != (count,) or y.dtype != np.int64:
-        msg = f"{wanted}, got {y.dtype} of shape {y.shape}"
+    if y.shape != (count,):
+        msg = f"{wanted}, got {y.dtype} of shape {y.shape}; every input has one label"
+        raise ValueError(msg)
+    if y.dtype != np.int64:
+        msg = f"{wanted}, got {y.dtype}; {name}.astype(numpy.int64) makes one of whole numbers"
         raise ValueError(msg)
     if (wrong := (y < 0) | (y >= classes)).any():
         row = int(wrong.argmax())
-        msg = f"{name} must be from 0 to {classes - 1}, got {y[row]} in row {row}"
+        msg = (
+            f"{name} must be from 0 to {classes - 1}, got {y[row]} in row {row}; "
+            f"there are {classes} classes"
+        )
         raise ValueError(msg)

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from fp8num.formats import get_format
+from fp8num.nn.history import History
 from fp8num.scaling.delayed import LENGTHS
 
 if TYPE_CHECKING:
@@ -24,8 +26,12 @@ if TYPE_CHECKING:
 
     from fp8num.nn.history import CastRecord
     from fp8num.nn.tape import Tensor
+    from fp8num.nn.train import Run
 
 __all__ = ["Diagnosis", "TrainingDiverged", "diagnose"]
+
+#: What may help, and the argument of `train` that changes it; "" if none does.
+Remedy: TypeAlias = "tuple[str, str]"
 
 #: Shares above which a cast is held to be the cause.
 SATURATED = 0.01
@@ -56,6 +62,9 @@ class Diagnosis:
         The same in words and figures.
     remedies : tuple of str
         What may help, the likeliest first.
+    arguments : tuple of str
+        For each remedy the argument of `train` that it is about, such as ``"lr"``;
+        ``"accumulators"`` is part of a recipe; empty where it is none of these.
     """
 
     step: int
@@ -67,6 +76,7 @@ class Diagnosis:
     cause: str = ""
     finding: str = ""
     remedies: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return one line."""
@@ -83,7 +93,8 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a dictionary that JSON can hold."""
-        return asdict(self) | {"remedies": list(self.remedies)}
+        lists = {"remedies": list(self.remedies), "arguments": list(self.arguments)}
+        return asdict(self) | lists
 
 
 class TrainingDiverged(ArithmeticError):  # noqa: N818 - what happened, and no mistake
@@ -94,15 +105,29 @@ class TrainingDiverged(ArithmeticError):  # noqa: N818 - what happened, and no m
     ----------
     diagnosis : Diagnosis
         Why; its text is the message.
+    partial : Run, optional
+        As far as the training went: the net as it was when it stopped, its history and
+        captures; nothing is evaluated.  `train` always gives it.
     """
 
-    def __init__(self, diagnosis: Diagnosis) -> None:
+    def __init__(self, diagnosis: Diagnosis, partial: Run | None = None) -> None:
         super().__init__(str(diagnosis))
         self.diagnosis = diagnosis
+        self.partial = partial
+
+    @property
+    def history(self) -> History:
+        """What happened until then; its last casts are those of the step that went wrong."""
+        return History() if self.partial is None else self.partial.history
+
+    @property
+    def captures(self) -> Mapping[int, Mapping[str, npt.NDArray[Any]]]:
+        """What was captured until then; if anything was asked for, that step too."""
+        return {} if self.partial is None else self.partial.captures
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes with the record."""
-        return type(self), (self.diagnosis,)
+        """Travel between processes with all that it carries."""
+        return type(self), (self.diagnosis, self.partial)
 
 
 def diagnose(
@@ -139,11 +164,11 @@ def diagnose(
         The record.
     """
     found = Diagnosis(step=step, what=what)
-    slower = f"a smaller learning rate than {lr:g}"
-    calmer: tuple[str, ...] = (slower, "clipping gradients")
+    slower: Remedy = f"a smaller learning rate than {lr:g}", "lr"
+    calmer: tuple[Remedy, ...] = (slower, ("clipping gradients", "clip"))
     if step == 0:  # no learning rate has been at work
-        slower = "an accumulator of a wider range in the layer before"
-        calmer = ("inputs and first weights of smaller magnitude", slower)
+        slower = "an accumulator of a wider range in the layer before", "accumulators"
+        calmer = (("inputs and first weights of smaller magnitude", ""), slower)
     for name, tensor in parameters.items():
         if not np.isfinite(tensor.data).all():
             return _of_parameter(found, name, tensor, "parameter", calmer)
@@ -152,26 +177,30 @@ def diagnose(
             return _of_cast(found, record, cause, _remedies(record, cause, scale, slower))
     for name, tensor in parameters.items():
         if tensor.grad is not None and not np.isfinite(tensor.grad).all():
-            lower = (f"a loss scale below {scale:g}, or a dynamic one",) if scale > 1 else ()
+            lower = (_lower(scale),) if scale > 1 else ()
             return _of_parameter(found, name, tensor, "gradient", lower + calmer)
     if grown := _most_grown(casts, before):
         record, factor = grown
         finding = f"their largest magnitude, {record.amax:.3g}, has grown {factor:.3g} times"
         return replace(_of_cast(found, record, "grown", calmer), finding=finding)
-    return replace(found, remedies=calmer)
+    return _with(found, calmer)
+
+
+def _with(found: Diagnosis, remedies: Sequence[Remedy]) -> Diagnosis:
+    words, arguments = zip(*remedies, strict=True)
+    return replace(found, remedies=words, arguments=arguments)
 
 
 def _of_parameter(
-    found: Diagnosis, name: str, tensor: Tensor, role: str, remedies: tuple[str, ...]
+    found: Diagnosis, name: str, tensor: Tensor, role: str, remedies: Sequence[Remedy]
 ) -> Diagnosis:
     return replace(
-        found,
+        _with(found, remedies),
         layer=name,
         role=role,
         format=tensor.dtype.name,
         cause="not finite",
         finding="it is not finite",
-        remedies=remedies,
     )
 
 
@@ -185,7 +214,7 @@ def _cause(record: CastRecord) -> str:
 
 
 def _of_cast(
-    found: Diagnosis, record: CastRecord, cause: str, remedies: tuple[str, ...]
+    found: Diagnosis, record: CastRecord, cause: str, remedies: Sequence[Remedy]
 ) -> Diagnosis:
     words = {
         "not finite": f"{record.elements - record.finite} of {record.elements} are not finite",
@@ -195,36 +224,40 @@ def _of_cast(
     }
     largest = f", amax {record.amax:.3g} at scale {record.scale_median:.3g}"
     return replace(
-        found,
+        _with(found, remedies),
         layer=record.layer,
         role=f"{_ROLES.get(record.role[:1], 'tensor')} ({record.role})",
         format=record.format,
         rule=record.rule,
         cause=cause,
         finding=words[cause] + largest,
-        remedies=remedies,
     )
 
 
-def _remedies(record: CastRecord, cause: str, scale: float, slower: str) -> tuple[str, ...]:
+def _remedies(record: CastRecord, cause: str, scale: float, slower: Remedy) -> list[Remedy]:
     """Return what may help, the likeliest first."""
     gradient = record.role.startswith("g")
-    found = []
+    found: list[Remedy] = []
     if cause != "not finite" and record.rule in LENGTHS:
-        found.append("a rule that scales by the tensor itself, such as te-current")
+        found.append(("a rule that scales by the tensor itself, such as te-current", "recipe"))
     elif cause != "not finite" and record.scale_min == record.scale_max == 1:
-        found.append("a recipe that scales, such as te-current")
+        found.append(("a recipe that scales, such as te-current", "recipe"))
     if gradient:
         wide = get_format(record.format).max > 1e4
         if not wide and cause != "not finite":
-            found.append("gradients in E5M2")
+            found.append(("gradients in E5M2", "recipe"))
         if cause == "vanished":
-            found.append("dynamic loss scaling" if scale == 1 else "a larger loss scale")
+            words = "dynamic loss scaling" if scale == 1 else "a larger loss scale"
+            found.append((words, "loss_scaler"))
         elif scale > 1:
-            found.append(f"a loss scale below {scale:g}, or a dynamic one")
+            found.append(_lower(scale))
     if cause != "vanished" or not found:
         found.append(slower)
-    return tuple(found)
+    return found
+
+
+def _lower(scale: float) -> Remedy:
+    return f"a loss scale below {scale:g}, or a dynamic one", "loss_scaler"
 
 
 def _most_grown(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -210,7 +210,7 @@ def _columns(prefix: str, kind: type[Any], records: tuple[Any, ...]) -> dict[str
 
 
 def _records(prefix: str, kind: type[_Record], arrays: Mapping[str, Array]) -> tuple[_Record, ...]:
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(cast("type[Any]", kind))]
     missing = [name for name in names if f"{prefix}/{name}" not in arrays]
     if missing:
         msg = f"a history must have the column {prefix}/{missing[0]}, which is missing"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fp8num.nn import rules
 from fp8num.nn._numbers import whole
+from fp8num.nn._widths import widths
 from fp8num.nn.linear import Linear
 from fp8num.nn.quantized import Probe
 from fp8num.nn.recipes import get_recipe
@@ -47,7 +48,7 @@ class MLP:
 
     Parameters
     ----------
-    sizes : sequence of int
+    sizes : sequence of int, or ndarray
         Features of the input, of each hidden layer, and of the output.
     rng : numpy.random.Generator, optional
         Draws the weights; or `seed` does.
@@ -70,7 +71,8 @@ class MLP:
     Raises
     ------
     TypeError, ValueError
-        If there are fewer than two sizes, or a name is unknown.
+        If there are fewer than two sizes, a name is unknown, or an accumulator does not
+        take its operands at these sizes.
 
     Examples
     --------
@@ -84,7 +86,7 @@ class MLP:
 
     def __init__(
         self,
-        sizes: Sequence[int],
+        sizes: Sequence[int] | npt.NDArray[Any],
         *,
         rng: np.random.Generator | None = None,
         seed: int | None = None,
@@ -95,11 +97,8 @@ class MLP:
         probe: Probe | None = None,
         debug: bool = False,
     ) -> None:
-        if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) < 2:
-            msg = f"sizes must be at least two lengths, such as [64, 512, 10], got {sizes!r:.60}"
-            raise ValueError(msg)
-        self.sizes = tuple(whole("sizes", size, 1) for size in sizes)
-        if activation not in ACTIVATIONS:
+        self.sizes = widths(sizes)
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             msg = f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r:.60}"
             raise ValueError(msg)
         if rng is not None and seed is not None:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num.nn._arrays import plain_array
 from fp8num.nn._numbers import whole
+from fp8num.nn._takes import check_depths
 from fp8num.nn.quantized import Casts, Probe, linear
 from fp8num.nn.recipes import get_recipe
-from fp8num.nn.tape import Tensor
+from fp8num.nn.tape import Tensor, is_recording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +64,8 @@ class Linear:
     Raises
     ------
     TypeError, ValueError
-        If a length is not positive, there is no such recipe, or `rng` is no generator.
+        If a length is not positive, there is no such recipe, an accumulator of it does not
+        take its operands at these lengths, or `rng` is no generator.
 
     Examples
     --------
@@ -85,12 +88,13 @@ class Linear:
     ) -> None:
         self.features_in = whole("features_in", features_in, 1)
         self.features_out = whole("features_out", features_out, 1)
-        self.name = name
+        self.name = _text(name)
         found = get_recipe(recipe)
+        check_depths(name, found, {"forward": self.features_in, "dgrad": self.features_out})
         if not isinstance(rng, np.random.Generator):
             msg = f"rng must be a numpy.random.Generator, got {type(rng).__name__} {rng!r:.60}"
             raise TypeError(msg)
-        limit = 1 / np.sqrt(features_in)
+        limit = 1 / np.sqrt(self.features_in)
 
         def drawn(kind: str, *shape: int) -> Tensor:
             values = rng.uniform(-limit, limit, shape).astype(np.float32)
@@ -102,6 +106,7 @@ class Linear:
         own = np.random.Generator(np.random.PCG64(int(rng.integers(1 << 63))))
         self._casts = Casts(name, found, own)
         self.probe, self.debug = probe, debug
+        self._batches: set[int] = set()  # lengths that wgrad is known to take
 
     @property
     def recipe(self) -> Recipe:
@@ -163,17 +168,31 @@ class Linear:
         TypeError
             If inputs are not float32.
         ValueError
-            If they have another shape.
+            If they have another shape, or the accumulator of wgrad does not take a batch of
+            that length, where one is recorded for it.
         """
-        given = x if isinstance(x, Tensor) else Tensor(x)
-        wanted = f"layer {self.name!r} must be given float32 of shape (batch, {self.features_in})"
-        if given.dtype != np.float32:
-            msg = f"{wanted}, got {given.dtype} of shape {given.shape}; x.astype(np.float32)"
+        given = self._input(x)
+        batch = given.shape[0]
+        if is_recording() and batch not in self._batches:
+            check_depths(self.name, self.recipe, {"wgrad": batch})
+            self._batches.add(batch)
+        return linear(given, self.weight, self.bias, self._casts)
+
+    def _input(self, x: Tensor | npt.ArrayLike) -> Tensor:
+        """Return inputs that the layer takes."""
+        wanted = (
+            f"layer {self.name!r} with recipe {self.recipe.name!r} must be given float32 of shape "
+            f"(batch, {self.features_in})"
+        )
+        given = x if isinstance(x, Tensor) else _array(wanted, x)
+        if given.dtype.type is not np.float32:
+            advice = "; x.astype(np.float32) converts it" if given.dtype.kind in "fiub" else ""
+            msg = f"{wanted}, got {given.dtype} of shape {given.shape}{advice}"
             raise TypeError(msg)
         if given.ndim != 2 or given.shape[1] != self.features_in:
             msg = f"{wanted}, got shape {given.shape}"
             raise ValueError(msg)
-        return linear(given, self.weight, self.bias, self._casts)
+        return given if isinstance(given, Tensor) else Tensor(given)
 
     def parameters(self) -> dict[str, Tensor]:
         """
@@ -216,3 +235,20 @@ class Linear:
             If it is the state of something else; nothing has changed then.
         """
         self._casts.restore(state)
+
+
+def _array(wanted: str, x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return an array of inputs, whatever its type is."""
+    try:
+        return plain_array("x", x)
+    except (TypeError, ValueError) as error:
+        msg = f"{wanted}: {error}"
+        raise type(error)(msg) from error
+
+
+def _text(name: object) -> str:
+    """Return a layer's name."""
+    if not isinstance(name, str):
+        msg = f"name of a layer must be text, got {type(name).__name__} {name!r:.60}"
+        raise TypeError(msg)
+    return name

@@ -311,15 +311,17 @@ class Loop:
             self.captures[step] = self._captured()
 
     def _captured(self) -> dict[str, Array]:
-        """Return copies of this step's operands and gradients by name."""
+        """Return copies of this step's operands and, after its backward pass, gradients by name."""
         found = {
-            f"{layer}.{what}": getattr(operands, what).copy()
+            f"{layer}.{what}": array.copy()
             for layer, operands in self._operands.items()
             for what in ("input", "weight", "output_gradient")
+            if (array := getattr(operands, what)) is not None
         }
-        for name, tensor in self._parameters.items():
-            assert tensor.grad is not None
-            found[f"{name}.gradient"] = tensor.grad.copy()
+        if all(operands.output_gradient is not None for operands in self._operands.values()):
+            for name, tensor in self._parameters.items():
+                assert tensor.grad is not None
+                found[f"{name}.gradient"] = tensor.grad.copy()
         return found
 
     def _measured(self) -> list[CastRecord]:
@@ -337,18 +339,23 @@ class Loop:
             self._stop(f"the loss of {WINDOW} steps is {factor:.3g} times that of the beginning")
 
     def _stop(self, what: str) -> NoReturn:
-        """Say why the training cannot go on."""
-        raise TrainingDiverged(
-            diagnose(
-                what,
-                step=self.step,
-                lr=self.plan.rates[self.step],
-                scale=self.scaler.scale,
-                parameters=self._parameters,
-                casts=self._measured(),
-                before=self._casts,
-            )
+        """Say why the training cannot go on, and keep what was seen of this step."""
+        self.model.probe = None
+        casts = self._measured()
+        found = diagnose(
+            what,
+            step=self.step,
+            lr=self.plan.rates[self.step],
+            scale=self.scaler.scale,
+            parameters=self._parameters,
+            casts=casts,
+            before=self._casts,
         )
+        if not self._casts or self._casts[-1].step < self.step:
+            self._casts += casts
+        if self.plan.capture:
+            self.captures.setdefault(self.step, self._captured())
+        raise TrainingDiverged(found)
 
 
 def _norm(parameters: Mapping[str, Tensor]) -> float:

@@ -80,7 +80,7 @@ def cross_entropy(logits: Operand, labels: npt.ArrayLike) -> Tensor:
 
 def _checked_labels(labels: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.intp]:
     """Return labels that are integers, one for each row, and of a class that there is."""
-    found = np.asarray(labels)
+    found = np.asarray(labels.data if isinstance(labels, Tensor) else labels)
     if found.size == 0 and not isinstance(labels, np.ndarray):
         found = found.astype(np.intp)  # an empty list says nothing of its type
     if found.dtype.kind not in "iu":

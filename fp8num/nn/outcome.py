@@ -51,13 +51,13 @@ class Outcome:
     seed, fold : int
         Which one; the fold is 0 where there are none.
     held_out : int
-        Inputs that accuracy and loss are of.
+        Inputs that accuracy and loss are of; 0 if the training diverged.
     accuracy, loss : float
         On the data held out; NaN if the training diverged.
     train_accuracy, train_loss : float
         On those trained on.
     losses : tuple of float
-        Of each step.
+        Of each step that was made.
     per_epoch : int
         How many steps make an epoch.
     skipped : int

@@ -245,6 +245,9 @@ def _concatenate_derivatives(g: Array, y: Array, *parts: Array, axis: int) -> li
 
 
 def _where(a: Array, b: Array, *, condition: Array) -> Array:
+    if not isinstance(condition, np.ndarray) or condition.dtype != np.bool_:
+        msg = f"condition must be an array of booleans, got {type(condition).__name__}"
+        raise TypeError(msg)
     return np.where(condition, a, b)
 
 

@@ -14,111 +14,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fp8num.accumulate import Accumulator
 from fp8num.formats import Format, get_format
-from fp8num.nn._stored import read, stored_accumulator, stored_format, stored_rule
-from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator, takes_values
-from fp8num.scaling.catalogue import get_rule
-from fp8num.scaling.delayed import LENGTHS, DelayedState, start
+from fp8num.nn._description import describe, read_recipe
+from fp8num.nn._numbers import whole
+from fp8num.nn._takes import check_products
+from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
+from fp8num.nn.operand import PRODUCTS, ROLES, Operand
+from fp8num.scaling.delayed import DelayedState, start
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fp8num.scaling.rotation import Rotation
-
 __all__ = ["PRODUCTS", "ROLES", "Operand", "Recipe"]
 
-#: The operands, two for each product.
-ROLES = ("x_forward", "w_forward", "g_dgrad", "w_dgrad", "g_wgrad", "x_wgrad")
-#: The products, in the order of `Recipe.accumulators`.
-PRODUCTS = ("forward", "dgrad", "wgrad")
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """
-    What a tensor is cast to before it is multiplied; nothing, if nothing is given.
-
-    Parameters
-    ----------
-    rule : str or Rule, optional
-        How it is scaled; None rounds to the format without a scale.
-    format : Format or str, optional
-        Of its elements; the default is the rule's own.  Without a rule and a format the
-        tensor stays in float32.
-    axis : {"contracted", "kept"}, optional
-        Which axis of the matrix blocks run along.
-    source : {"tensor", "forward"}, optional
-        What is cast: the tensor in float32; or, of `x_wgrad` and `w_dgrad`, the float32
-        values that the forward pass' codes stand for, which are rounded a second time.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there is no such rule, format or choice, or the rule does not take the format.
-
-    Examples
-    --------
-    >>> print(Operand("te-current", "E5M2"), Operand(format="BFLOAT16"), Operand())
-    te-current E5M2 BFLOAT16 float32
-    """
-
-    rule: str | Rule | None = None
-    format: str | Format | None = None
-    axis: str = "contracted"
-    source: str = "tensor"
-
-    def __post_init__(self) -> None:
-        """Look the names up."""
-        for name, choices in (("axis", ("contracted", "kept")), ("source", ("tensor", "forward"))):
-            if getattr(self, name) not in choices:
-                shown = " or ".join(map(repr, choices))
-                msg = f"{name} of an operand must be {shown}, got {getattr(self, name)!r}"
-                raise ValueError(msg)
-        fmt = None if self.format is None else get_format(self.format)
-        if self.rule is not None:
-            rule = get_rule(self.rule)
-            object.__setattr__(self, "rule", rule)
-            fmt = rule.choose_format(fmt)
-        object.__setattr__(self, "format", fmt)
-
-    @property
-    def is_cast(self) -> bool:
-        """Whether anything is done to the tensor."""
-        return self.format is not None
-
-    @property
-    def is_delayed(self) -> bool:
-        """Whether its scale comes from the steps before."""
-        return isinstance(self.rule, Rule) and self.rule.name in LENGTHS
-
-    @property
-    def rotation(self) -> Rotation | None:
-        """What is done to the tensor before it is scaled."""
-        return self.rule.rotation if isinstance(self.rule, Rule) else None
-
-    @property
-    def turns(self) -> bool:
-        """Whether the codes are the same whichever axis is contracted, drawn at random or not."""
-        rule = self.rule
-        if not isinstance(rule, Rule):
-            return True
-        grain = rule.granularity
-        square = grain.kind == "block" and grain.length == grain.height
-        random = rule.cast.projection(get_format(self.format or "E4M3FN")).rounding.is_stochastic
-        return (grain.kind == "tensor" or square) and rule.rotation is None and not random
-
-    def __str__(self) -> str:
-        if not isinstance(self.format, Format):
-            return "float32"
-        parts = [self.rule.name] if isinstance(self.rule, Rule) else []
-        parts += [self.format.name]
-        parts += ["along the other axis"] if self.axis == "kept" else []
-        parts += ["of the forward codes"] if self.source == "forward" else []
-        return " ".join(parts)
-
-
+_MARGINS = (-126, 126)  #: powers of two that float32 has
+_CHOICES = {
+    "scales": ("operand", "accumulator"),
+    "straight_through": ("pass", "clip"),
+    "algorithm": ("max", "most_recent"),
+}
 _FLOAT32 = Operand()
 
 
@@ -194,32 +112,49 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Look names up, and refuse what does not go together."""
-        if not isinstance(self.name, str) or not self.name:
-            msg = f"name of a recipe must be text that is not empty, got {self.name!r}"
-            raise ValueError(msg)
+        self._check_settings()
         for role in ROLES:
             if not isinstance(self.operand(role), Operand):
                 msg = f"{role} of a recipe must be an Operand, got {self.operand(role)!r:.60}"
                 raise TypeError(msg)
-            if self.operand(role).source == "forward" and role not in ("w_dgrad", "x_wgrad"):
+            if self.operand(role).source == "forward" and role not in {"w_dgrad", "x_wgrad"}:
                 msg = (
                     f"{role} must be cast from the tensor, got source='forward', which x_wgrad "
                     "and w_dgrad alone can have"
                 )
-                raise ValueError(msg)
-        for name, choices in (
-            ("scales", ("operand", "accumulator")),
-            ("straight_through", ("pass", "clip")),
-        ):
-            if getattr(self, name) not in choices:
-                shown = " or ".join(map(repr, choices))
-                msg = f"{name} of a recipe must be {shown}, got {getattr(self, name)!r}"
                 raise ValueError(msg)
         if self.output is not None:
             object.__setattr__(self, "output", get_format(self.output))
         self._check_rotations()
         self._check_accumulators()
         self._check_delayed()
+
+    def _check_settings(self) -> None:
+        """Check what is neither a cast nor an accumulator, whether casts use it or not."""
+        for name, needed in (("name", True), ("source", False)):
+            text = getattr(self, name)
+            if not isinstance(text, str):
+                msg = f"{name} of a recipe must be text, got {type(text).__name__} {text!r:.60}"
+                raise TypeError(msg)
+            if needed and not text.strip():
+                msg = f"{name} of a recipe must be text that is not empty, got {text!r}"
+                raise ValueError(msg)
+        for name, choices in _CHOICES.items():
+            if not isinstance(choice := getattr(self, name), str) or choice not in choices:
+                shown = " or ".join(map(repr, choices))
+                msg = f"{name} of a recipe must be {shown}, got {choice!r:.60}"
+                raise ValueError(msg)
+        for name, low, high in (("length", 1, None), ("margin", *_MARGINS)):
+            value = whole(f"{name} of a recipe", getattr(self, name), low)
+            if high is not None and value > high:
+                msg = f"{name} of a recipe must be from {low} to {high}, got {value}"
+                raise ValueError(msg)
+            object.__setattr__(self, name, value)
+        flag = self.saturation_is_overflow
+        if not isinstance(flag, bool | np.bool_):
+            msg = f"saturation_is_overflow of a recipe must be True or False, got {flag!r:.60}"
+            raise TypeError(msg)
+        object.__setattr__(self, "saturation_is_overflow", bool(flag))
 
     def _check_rotations(self) -> None:
         """Refuse a product of which one operand is rotated, and masks of rotated elements."""
@@ -241,18 +176,10 @@ class Recipe:
         if not isinstance(given, Sequence) or len(given) != 3:
             msg = f"accumulators must be one, or one each of {', '.join(PRODUCTS)}, got {given!r}"
             raise TypeError(msg)
-        for name, accumulator, left, right in zip(
-            PRODUCTS, given, ROLES[::2], ROLES[1::2], strict=True
-        ):
-            unit = find_accumulator(accumulator)
-            plain = [role for role in (left, right) if not self.operand(role).is_cast]
-            if plain and unit is not None and not takes_values(unit):
-                msg = (
-                    f"accumulator of {name} must be {CORRECTLY_ROUNDED!r} or 'blas-float32' with "
-                    f"{' and '.join(plain)} in float32, got {unit.name!r}, which multiplies codes"
-                )
-                raise ValueError(msg)
+        for accumulator in given:
+            find_accumulator(accumulator)
         object.__setattr__(self, "accumulators", tuple(given))
+        check_products(self)
 
     def _check_delayed(self) -> None:
         """Refuse two delayed casts of one tensor that would not share a state."""
@@ -285,8 +212,13 @@ class Recipe:
         -------
         Operand
             The cast.
+
+        Raises
+        ------
+        ValueError
+            If there is no such role.
         """
-        found: Operand = getattr(self, role)
+        found: Operand = getattr(self, _known("role", role, ROLES))
         return found
 
     def accumulator(self, name: str) -> Accumulator | str:
@@ -302,9 +234,14 @@ class Recipe:
         -------
         Accumulator or str
             As it was given.
+
+        Raises
+        ------
+        ValueError
+            If there is no such product.
         """
         assert isinstance(self.accumulators, tuple)
-        return self.accumulators[PRODUCTS.index(name)]
+        return self.accumulators[PRODUCTS.index(_known("name", name, PRODUCTS))]
 
     def start(self, tensor: str) -> DelayedState | None:
         """
@@ -319,8 +256,13 @@ class Recipe:
         -------
         DelayedState or None
             None if its scale is not delayed.
+
+        Raises
+        ------
+        ValueError
+            If there is no such tensor.
         """
-        cast = self._delayed(tensor)
+        cast = self._delayed(_known("tensor", tensor, ("x", "w", "g")))
         if not cast:
             return None
         rule, fmt = cast[0].rule, cast[0].format
@@ -362,22 +304,7 @@ class Recipe:
         ValueError
             If an accumulator is none of the catalogue.
         """
-        found: dict[str, Any] = {}
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if isinstance(value, Operand):
-                value = {
-                    "rule": stored_rule(value.rule),
-                    "format": stored_format(value.format),
-                    "axis": value.axis,
-                    "source": value.source,
-                }
-            elif part.name == "accumulators":
-                value = [stored_accumulator(one) for one in value]
-            elif part.name == "output":
-                value = stored_format(value)
-            found[part.name] = value
-        return found
+        return describe(self)
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Recipe:
@@ -397,21 +324,23 @@ class Recipe:
         Raises
         ------
         ValueError
-            If it describes no recipe.
+            If it describes no recipe; the entry that is at fault is named.
         """
+        arguments = read_recipe(description, [part.name for part in fields(cls)])
         try:
-            arguments = dict(description)
-            for role in ROLES:
-                arguments[role] = Operand(
-                    **{name: read(part) for name, part in description[role].items()}
-                )
-            arguments["accumulators"] = tuple(description["accumulators"])
-            arguments["output"] = read(description["output"])
             return cls(**arguments)
-        except (KeyError, TypeError, AttributeError) as error:
-            msg = f"a recipe must be described as to_dict() does, got one with {error}"
+        except TypeError as error:
+            msg = f"a recipe's description must be of a recipe, got one that is none: {error}"
             raise ValueError(msg) from error
 
     def __str__(self) -> str:
         """Return the table as text."""
         return f"{self.name}\n{self.to_frame().to_string(index=False)}"
+
+
+def _known(argument: str, name: str, names: tuple[str, ...]) -> str:
+    """Return a name that is one of those."""
+    if name not in names:
+        msg = f"{argument} must be one of {', '.join(names)}, got {name!r:.60}"
+        raise ValueError(msg)
+    return name

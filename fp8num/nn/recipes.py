@@ -27,7 +27,7 @@ __all__ = ["PRODUCTS", "RECIPES", "ROLES", "Operand", "Recipe", "get_recipe", "r
 _FLOAT32 = Operand()
 
 
-def _recipe(name: str, x: Operand, w: Operand, g: Operand, **others: Any) -> Recipe:  # noqa: ANN401
+def _recipe(name: str, x: Operand, w: Operand, g: Operand, **others: Any) -> Recipe:  # noqa: ANN401 - a field of any kind
     """Return a recipe with one cast for each tensor, but for what is given."""
     casts = {role: {"x": x, "w": w, "g": g}[role[0]] for role in ROLES}
     return Recipe(name=name, **casts | others)

@@ -9,40 +9,54 @@ The settings of a training: checked before any work, and described as a checkpoi
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from fp8num.nn._numbers import number, whole
+from fp8num.nn._widths import widths
+from fp8num.nn.layers import MLP
 from fp8num.nn.loop import Plan
+from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.optim import SGD, Adam, AdamW, Optimizer
+from fp8num.nn.recipes import Recipe, get_recipe
 from fp8num.nn.schedules import constant, cosine, linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from fp8num.nn.dataset import Dataset
-    from fp8num.nn.loss_scaling import LossScaler
-    from fp8num.nn.recipes import Recipe
     from fp8num.nn.schedules import Schedule
     from fp8num.nn.tape import Tensor
 
 __all__ = [
     "OptimizerMaker",
+    "RecipeOfLayers",
+    "check_callable",
     "describe_dataset",
     "describe_optimizer",
     "describe_plan",
-    "describe_recipe",
+    "describe_recipes",
     "describe_scaler",
+    "make_model",
     "make_optimizer",
     "make_plan",
+    "make_recipes",
     "make_widths",
 ]
 
 OptimizerMaker: TypeAlias = "str | Callable[[Mapping[str, Tensor], float], Optimizer]"
+
+#: The recipe of every layer, and of the first and the last one if they have their own: by the
+#: names of `train`'s arguments.
+RecipeOfLayers: TypeAlias = "dict[str, Recipe | None]"
 
 HIDDEN = 128  #: width of the layer between inputs and classes, if no widths are given
 
@@ -58,7 +72,9 @@ _SCHEDULES: Mapping[str, Callable[[float, int], Any]] = {
 }
 
 
-def make_widths(sizes: Sequence[int] | None, dataset: Dataset) -> tuple[int, ...]:
+def make_widths(
+    sizes: Sequence[int] | npt.NDArray[Any] | None, dataset: Dataset
+) -> tuple[int, ...]:
     """
     Return the widths of a net for some data.
 
@@ -69,17 +85,10 @@ def make_widths(sizes: Sequence[int] | None, dataset: Dataset) -> tuple[int, ...
     """
     if sizes is None:
         return dataset.features, HIDDEN, dataset.classes
-    if isinstance(sizes, str | bytes) or not hasattr(sizes, "__iter__"):
-        msg = f"sizes must be a sequence of widths, got {sizes!r:.80}; (64, 128, 10) is one"
-        raise TypeError(msg)
-    widths = tuple(whole("a width of sizes", width, 1) for width in sizes)
-    if len(widths) < 2:
-        msg = f"sizes must be at least two widths, of inputs and classes, got {widths}"
-        raise ValueError(msg)
-    last = len(widths) - 2
+    found = widths(sizes)
     for what, layer, width, wanted in (
-        ("features", 0, widths[0], dataset.features),
-        ("classes", last, widths[-1], dataset.classes),
+        ("features", 0, found[0], dataset.features),
+        ("classes", len(found) - 2, found[-1], dataset.classes),
     ):
         if width != wanted:
             way = "takes" if what == "features" else "gives"
@@ -88,7 +97,97 @@ def make_widths(sizes: Sequence[int] | None, dataset: Dataset) -> tuple[int, ...
                 f"sizes must be {dataset.features}, ..., {dataset.classes}"
             )
             raise ValueError(msg)
-    return widths
+    return found
+
+
+def check_callable(argument: str, value: object) -> None:
+    """
+    Refuse what is neither None nor can be called.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if value is not None and not callable(value):
+        msg = f"{argument} must be callable or None, got {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def make_recipes(
+    sizes: Sequence[int], scaler: LossScaler | None, **given: str | Recipe | None
+) -> tuple[RecipeOfLayers, LossScaler]:
+    """
+    Return the recipes of layers, and a loss scaler that the training may change.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths of the net.
+    scaler : LossScaler or None
+        Of the loss; it is copied.
+    **given : str, Recipe or None
+        ``recipe``, ``first_recipe`` and ``last_recipe``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is not what it must be, or one layer would have two recipes.
+    """
+    recipes = {argument: _recipe(argument, value) for argument, value in given.items()}
+    first, last = recipes.get("first_recipe"), recipes.get("last_recipe")
+    if len(sizes) == 2 and first is not None and last is not None and first != last:
+        msg = (
+            "first_recipe and last_recipe must be the same for a net of one layer, "
+            f"got {first.name!r} and {last.name!r}; name one of them"
+        )
+        raise ValueError(msg)
+    if scaler is None:
+        return recipes, LossScaler(enabled=False)
+    if not isinstance(scaler, LossScaler):
+        msg = f"loss_scaler must be a LossScaler or None, got {type(scaler).__name__}"
+        raise TypeError(msg)
+    found = copy.deepcopy(scaler)
+    some = [recipe for recipe in recipes.values() if recipe is not None]
+    if found.saturation_is_overflow:  # in every layer: let them count
+        recipes = {
+            argument: None if recipe is None else replace(recipe, saturation_is_overflow=True)
+            for argument, recipe in recipes.items()
+        }
+    elif any(recipe.saturation_is_overflow for recipe in some):
+        found.saturation_is_overflow = True  # of the layers that count
+    return recipes, found
+
+
+def make_model(sizes: Sequence[int], recipes: RecipeOfLayers, *, rng: np.random.Generator) -> MLP:
+    """
+    Return a net of widths and recipes.
+
+    Raises
+    ------
+    ValueError
+        If a recipe cannot be computed in it.
+    """
+    found = recipes["recipe"]
+    assert found is not None  # `make_recipes` refuses it
+    return MLP(
+        sizes,
+        rng=rng,
+        recipe=found,
+        first_recipe=recipes["first_recipe"],
+        last_recipe=recipes["last_recipe"],
+    )
+
+
+def _recipe(argument: str, value: str | Recipe | None) -> Recipe | None:
+    """Return a recipe; an error names the argument, not just ``recipe``."""
+    if value is None and argument != "recipe":
+        return None
+    try:
+        return get_recipe(value)  # type: ignore[arg-type]  # None is refused there
+    except (TypeError, ValueError) as error:
+        msg = f"{argument.removesuffix('recipe')}{error}"
+        raise type(error)(msg) from None
 
 
 def make_plan(
@@ -117,12 +216,16 @@ def make_plan(
     epochs, batch = whole("epochs", epochs, 1), whole("batch", batch, 1)
     total = epochs * -(-len(dataset.x) // batch)
     rate = number("lr", lr, at_least=0)
-    named = isinstance(schedule, str)
-    rule: Any = _named("schedule", schedule, _SCHEDULES)(rate, total) if named else schedule
+    rule = _named("schedule", schedule, _SCHEDULES)
+    if isinstance(schedule, str):
+        rule = rule(rate, total)
     if not callable(rule):
         msg = f"schedule must be a name or take the number of a step, got {schedule!r:.80}"
         raise TypeError(msg)
     rates = tuple(number("a rate of schedule", rule(i), at_least=0) for i in range(total))
+    if isinstance(capture, str | bytes) or not isinstance(capture, Iterable):
+        msg = f"capture must be a collection of steps, got {capture!r:.80}; [0] is one"
+        raise TypeError(msg)
     steps = frozenset(whole("a step of capture", step, 0) for step in capture)
     if beyond := sorted(step for step in steps if step >= total):
         msg = f"a step of capture must be below the {total} steps of the training, got {beyond[0]}"
@@ -150,8 +253,7 @@ def make_optimizer(
     TypeError, ValueError
         If there is none of that name, or the function makes something else.
     """
-    named = isinstance(optimizer, str)
-    maker: Any = _named("optimizer", optimizer, _OPTIMIZERS) if named else optimizer
+    maker = _named("optimizer", optimizer, _OPTIMIZERS)
     made = maker(parameters, lr) if callable(maker) else maker
     if not isinstance(made, Optimizer):
         msg = (
@@ -162,8 +264,10 @@ def make_optimizer(
     return made
 
 
-def _named(argument: str, name: Any, known: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """Return what a name stands for; ValueError with the nearest one."""
+def _named(argument: str, name: object, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as known
+    """Return what a name stands for, and what is none as it is; ValueError with the nearest one."""
+    if not isinstance(name, str):
+        return name
     if name in known:
         return known[name]
     near = get_close_matches(name, known, 1)
@@ -181,8 +285,14 @@ def describe_dataset(dataset: Dataset) -> dict[str, str]:
     return {"name": dataset.name, "sha256": digest.hexdigest()}
 
 
-def describe_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's parts; as text, where an accumulator is one's own."""
+def describe_recipes(recipes: RecipeOfLayers) -> dict[str, dict[str, Any] | None]:
+    """Return every recipe's parts; as text, where an accumulator is one's own."""
+    return {
+        argument: None if recipe is None else _parts(recipe) for argument, recipe in recipes.items()
+    }
+
+
+def _parts(recipe: Recipe) -> dict[str, Any]:
     try:
         return recipe.to_dict()
     except ValueError:

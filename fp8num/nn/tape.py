@@ -20,20 +20,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.nn.primitives import RULES
+from fp8num.nn._arrays import float_array, plain_array, unbroadcast
+from fp8num.nn._operators import Axis, Operators
+from fp8num.nn._refusals import check_arguments, find_rule, refusal
 from fp8num.nn.reverse import leaf_derivatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Tensor", "apply", "as_tensors", "no_grad", "record"]
+__all__ = ["Axis", "Operand", "Tensor", "apply", "as_tensors", "is_recording", "no_grad", "record"]
 
 Array = npt.NDArray[Any]
 
 _RECORDING = ContextVar("fp8num.nn recording", default=True)
 
 
-class Tensor:
+class Tensor(Operators):
     """
     An array, and if it was computed from others, how its derivative reaches them.
 
@@ -61,7 +63,14 @@ class Tensor:
     Raises
     ------
     TypeError
-        If the data are neither float32 nor float64.
+        If the data are neither float32 nor float64, or some of them are masked; if
+        `requires_grad` is no boolean or `name` no text.
+
+    Notes
+    -----
+    Comparisons give arrays of booleans, and no derivative passes through them; tensors are
+    hashed by identity.  A tensor is neither a condition nor an array, and a leaf that
+    requires a gradient is not changed in place: `data` is for all of that.
 
     Examples
     --------
@@ -73,10 +82,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "data", "grad", "inputs", "name", "requires_grad", "vjp")
-    #: So that `array * tensor` asks the tensor, and `np.exp(tensor)` is refused.
-    __array_ufunc__ = None
-    #: Python would try 0, 1, 2 ... as indices, and take a scalar for an empty sequence.
-    __iter__ = None
 
     def __init__(
         self,
@@ -84,7 +89,16 @@ class Tensor:
         requires_grad: bool = False,  # noqa: FBT001, FBT002 - as everywhere else
         name: str = "",
     ) -> None:
-        self.data = _float_array("data", data)
+        if isinstance(data, Tensor):
+            msg = "data must be an array, got a Tensor; .detach() gives another of its array"
+            raise TypeError(msg)
+        if not isinstance(requires_grad, bool | np.bool_):
+            msg = f"requires_grad must be True or False, got {requires_grad!r:.60}"
+            raise TypeError(msg)
+        if not isinstance(name, str):
+            msg = f"name must be text, got {type(name).__name__} {name!r:.60}"
+            raise TypeError(msg)
+        self.data = float_array("data", data)
         self.requires_grad = bool(requires_grad)
         self.name = name
         self.grad: Array | None = None
@@ -106,18 +120,9 @@ class Tensor:
         """Either float32 or float64."""
         return self.data.dtype
 
-    @property
-    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
-        """The axes in the opposite order."""
-        return self.transpose()
-
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""
         return f"Tensor({self.data!r}, requires_grad={self.requires_grad}{name})"
-
-    def item(self) -> float:
-        """Return the only element as a float."""
-        return float(self.data.item())
 
     def detach(self) -> Tensor:
         """Return a leaf with the same array, through which no derivative passes."""
@@ -173,8 +178,11 @@ class Tensor:
                 )
                 raise ValueError(msg)
             return np.ones_like(self.data)
+        if isinstance(grad, Tensor):
+            msg = f"grad must be an array, got a Tensor of shape {grad.shape}; its array is .data"
+            raise TypeError(msg)
         weak = np.ndim(grad) == 0
-        seed = np.asarray(grad, self.dtype) if weak else _float_array("grad", grad)
+        seed = np.asarray(grad, self.dtype) if weak else float_array("grad", grad)
         if seed.shape != self.shape or seed.dtype != self.dtype:
             msg = (
                 f"grad must be of shape {self.shape} and {self.dtype} like the tensor, got "
@@ -183,86 +191,15 @@ class Tensor:
             raise (ValueError if seed.shape != self.shape else TypeError)(msg)
         return seed
 
-    def __add__(self, other: Operand) -> Tensor:
-        return apply("add", self, other)
+    def _apply(self, name: str, *operands: Any, **options: object) -> Tensor:  # noqa: ANN401 - `apply` checks
+        return apply(name, *operands, **options)
 
-    def __radd__(self, other: Operand) -> Tensor:
-        return apply("add", other, self)
-
-    def __sub__(self, other: Operand) -> Tensor:
-        return apply("subtract", self, other)
-
-    def __rsub__(self, other: Operand) -> Tensor:
-        return apply("subtract", other, self)
-
-    def __mul__(self, other: Operand) -> Tensor:
-        return apply("multiply", self, other)
-
-    def __rmul__(self, other: Operand) -> Tensor:
-        return apply("multiply", other, self)
-
-    def __truediv__(self, other: Operand) -> Tensor:
-        return apply("divide", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Tensor:
-        return apply("divide", other, self)
-
-    def __matmul__(self, other: Operand) -> Tensor:
-        return apply("matmul", self, other)
-
-    def __rmatmul__(self, other: Operand) -> Tensor:
-        return apply("matmul", other, self)
-
-    def __pow__(self, other: Operand) -> Tensor:
-        return apply("power", self, other)
-
-    def __rpow__(self, other: Operand) -> Tensor:
-        return apply("power", other, self)
-
-    def __neg__(self) -> Tensor:
-        return apply("negative", self)
-
-    def __getitem__(self, key: Any) -> Tensor:  # noqa: ANN401 - whatever NumPy indexes by
-        return apply("index", self, key=key)
-
-    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Sum elements, as `fp8num.nn.rules.sum`."""
-        return apply("sum", self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Average elements, as `fp8num.nn.rules.mean`."""
-        return apply("mean", self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Find the largest element, as `fp8num.nn.rules.max`."""
-        return apply("max", self, axis=axis, keepdims=keepdims)
-
-    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
-        """Arrange the elements in another shape, given as one tuple or as integers."""
-        only = shape[0] if len(shape) == 1 else shape
-        return apply("reshape", self, shape=only)
-
-    def transpose(self, *axes: int) -> Tensor:
-        """Reorder the axes, by default to the opposite order."""
-        return apply("transpose", self, axes=axes or None)
+    @property
+    def _is_parameter(self) -> bool:
+        return self.requires_grad and self.vjp is None
 
 
 Operand = Tensor | npt.ArrayLike
-Axis = int | tuple[int, ...] | None
-
-
-def _float_array(argument: str, x: npt.ArrayLike) -> Array:
-    """Return float32 or float64 in the machine's byte order and C order, without need no copy."""
-    array = np.asarray(x)
-    if array.dtype.kind != "f" or array.dtype.itemsize not in {4, 8}:
-        kind = "a Tensor" if isinstance(x, Tensor) else f"{array.dtype} of shape {array.shape}"
-        msg = (
-            f"{argument} must be float32 or float64, which gradients are taken in, got {kind}; "
-            + (".detach() gives its values" if isinstance(x, Tensor) else "convert it: ")
-            + ("" if isinstance(x, Tensor) else f"{argument}.astype(np.float32)")
-        )
-        raise TypeError(msg)
-    return np.asarray(array, np.float32 if array.dtype.itemsize == 4 else np.float64, order="C")
 
 
 def record(
@@ -316,7 +253,7 @@ def record(
             )
             raise TypeError(msg)
     result = Tensor(value, name=name)
-    if _RECORDING.get() and any(source.requires_grad for source in inputs):
+    if is_recording() and any(source.requires_grad for source in inputs):
         result.requires_grad = True
         result.inputs = tuple(inputs)
         result.vjp = vjp
@@ -345,9 +282,10 @@ def apply(name: str, *operands: Operand, **options: object) -> Tensor:
     Raises
     ------
     TypeError
-        If types are mixed, or are none that gradients are taken in.
+        If types are mixed, or are none that gradients are taken in; if there are more
+        operands or other options than the rule has.
     ValueError, IndexError
-        If shapes do not fit each other or the options.
+        If there is no such rule, or shapes do not fit each other or the options.
 
     Notes
     -----
@@ -359,20 +297,21 @@ def apply(name: str, *operands: Operand, **options: object) -> Tensor:
     >>> apply("multiply", Tensor([1.0, 2.0]), 3).data
     array([3., 6.])
     """
-    rule = RULES[name]
+    rule = find_rule(name)
+    check_arguments(name, operands, options)
     inputs = as_tensors(name, operands)
     arrays = [source.data for source in inputs]
     try:
         with np.errstate(all="ignore"):
             value = np.asarray(rule.forward(*arrays, **options))
     except (TypeError, ValueError, IndexError) as error:
-        raise _refusal(name, arrays, options, error) from error
+        raise refusal(name, arrays, options, error) from error
     needed = [source.requires_grad for source in inputs]
 
     def vjp(gradient: Array) -> list[Array | None]:
         parts = rule.vjp(gradient, value, arrays, options, needed)
         return [
-            None if part is None else _unbroadcast(np.asarray(part), array.shape)
+            None if part is None else unbroadcast(np.asarray(part), array.shape)
             for part, array in zip(parts, arrays, strict=True)
         ]
 
@@ -400,7 +339,9 @@ def as_tensors(name: str, operands: Sequence[Operand]) -> list[Tensor]:
     TypeError
         If types are mixed, or are none that gradients are taken in.
     """
-    arrays = [None if isinstance(x, Tensor) else np.asarray(x) for x in operands]
+    arrays = [
+        None if isinstance(x, Tensor) else plain_array(f"an operand of {name}", x) for x in operands
+    ]
     strong = {x.dtype for x in operands if isinstance(x, Tensor)}
     strong |= {x.dtype for x in arrays if x is not None and x.ndim and x.dtype.kind not in "iub"}
     types = sorted({np.dtype(one.newbyteorder("=")).name for one in strong})
@@ -425,24 +366,16 @@ def as_tensors(name: str, operands: Sequence[Operand]) -> list[Tensor]:
     return found
 
 
-def _refusal(
-    name: str, arrays: Sequence[Array], options: dict[str, object], error: Exception
-) -> Exception:
-    """Return the error that says what did not fit, of the kind that NumPy raised."""
-    kind = next(one for one in (ValueError, IndexError, TypeError) if isinstance(error, one))
-    shapes = " and ".join(str(array.shape) for array in arrays) or "no operands"
-    given = "".join(f", {key}={value!r:.60}" for key, value in options.items())
-    return kind(f"{name} must be given shapes that fit, got {shapes}{given}: {error}")
+def is_recording() -> bool:
+    """
+    Return whether results remember how they were made.
 
-
-def _unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """Sum a derivative over the axes that its operand was repeated along."""
-    if gradient.shape == shape:
-        return gradient
-    extra = gradient.ndim - len(shape)
-    axes = [axis for axis, length in enumerate(shape, extra) if length == 1]
-    total: Array = np.sum(gradient, axis=(*range(extra), *axes), keepdims=True)
-    return total.reshape(shape)
+    Returns
+    -------
+    bool
+        False within `no_grad`.
+    """
+    return _RECORDING.get()
 
 
 @contextmanager

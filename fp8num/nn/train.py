@@ -11,9 +11,9 @@ Train a net in a recipe of small formats, and tell what happened.
 
 from __future__ import annotations
 
-import copy
+import math
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,26 +23,32 @@ import numpy.typing as npt
 from fp8num.nn._numbers import whole
 from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
 from fp8num.nn.dataset import Dataset
-from fp8num.nn.layers import MLP
+from fp8num.nn.diagnosis import TrainingDiverged
 from fp8num.nn.loop import Evaluation, Loop, evaluate
-from fp8num.nn.loss_scaling import LossScaler
-from fp8num.nn.recipes import Recipe, get_recipe
 from fp8num.nn.settings import (
     OptimizerMaker,
+    RecipeOfLayers,
+    check_callable,
     describe_dataset,
     describe_optimizer,
     describe_plan,
-    describe_recipe,
+    describe_recipes,
     describe_scaler,
+    make_model,
     make_optimizer,
     make_plan,
+    make_recipes,
     make_widths,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from fp8num.nn.diagnosis import Diagnosis
     from fp8num.nn.history import History, StepRecord
+    from fp8num.nn.layers import MLP
+    from fp8num.nn.loss_scaling import LossScaler
+    from fp8num.nn.recipes import Recipe
     from fp8num.nn.schedules import Schedule
 
 __all__ = ["Run", "train"]
@@ -61,10 +67,13 @@ class Run:
         The trained net.
     recipe : Recipe
         What it was trained in.
+    first_recipe, last_recipe : Recipe or None
+        That of the first and of the last layer, if they had their own.
     history : History
         What happened.
     train, held_out : Evaluation
-        Mean log-loss and accuracy on both parts of the data, in the same recipe.
+        Mean log-loss and accuracy on both parts of the data, in the same recipes; of no
+        inputs if the training diverged.
     loss_scale : float
         What the loss would be multiplied by next.
     settings : dict
@@ -73,6 +82,10 @@ class Run:
         For each step that was asked for what each layer was given, before any cast:
         ``"layer0.input"``, ``"layer0.weight"``, ``"layer0.output_gradient"`` (multiplied by
         the loss scale); and the gradients of parameters, ``"layer0.weight.gradient"``.
+        If any step was asked for, the one at which a training diverged is among them, without
+        the gradients where none were computed.
+    diagnosis : Diagnosis or None
+        Why it stopped before its end; None if it did not.
     """
 
     model: MLP
@@ -83,6 +96,9 @@ class Run:
     loss_scale: float
     settings: dict[str, Any]
     captures: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
+    first_recipe: Recipe | None = None
+    last_recipe: Recipe | None = None
+    diagnosis: Diagnosis | None = None
 
     @property
     def parameters(self) -> int:
@@ -105,14 +121,17 @@ class Run:
             "train": asdict(self.train),
             "held_out": asdict(self.held_out),
             "worst_casts": [asdict(record) for record in self.history.worst()],
+            "diverged": None if self.diagnosis is None else self.diagnosis.to_dict(),
         }
 
 
 def train(
     dataset: Dataset,
     *,
-    sizes: Sequence[int] | None = None,
+    sizes: Sequence[int] | Array | None = None,
     recipe: str | Recipe = "te-current",
+    first_recipe: str | Recipe | None = None,
+    last_recipe: str | Recipe | None = None,
     seed: int = 0,
     epochs: int = 30,
     batch: int = 64,
@@ -136,10 +155,12 @@ def train(
     ----------
     dataset : Dataset
         What to learn, and what to be judged by.
-    sizes : sequence of int, optional
+    sizes : sequence of int or ndarray, optional
         Widths from the inputs to the classes; one hidden layer of 128.
     recipe : str or Recipe, optional
-        Formats, scaling and accumulators of all layers.
+        Formats, scaling and accumulators of all layers,
+    first_recipe, last_recipe : str or Recipe, optional
+        but of the first and the last, which are often kept in higher precision.
     seed : int, optional
         Of the weights and of the order of inputs: the same for each recipe.
     epochs, batch : int, optional
@@ -169,7 +190,8 @@ def train(
     progress : callable, optional
         Called with the record of each step.
     capture : collection of int, optional
-        Steps whose operands and gradients to keep.
+        Steps whose operands and gradients to keep, and with them those of a step at which the
+        training diverges.
 
     Returns
     -------
@@ -180,7 +202,8 @@ def train(
     ------
     TrainingDiverged
         If a loss or an unscaled gradient is not finite, the loss has grown (see `divergence`),
-        or 50 steps in a row were skipped; its diagnosis names the first tensor that went wrong.
+        or 50 steps in a row were skipped; its `diagnosis` names the first tensor that went
+        wrong, and `partial` is the run until then, with `history` and `captures`.
     TypeError, ValueError
         If an argument is not what it must be, or the checkpoint is of another training.
     FileNotFoundError, FileExistsError
@@ -198,11 +221,12 @@ def train(
     >>> len(run.history.steps), run.parameters, run.held_out.count
     (10, 771, 90)
     """
-    if not isinstance(dataset, Dataset):
-        msg = f"dataset must be a Dataset, got {type(dataset).__name__}; digits() makes one"
-        raise TypeError(msg)
+    _check_kinds(dataset, checkpoint, resume=resume)
+    check_callable("progress", progress)
     widths = make_widths(sizes, dataset)
-    found, scaler = _own(get_recipe(recipe), loss_scaler)
+    recipes, scaler = make_recipes(
+        widths, loss_scaler, recipe=recipe, first_recipe=first_recipe, last_recipe=last_recipe
+    )
     plan = make_plan(
         dataset,
         epochs=epochs,
@@ -214,46 +238,66 @@ def train(
         divergence=divergence,
         capture=capture,
     )
+    every = plan.per_epoch if every is None else whole("every", every, 1)
     for_weights, for_order = np.random.SeedSequence(whole("seed", seed, 0)).spawn(2)
-    model = MLP(widths, rng=np.random.default_rng(for_weights), recipe=found)
+    model = make_model(widths, recipes, rng=np.random.default_rng(for_weights))
     stepper = make_optimizer(optimizer, model.parameters(), lr)
     settings = {
         "data": describe_dataset(dataset),
         "sizes": list(widths),
-        "recipe": describe_recipe(found),
+        **describe_recipes(recipes),
         "seed": int(seed),
         "optimizer": describe_optimizer(stepper),
         "loss scaling": describe_scaler(scaler),
         **describe_plan(plan, schedule, lr),
     }
     loop = Loop(plan, model, stepper, scaler, np.random.default_rng(for_order))
-    every = plan.per_epoch if every is None else whole("every", every, 1)
     save = _open_checkpoint(checkpoint, settings, loop, resume=resume)
-    loop.run(progress=progress, save=save, every=every)
+    try:
+        loop.run(progress=progress, save=save, every=every)
+    except TrainingDiverged as stopped:
+        partial = _run(loop, recipes, settings, stopped.diagnosis)
+        raise TrainingDiverged(stopped.diagnosis, partial) from None
+    return _run(loop, recipes, settings)
+
+
+def _check_kinds(dataset: object, checkpoint: object, *, resume: object) -> None:
+    """Refuse what cannot be a data set, a path or a flag."""
+    if not isinstance(dataset, Dataset):
+        msg = f"dataset must be a Dataset, got {type(dataset).__name__}; digits() makes one"
+        raise TypeError(msg)
+    if not isinstance(checkpoint, str | bytes | os.PathLike | None):
+        msg = f"checkpoint must be a path or None, got {checkpoint!r:.60}; name a file"
+        raise TypeError(msg)
+    if not isinstance(resume, bool | np.bool_):
+        msg = f"resume must be True or False, got {resume!r:.60}; checkpoint names the file"
+        raise TypeError(msg)
+
+
+def _run(
+    loop: Loop,
+    recipes: RecipeOfLayers,
+    settings: dict[str, Any],
+    diagnosis: Diagnosis | None = None,
+) -> Run:
+    """Return what a loop has come to; a net that diverged is not worth an evaluation."""
+    data, nothing = loop.plan.dataset, Evaluation(0, math.nan, math.nan)
+    over, model = diagnosis is None, loop.model
+    found = recipes["recipe"]
+    assert found is not None
     return Run(
         model=model,
         recipe=found,
+        first_recipe=recipes["first_recipe"],
+        last_recipe=recipes["last_recipe"],
         history=loop.history,
-        train=evaluate(model, dataset.x, dataset.y),
-        held_out=evaluate(model, dataset.test_x, dataset.test_y),
-        loss_scale=scaler.scale,
+        train=evaluate(model, data.x, data.y) if over else nothing,
+        held_out=evaluate(model, data.test_x, data.test_y) if over else nothing,
+        loss_scale=loop.scaler.scale,
         settings=settings,
         captures=loop.captures,
+        diagnosis=diagnosis,
     )
-
-
-def _own(recipe: Recipe, scaler: LossScaler | None) -> tuple[Recipe, LossScaler]:
-    """Return a scaler that the training may change, and a recipe that tells it what it asks."""
-    if scaler is None:
-        return recipe, LossScaler(enabled=False)
-    if not isinstance(scaler, LossScaler):
-        msg = f"loss_scaler must be a LossScaler or None, got {type(scaler).__name__}"
-        raise TypeError(msg)
-    found = copy.deepcopy(scaler)
-    if recipe.saturation_is_overflow or found.saturation_is_overflow:
-        found.saturation_is_overflow = True
-        recipe = replace(recipe, saturation_is_overflow=True)  # so that layers count
-    return recipe, found
 
 
 def _open_checkpoint(

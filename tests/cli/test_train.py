@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fp8num.cli import main, train
+from fp8num.cli import main
+from fp8num.cli.train.bar import step_bar
+from fp8num.cli.train.options import EXAMPLES
+from fp8num.cli.train.values import dataset_of
 from fp8num.inputs import open_tensors
 from fp8num.nn import data as examples
 from fp8num.nn.data import spirals
 from fp8num.nn.history import StepRecord
-from fp8num.nn.recipes import RECIPES
+from fp8num.nn.recipes import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +59,11 @@ def test_the_summary_says_what_was_trained_and_how_well(
 
 
 def test_without_options_the_digits_are_learnt(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of which a few epochs are enough here."""
-    text = output(capsys, "train", "--epochs", "4")
+    """Of which an epoch is enough here."""
+    text = output(capsys, "train", "--epochs", "1")
 
     assert text.startswith("digits, fold 0 of 5 held out: 64-128-10, 9,610 parameters, seed 0\n")
-    assert "no loss scaling; 0 of 92 steps skipped" in text
+    assert "no loss scaling; 0 of 23 steps skipped" in text
 
 
 def test_the_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +100,9 @@ def test_an_accumulator_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> Non
     assert text.count(" hopper") == 7
 
     assert main([*QUICK, "--accumulator", "hopper", "--recipe", "fp32"]) == 2
-    assert "accumulator of forward must be" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'hopper'" in line
+    assert "x_forward" in line
 
 
 def test_a_training_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,6 +150,17 @@ def test_captures_are_read_by_the_readers(
     assert names == {"step0", "step3", "step5"}
 
 
+def test_the_recipe_of_a_name_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """As Python prints it, and as it is stored; with another accumulator if one is named."""
+    text = output(capsys, "train", "--list", "--recipe", "DeepSeek")
+    assert text == f"{RECIPES['deepseek']}\n"
+    assert "deepgemm-128x128" in text
+    record = json.loads(output(capsys, "train", "--list", "--recipe", "nvfp4", "--json"))
+    assert Recipe.from_dict(record) == RECIPES["nvfp4"]
+    hopper = output(capsys, "train", "--list", "--recipe", "te-current", "--accumulator", "hopper")
+    assert hopper.count("hopper") == 7
+
+
 def test_the_history_is_written_as_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "history.csv"
     output(capsys, *QUICK, "--csv", str(path))
@@ -166,11 +183,35 @@ def test_divergence_is_one_line_and_1(tmp_path: Path, capsys: pytest.CaptureFixt
     (line,) = printed.err.splitlines()
     assert line.startswith("fp8num: training stopped at step ")
     assert "try a smaller learning rate than" in line
+    assert "(--lr), or clipping gradients (--clip)" in line
 
     assert main([*wild, "--json"]) == 1
-    record = json.loads(capsys.readouterr().out)["diverged"]
-    assert record["layer"]
-    assert record["remedies"]
+    record = json.loads(capsys.readouterr().out)
+    assert record["diverged"]["layer"]
+    assert record["diverged"]["remedies"]
+    assert record["diverged"]["step"] == record["steps"] > 0
+    assert record["held_out"] == {"count": 0, "loss": None, "accuracy": None}
+
+
+def test_what_there_is_is_written_when_a_training_diverges(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the files are named: history, casts, and operands up to the step that went wrong."""
+    table, path = tmp_path / "h.csv", tmp_path / "c.safetensors"
+    wild = [*QUICK, "--lr", "1e38", "--epochs", "5", "--csv", str(table), "--capture", str(path)]
+    assert main([*wild, "--loss-scale", "4"]) == 1
+
+    first, second = capsys.readouterr().err.splitlines()
+    at = int(first.removeprefix("fp8num: training stopped at step ").split(",")[0])
+    files = [str(path), str(table), f"{table}.tensors.csv"]
+    assert second == f"fp8num: wrote what there was until then to {', '.join(map(repr, files))}"
+    assert pd.read_csv(table)["step"].tolist() == list(range(at))
+    assert set(pd.read_csv(files[2])["step"]) == {0, at}
+    names = {tensor.name for tensor in open_tensors(path).tensors}
+    assert {name.split(".")[0] for name in names} == {"step0", f"step{at}"}
+    assert f"step{at}.layer1.weight" in names
+    head = path.read_bytes()[:4000]
+    assert f'"step{at}.loss_scale":"4"'.encode() in head
 
 
 def test_recipes_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +249,12 @@ def test_one_seed_is_no_comparison_and_divergence_is_1(capsys: pytest.CaptureFix
     assert "in one seed, from which nothing follows" in text
 
     wild = [*QUICK, "--lr", "1e38", "--epochs", "5", "--compare", "te-current", "--seeds", "2"]
-    assert "diverged in 2 of 2 seeds" in output(capsys, *wild, code=1)
+    assert main(wild) == 1
+    printed = capsys.readouterr()
+    assert "diverged in 2 of 2 seeds" in printed.out
+    lines = printed.err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["fp32, seed 0", "te-current, seed 0"]
+    assert all("try a smaller learning rate" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -216,12 +262,44 @@ def test_one_seed_is_no_comparison_and_divergence_is_1(capsys: pytest.CaptureFix
     [
         (["--recipe", "te-curent"], "did you mean te-current"),
         (["--compare", "mxfp8,te-curent"], "did you mean te-current"),
-        (["--compare", "mxfp8,mxfp8"], "recipes must have different names, got 'mxfp8' twice"),
+        (["--compare", "mxfp8,mxfp8"], "--compare must name different recipes, got 'mxfp8' twice"),
         (["--compare", "mxfp8", "--seeds", "0"], "--seeds must be at least 1, got 0"),
         (["--compare", "mxfp8", "--recipe", "bf16"], "--recipe has no meaning with --compare"),
         (["--compare", "mxfp8", "--resume"], "--resume has no meaning with --compare"),
         (["--compare", "mxfp8", "--csv", "no/x.csv"], "--csv 'no/x.csv' must lie in a folder"),
         (["--seeds", "3"], "--seeds has no meaning without --compare"),
+        (["--seeds", "0"], "--seeds has no meaning without --compare"),
+        (["--margin", "1"], "--margin has no meaning without --compare; name recipes, or leave"),
+        (["--baseline", "bf16"], "--baseline has no meaning without --compare"),
+        (["--workers", "2"], "--workers has no meaning without --compare"),
+        (["--compare", "mxfp8", "--baseline", "bf61"], "did you mean bf16"),
+        (["--compare", "mxfp8", "--margin", "0"], "--margin must be above 0 and below 100 points"),
+        (["--compare", "mxfp8", "--margin", "nan"], "--margin must be above 0 and below 100 poi"),
+        (["--compare", "mxfp8", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (["--compare", "mxfp8", "--fold", "0"], "--fold has no meaning with --compare"),
+        (["--compare", "mxfp8", "--every", "9"], "--every has no meaning with --compare"),
+        (["--compare", "mxfp8", "--last-recipe", "bf61"], "did you mean bf16"),
+        (["--compare", "mxfp8", "--optimizer", "adamv"], "optimizer must be one of adamw, adam"),
+        (["--fold", "1"], "--fold has no meaning with --data spirals; digits have folds"),
+        (["--folds", "3"], "--folds has no meaning with --data spirals"),
+        (["--data", "digits", "--fold", "5"], "fold must be less than folds, 5, got 5"),
+        (["--data", "digits", "--folds", "1"], "folds must be an integer, at least 2, got 1"),
+        (["--first-recipe", "bf61"], "first_recipe must be a known name, got 'bf61'; did you me"),
+        (["--optimizer", "adamv"], "optimizer must be one of adamw, adam, sgd, got 'adamv'; did"),
+        (["--schedule", "cosin"], "schedule must be one of cosine, linear, constant, got 'cosin'"),
+        (["--clip", "0"], "clip must be a finite number above 0, got 0.0"),
+        (["--stats-every", "0"], "stats_every must be an integer, at least 1, got 0"),
+        (["--every", "2"], "--every has no meaning without --checkpoint; name its file"),
+        (["--checkpoint", "x", "--every", "0"], "every must be an integer, at least 1, got 0"),
+        (["--accumulator", "hopper", "--recipe", "fp32"], "'hopper'"),
+        (["--accumulator", "hopper", "--recipe", "nvfp4"], "'hopper'"),
+        (["--accumulator", "hopper", "--compare", "mxfp8"], "'hopper'"),
+        (["--list", "--recipe", "te-curent"], "did you mean te-current"),
+        (["--list", "--compare", "bf16"], "--compare has no meaning with --list; leave it out"),
+        (["--list", "--accumulator", "hopper"], "--accumulator has no meaning with --list"),
+        (["--capture", "c.txt"], "--capture 'c.txt' must end in .safetensors, by which 'fp8num re"),
+        (["--capture", "c"], "--capture 'c' must end in .safetensors"),
+        (["--csv", "x", "--checkpoint", "x"], "--checkpoint 'x' must not be the file of --csv"),
         (["--sizes", "64,10"], "layer0 takes 64, but 'spirals, 3 arms' has 2 features"),
         (["--sizes", "2,x"], "argument --sizes: must be integers with commas between, got '2,x'"),
         (["--epochs", "0"], "epochs must be an integer, at least 1, got 0"),
@@ -238,7 +316,7 @@ def test_one_seed_is_no_comparison_and_divergence_is_1(capsys: pytest.CaptureFix
         (["--csv", "no/x.csv"], "--csv 'no/x.csv' must lie in a folder that exists"),
         (["--checkpoint", "no/x.npz"], "must lie in a folder that exists"),
         (["--checkpoint", "x.npz", "--resume"], "checkpoint 'x.npz' does not exist; begin the tra"),
-        (["--resume"], "resume must come with a checkpoint"),
+        (["--resume"], "--resume has no meaning without --checkpoint; name its file"),
         (["--data", "digit"], "argument --data: invalid choice: 'digit'"),
     ],
 )
@@ -252,7 +330,7 @@ def test_wrong_usage_is_one_line_and_2(
     """Before any work: no file appears."""
     monkeypatch.chdir(tmp_path)
 
-    assert main([*QUICK, *tail]) == 2
+    assert main([*(["train"] if "--list" in tail else QUICK), *tail]) == 2
 
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -279,7 +357,7 @@ def test_a_progress_bar_is_for_a_terminal(
             texts.append((options["completed"], options["description"]))
 
     monkeypatch.setattr(progress, "Progress", Bar)
-    with train._progress(2, shown=True) as show:
+    with step_bar(2, shown=True) as show:
         assert show is not None
         for step, skipped in ((0, True), (1, False)):
             show(
@@ -294,12 +372,12 @@ def test_a_progress_bar_is_for_a_terminal(
     ]
 
 
-def test_every_example_can_be_trained_on() -> None:
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_can_be_trained_on(name: str) -> None:
     """The names on the command line are those of data that exist."""
-    for name in train.EXAMPLES:
-        found = train._dataset(name)
-        assert len(found.x)
-        assert np.isfinite(found.x).all()
+    found = dataset_of(Namespace(data=name, fold=None, folds=None))
+    assert len(found.x)
+    assert np.isfinite(found.x).all()
 
 
 @pytest.mark.parametrize("option", ["--csv", "--capture", "--checkpoint"])

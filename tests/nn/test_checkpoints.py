@@ -318,6 +318,8 @@ def test_an_array_that_was_replaced_is_noticed(saved: Path) -> None:
     ("changed", "message"),
     [
         ({"recipe": "mxfp8"}, "its recipe is 'te-current', asked for is 'mxfp8'"),
+        ({"first_recipe": "bf16"}, "its first_recipe is None, asked for is 'bf16'"),
+        ({"last_recipe": "bf16"}, "its last_recipe is None, asked for is 'bf16'"),
         ({"data": teacher(n=100, test=30, features=8, classes=3, seed=1)}, "its data, 'teacher,"),
         ({"sizes": (8, 17, 3)}, r"its sizes is \[8, 16, 3\], asked for is \[8, 17, 3\]"),
         ({"seed": 1}, "its seed is 0, asked for is 1"),
@@ -353,6 +355,34 @@ def test_a_recipe_of_the_same_name_is_compared_too(saved: Path) -> None:
 def test_settings_that_are_missing_differ() -> None:
     with pytest.raises(ValueError, match="its b is 1, asked for is None"):
         check_settings("x.npz", {"a": 1, "b": 1}, {"a": 1})
+    with pytest.raises(ValueError, match="its b is None, asked for is 1"):
+        check_settings("x.npz", {"a": 1}, {"a": 1, "b": 1})
+
+
+def test_a_setting_that_came_after_the_file_is_none() -> None:
+    """A training that makes no use of it goes on."""
+    check_settings("x.npz", {"a": 1}, {"a": 1, "b": None})
+    check_settings("x.npz", {"a": 1, "b": None}, {"a": 1})
+
+
+def test_ends_with_their_own_recipes_are_resumed(tmp_path: Path) -> None:
+    """To the same bits; with others they are another training."""
+    options: dict[str, Any] = {**SETTINGS, "first_recipe": "te-delayed", "last_recipe": "bf16"}
+    path = tmp_path / "run.npz"
+    with pytest.raises(BrokenError):
+        train(DATA, **options, checkpoint=path, every=2, progress=break_at(4))
+    before = path.read_bytes()
+    for changed, message in (
+        ({"first_recipe": "te-current"}, "its first_recipe is 'te-delayed', asked for is 'te-cu"),
+        ({"last_recipe": None}, "its last_recipe is 'bf16', asked for is None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            resume(path, **{**options, **changed})
+    assert path.read_bytes() == before
+
+    resumed = train(DATA, **options, checkpoint=path, resume=True)
+
+    assert digest(resumed) == digest(train(DATA, **options))
 
 
 def test_a_checkpoint_is_neither_invented_nor_overwritten(saved: Path, tmp_path: Path) -> None:

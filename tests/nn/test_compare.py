@@ -393,6 +393,20 @@ def test_options_can_be_a_recipes_own() -> None:
     assert curves["flushed", 1] > curves["plain", 1]
 
 
+def test_ends_can_be_a_recipes_own() -> None:
+    """The last layer in float32 loses nothing; the training is that of `train`."""
+    mixed = {"recipe": "fp8-unscaled", "last_recipe": "fp32"}
+    found = compare(DATA, {"mixed": mixed, "plain": "fp8-unscaled"}, seeds=1, **SETTINGS)
+
+    formats = found.tensors().set_index(["recipe", "layer", "role"])["format"]
+    assert formats["mixed", "layer0", "w_forward"] == "E4M3FN"
+    assert formats["mixed", "layer1", "w_forward"] == "float32"
+    assert formats["plain", "layer1", "w_forward"] == "E4M3FN"
+    run = train(DATA, **mixed, **SETTINGS)
+    (one,) = (one for one in found.outcomes if one.recipe == "mixed")
+    assert (one.loss, one.settings) == (run.held_out.loss, run.settings)
+
+
 def test_divergence_is_a_result() -> None:
     """The others go on."""
     wild = {"recipe": "te-current", "lr": 1e38}
@@ -402,7 +416,12 @@ def test_divergence_is_a_result() -> None:
     assert found["wild"].diverged == 2
     assert found["tame"].n == 2
     assert "wild: diverged in 2 of 2 seeds" in str(found)
-    assert found.outcomes[1].diverged.startswith("training stopped at step ")
+    one = found.outcomes[1]
+    assert one.diverged.startswith("training stopped at step ")
+    assert f"at step {len(one.losses)}," in one.diverged  # what there was of it is kept
+    assert one.settings["recipe"]["name"] == "te-current"
+    assert one.held_out == 0
+    assert math.isnan(one.accuracy)
 
 
 class Backwards(Executor):
@@ -522,7 +541,11 @@ def by_seed(seed: int) -> Dataset:
         ({"recipes": {3: "bf16"}}, TypeError, "a name of recipes must be printable text, got 3"),
         ({"recipes": {"a\nb": "bf16"}}, TypeError, "printable text, got 'a"),
         ({"recipes": {"a": {"lr": 1}}}, ValueError, "options of 'a' must name a recipe, got lr"),
-        ({"recipes": {"a": {"epochs": 1}}}, ValueError, "must be among recipe, lr, .* 'epochs'"),
+        (
+            {"recipes": {"a": {"epochs": 1}}},
+            ValueError,
+            "must be among recipe, first_recipe, last_recipe, lr, .* 'epochs'",
+        ),
         ({"baseline": "fp33"}, ValueError, "recipe must be a known name, got 'fp33'"),
         (
             {"recipes": {"fp32": "bf16"}, "baseline": RECIPES["fp32"]},
@@ -565,6 +588,7 @@ def test_data_of_different_sizes_cannot_be_compared() -> None:
         ({"schedule": "cosin"}, "schedule must be .* got 'cosin'"),
         ({"clip": 0}, "clip must be a finite number above 0, got 0"),
         ({"loss_scaler": 8.0}, "loss_scaler must be a LossScaler or None, got float"),
+        ({"last_recipe": "bf61"}, "last_recipe must be a known name, got 'bf61'"),
     ],
 )
 def test_a_recipes_own_options_are_checked_first(own: dict[str, Any], message: str) -> None:

@@ -13,6 +13,7 @@ import fp8num as fp
 from fp8num.inputs import load_digits
 from fp8num.nn.data import digits, random_labels, spirals, teacher
 from fp8num.nn.dataset import Dataset, batches, generator_from, generator_state
+from fp8num.nn.train import train
 
 MAKES: dict[str, Any] = {
     "digits": lambda seed=0: digits(seed=seed),
@@ -189,7 +190,7 @@ def test_random_labels_have_the_usual_sizes() -> None:
 def numbered(n: int) -> Dataset:
     """Return a set whose inputs say which they are."""
     x, y = np.arange(n, dtype=np.float32)[:, None], np.arange(n, dtype=np.int64)
-    return Dataset("numbers", x, y, max(n, 1), x[:0], y[:0])
+    return Dataset("numbers", x, y, max(n, 2), x[:0], y[:0])
 
 
 @pytest.mark.parametrize(("n", "size"), [(10, 1), (10, 3), (10, 5), (10, 10), (10, 99), (0, 4)])
@@ -269,7 +270,7 @@ def test_a_state_is_a_copy() -> None:
         (lambda: spirals(noise=np.nan), r"noise must be a finite number at least 0, got nan"),
         (lambda: spirals(classes=0), r"classes must be an integer, at least 2, got 0"),
         (lambda: random_labels(features=0), r"features must be an integer, at least 1, got 0"),
-        (lambda: random_labels(classes=0), r"classes must be an integer, at least 1, got 0"),
+        (lambda: random_labels(classes=0), r"classes must be an integer, at least 2, got 0"),
     ],
 )
 def test_arguments_must_be_in_range(make: Any, message: str) -> None:
@@ -297,10 +298,23 @@ NAN = np.array([[0, 0], [0, np.nan], [0, 0]], np.float32)
         ({"x": NAN}, r"x must be finite, got nan in row 1, column 1"),
         ({"test_x": X - np.float32(np.inf)}, r"test_x must be finite, got -inf in row 0, column 0"),
         ({"y": Y[:2]}, r"y must be an int64 array of shape \(3,\), got int64 of shape \(2,\)"),
-        ({"y": Y.astype(np.int32)}, r"y must be an int64 array of shape \(3,\), got int32"),
-        ({"y": Y + 2}, r"y must be from 0 to 1, got 2 in row 0"),
+        ({"y": Y.astype(np.int32)}, r"y must be an int64 array of shape \(3,\), got int32; y.ast"),
+        (
+            {"y": Y.astype(float)},
+            r"y must be an int64 array .*, got float64; y.astype\(numpy.int64",
+        ),
+        ({"y": Y[:, None]}, r"got int64 of shape \(3, 1\); every input has one label"),
+        (
+            {"x": X.astype(np.int64)},
+            r"got int64 of shape \(3, 2\); x.astype\(numpy.float32\) makes",
+        ),
+        ({"x": X.ravel()}, r"x must be .*, got float32 of shape \(6,\); an input is a row of it"),
+        ({"x": X[:, :0], "test_x": X[:, :0]}, r"x must have at least one feature, .* \(3, 0\)"),
+        ({"test_x": X.ravel()[:0]}, r"test_x must be .* \(0,\); x\[:0\] and y\[:0\] hold nothing"),
+        ({"test_x": NAN}, r"test_x must be finite, got nan in row 1, column 1"),
+        ({"y": Y + 2}, r"y must be from 0 to 1, got 2 in row 0; there are 2 classes"),
         ({"test_y": Y - np.array([0, 1, 0])}, r"test_y must be from 0 to 1, got -1 in row 1"),
-        ({"classes": 0}, r"classes must be an integer, at least 1, got 0"),
+        ({"classes": 1}, r"classes must be an integer, at least 2, got 1"),
     ],
 )
 def test_a_set_must_be_consistent(change: dict[str, Any], message: str) -> None:
@@ -314,6 +328,19 @@ def test_a_set_must_have_arrays() -> None:
         Dataset("mine", X.tolist(), Y, 2, X, Y)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"test_y must be an int64 array .* got tuple"):
         Dataset("mine", X, Y, 2, X, (0, 0, 0))  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match=r"test_x must be .* got NoneType; x\[:0\] and y\[:0\] hold"
+    ):
+        Dataset("mine", X, Y, 2, None, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"name of a data set must be text, got int"):
+        Dataset(5, X, Y, 2, X, Y)  # type: ignore[arg-type]
+
+
+def test_a_number_of_classes_may_be_numpy_s() -> None:
+    """It goes into a checkpoint all the same."""
+    data = Dataset("mine", X, Y, np.int64(2), X[:0], Y[:0])  # type: ignore[arg-type]
+    assert type(data.classes) is int
+    assert train(data, epochs=1, sizes=(2, 2)).parameters == 6
 
 
 def test_a_set_is_frozen() -> None:

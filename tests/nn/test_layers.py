@@ -703,7 +703,7 @@ def test_an_empty_batch() -> None:
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (np.ones((3, 5), np.float32), ValueError, r"float32 of shape \(batch, 4\), got shape \(3, 5"),
+        (np.ones((3, 5), np.float32), ValueError, r"float32 of shape \(batch, 4\), got shape \(3,"),
         (np.ones(4, np.float32), ValueError, r"got shape \(4,\)"),
         (np.ones((3, 4)), TypeError, r"got float64 of shape \(3, 4\); x.astype\(np.float32\) conv"),
         (np.ones((3, 4), int), TypeError, r"got int64 of shape \(3, 4\); x.astype\(np.float32\)"),
@@ -757,3 +757,44 @@ def test_bad_states() -> None:
         with pytest.raises(ValueError, match=message):
             model.restore(state)
     assert model.state() == good
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [[4, 5, 3], (4, 5, 3), np.array([4, 5, 3]), np.uint8([4, 5, 3]), range(5, 2, -1), iter([4, 3])],
+    ids=lambda sizes: type(sizes).__name__,
+)
+def test_widths_are_whatever_has_an_order(sizes: Any) -> None:
+    """They are kept as Python's integers."""
+    model = nn.MLP(sizes)
+    assert isinstance(model.sizes, tuple)
+    assert {type(size) for size in model.sizes} == {int}
+    assert model.parameters()["layer0.weight"].shape == model.sizes[1::-1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ([4], ValueError, r"sizes must be at least two widths, .* such as .*, got \[4\]"),
+        ([], ValueError, r"sizes must be at least two widths, .* got \[\]"),
+        ([4, 0], ValueError, "a width of sizes must be an integer, at least 1, got 0"),
+        (np.array([4.0, 3.0]), TypeError, "a width of sizes must be an integer, .* got np.float64"),
+        ([4, True], TypeError, "a width of sizes must be an integer, at least 1, got True"),
+        ("43", TypeError, "sizes must be a sequence of widths, such as .*, got '43'"),
+        (b"43", TypeError, "sizes must be a sequence of widths"),
+        ({4, 3}, TypeError, "sizes must be a sequence of widths, .* got {3, 4}"),
+        ({4: 3, 3: 4}, TypeError, "sizes must be a sequence of widths"),
+        (43, TypeError, "sizes must be a sequence of widths, .* got 43"),
+        (None, TypeError, "sizes must be a sequence of widths, .* got None"),
+        (np.array(3), TypeError, "sizes must be a sequence of widths"),
+        (np.ones((2, 2), int), TypeError, "sizes must be a sequence of widths"),
+    ],
+)
+def test_what_are_no_widths(sizes: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        nn.MLP(sizes)
+
+
+def test_activations_are_named() -> None:
+    with pytest.raises(ValueError, match=r"activation must be one of relu, .* got \['relu'\]"):
+        nn.MLP([4, 3], activation=["relu"])  # type: ignore[arg-type]

@@ -326,9 +326,9 @@ def test_gelu_is_exact_unless_asked() -> None:
         (lambda: nn.mean(M, (0, 0)), r"mean must .* axis=\(0, 0\).*duplicate"),
         (lambda: nn.max(np.zeros((3, 0)), 1), r"max must .* got \(3, 0\), axis=1"),
         (lambda: nn.reshape(M, (5, -1)), r"reshape must .* got \(3, 4\), shape=\(5, -1\): "),
-        (lambda: nn.transpose(M, (0, 0)), r"transpose must .* got \(3, 4\), axes=\(0, 0\)"),
+        (lambda: nn.transpose(M, (0, 0)), r"must .* options that fit .* got \(3, 4\), axes=\(0, 0"),
         (lambda: nn.concatenate([M, WIDE]), r"concatenate must .* got \(3, 4\) and \(4, 5\)"),
-        (lambda: nn.concatenate([]), "concatenate must .* got no operands"),
+        (lambda: nn.concatenate([]), "concatenate must .* at least one operand, got no operands"),
         (lambda: nn.where(MASK, M, np.ones(3)), r"where must .* got \(3, 4\) and \(3,\)"),
     ],
 )  # fmt: skip
@@ -344,7 +344,6 @@ def test_shapes_that_do_not_fit_are_refused(function: Any, message: str) -> None
         (lambda: Tensor(M)[3], r"index must .* got \(3, 4\), key=3: .*out of bounds"),
         (lambda: Tensor(M)[:, :, 0], r"index must .* got \(3, 4\), key=.*too many indices"),
         (lambda: Tensor(M)[0.5], r"index must .* got \(3, 4\), key=0.5: "),
-        (lambda: Tensor(M)[Tensor(ONE)], r"index must .* got \(3, 4\), key=Tensor"),
     ],
 )
 def test_indices_that_do_not_fit_are_refused(function: Any, message: str) -> None:
@@ -362,11 +361,14 @@ def test_indices_that_do_not_fit_are_refused(function: Any, message: str) -> Non
         (lambda: nn.exp(np.array([1j])), "exp must .* got complex128"),
         (lambda: nn.exp("1"), r"exp must be given numbers, got <U1 of shape \(\)"),
         (lambda: nn.add(Tensor(M), None), r"add must be given numbers, got object of shape \(\)"),
-        (lambda: nn.sum(M, "0"), r"sum must .* got \(3, 4\), axis='0'"),
+        (
+            lambda: nn.sum(M, "0"),
+            r"sum must be given options of the types .* got \(3, 4\), axis='0'",
+        ),
         (lambda: nn.concatenate([M, M], None), r"concatenate must .* axis=None"),  # type: ignore[arg-type]
         (lambda: nn.where(M, M, M), r"condition must be boolean, got float64 of shape \(3, 4\)"),
         (lambda: np.exp(Tensor(M)), "does not support ufuncs"),
-        (lambda: iter(Tensor(M)), "not iterable"),
+        (lambda: Tensor(M)[Tensor(ONE)], r"index must .* got \(3, 4\), key=Tensor"),
     ],
 )
 def test_types_that_do_not_fit_are_refused(function: Any, message: str) -> None:

@@ -148,7 +148,7 @@ def test_only_what_requires_a_gradient_is_differentiated() -> None:
 
     data, weight = Tensor(np.ones((2, 3))), Tensor(np.ones((3, 1)), requires_grad=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tape, "RULES", {"matmul": Primitive})
+        patch.setattr(tape, "find_rule", {"matmul": Primitive}.__getitem__)
         y = data @ weight
     y.backward(np.ones((2, 1)))
 
@@ -345,11 +345,11 @@ def test_bits_are_the_same_whenever_a_graph_is_made() -> None:
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        ([1, 2], r"int64 of shape \(2,\)"),
+        ([1, 2], r"int64 of shape \(2,\); convert it: np.asarray\(data, np.float32\)"),
         (np.array([True]), r"bool of shape \(1,\)"),
         (np.float16(1), r"float16 of shape \(\)"),
         (np.ones(2, np.longdouble), r"(longdouble|float128|float96) of shape \(2,\)"),
-        ([1j], "complex128"),
+        ([1j], r"complex128 of shape \(1,\)$"),
         ("1", "<U1"),
         (None, "object"),
     ],
@@ -362,14 +362,14 @@ def test_data_must_be_of_a_type_that_has_gradients(
     requires_grad: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """Integers above all."""
-    message = f"data must be float32 or float64, .* got {what}.*astype"
+    message = f"data must be float32 or float64, .* got {what}"
     with pytest.raises(TypeError, match=message):
         Tensor(data, requires_grad=requires_grad)
 
 
 def test_a_tensor_is_not_made_of_a_tensor() -> None:
     with pytest.raises(TypeError, match=r"data must be .* got a Tensor; .detach\(\) gives"):
-        Tensor(Tensor(1.0))  # type: ignore[arg-type]
+        Tensor(Tensor(1.0))
 
 
 def test_backward_needs_something_to_differentiate_by() -> None:

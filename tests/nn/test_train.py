@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
 import os
 import pickle
@@ -92,6 +94,13 @@ def test_training_is_gradient_descent() -> None:
     trained = [p for p in found if p.ndim == 2] + [p for p in found if p.ndim == 1]
     for mine, theirs in zip((*w, *b), trained, strict=True):
         np.testing.assert_allclose(theirs, mine, rtol=1e-3, atol=1e-5)
+
+
+def test_widths_may_be_an_array() -> None:
+    """Of NumPy's integers, which a checkpoint does not hold: they become Python's."""
+    run = train(DATA, **{**SETTINGS, "sizes": np.array([8, 16, 3])})
+    assert run.settings["sizes"] == [8, 16, 3]
+    assert weights(run) == weights(train(DATA, **SETTINGS))
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
@@ -340,8 +349,17 @@ def stop(data: Dataset = DATA, **options: Any) -> Any:
         train(data, **{**SETTINGS, **options})
     text = str(error.value)
     assert "\n" not in text
-    assert pickle.loads(pickle.dumps(error.value)).diagnosis == error.value.diagnosis  # noqa: S301
-    return error.value.diagnosis
+    found = error.value.diagnosis
+    # A remedy is about an argument of train, a part of its recipe, or none of these.
+    known = {*inspect.signature(train).parameters, "accumulators", ""}
+    assert len(found.arguments) == len(found.remedies) > 0
+    assert set(found.arguments) <= known
+    assert json.loads(json.dumps(found.to_dict()))["arguments"] == list(found.arguments)
+    return found
+
+
+def paired_up(found: Any) -> list[tuple[str, str]]:
+    return list(zip(found.remedies, found.arguments, strict=True))
 
 
 def test_a_rate_that_is_too_large_is_named() -> None:
@@ -352,7 +370,8 @@ def test_a_rate_that_is_too_large_is_named() -> None:
     assert found.layer == "layer0.weight"
     assert found.role == "parameter"
     assert found.format == "float32"
-    assert found.remedies[0] == "a smaller learning rate than 1e+38"
+    assert found.remedies == ("a smaller learning rate than 1e+38", "clipping gradients")
+    assert found.arguments == ("lr", "clip")
 
 
 def test_operands_that_grow_are_named_before_they_are_infinite() -> None:
@@ -386,7 +405,7 @@ def test_saturated_activations_are_named() -> None:
     assert found.cause == "saturated"
     assert found.role == "activations (x_forward)"
     assert found.format == "E4M3FN"
-    assert "a recipe that scales, such as te-current" in found.remedies
+    assert ("a recipe that scales, such as te-current", "recipe") in paired_up(found)
     assert "saturate, amax" in str(found)
 
 
@@ -398,7 +417,7 @@ def test_vanished_gradients_are_named() -> None:
     assert found.cause == "vanished"
     assert found.role.startswith("gradients (g_")
     assert found.format == "E5M2"
-    assert "a larger loss scale" in found.remedies
+    assert ("a larger loss scale", "loss_scaler") in paired_up(found)
 
 
 def test_a_static_scale_that_always_overflows_ends() -> None:
@@ -410,6 +429,144 @@ def test_a_static_scale_that_always_overflows_ends() -> None:
     assert found.step == 49
     assert (found.role, found.layer, found.cause) == ("gradient", "layer0.weight", "not finite")
     assert found.remedies[0] == "a loss scale below 1.70141e+38, or a dynamic one"
+    assert found.arguments[0] == "loss_scaler"
+
+
+WILD: dict[str, Any] = {"optimizer": "sgd", "lr": 1e30, "schedule": "constant", "recipe": "fp32"}
+
+
+def diverging(**options: Any) -> TrainingDiverged:
+    with pytest.raises(TrainingDiverged) as error:
+        train(DATA, **{**SETTINGS, **WILD, **options})
+    return error.value
+
+
+def test_a_training_that_diverged_is_not_lost() -> None:
+    """Every step that was made is in its history, with the casts of the one that was not."""
+    seen: list[Any] = []
+
+    error = diverging(progress=seen.append, stats_every=1)
+
+    at = error.diagnosis.step
+    assert 0 < at == len(seen)
+    assert error.history.steps == tuple(seen)
+    casts = error.history.tensors
+    assert sorted(set(casts["step"])) == list(range(at + 1))
+    assert casts.groupby("step").size().tolist() == [6] * at + [4]  # no gradients in the last
+    run = error.partial
+    assert run is not None
+    assert run.diagnosis == error.diagnosis
+    assert (run.history, run.captures) == (error.history, error.captures)
+    assert run.train.count == run.held_out.count == 0
+    assert math.isnan(run.held_out.accuracy)
+    assert run.model.probe is None
+    record = run.to_dict()
+    assert record["diverged"]["step"] == record["steps"] == at
+    assert record["settings"]["seed"] == 0
+
+
+def test_captures_of_a_training_that_diverged_are_kept() -> None:
+    """Of the steps that were asked for, and of the one at which it stopped."""
+    error = diverging(capture=[0, 13])
+
+    at = error.diagnosis.step
+    assert sorted(error.captures) == [0, at]
+    # The first step's operands depend on no rate: they are those of a training that went well.
+    calm = train(DATA, recipe="fp32", capture=[0], **SETTINGS).captures[0]
+    first = error.captures[0]
+    assert {name: array.tobytes() for name, array in first.items()} == {
+        name: array.tobytes() for name, array in calm.items()
+    }
+    assert error.partial is not None
+    last = error.captures[at]
+    assert sorted(last) == ["layer0.input", "layer0.weight", "layer1.input", "layer1.weight"]
+    for layer in error.partial.model.layers:
+        assert last[f"{layer.name}.weight"].tobytes() == layer.weight.data.tobytes()
+    assert diverging().captures == {}
+
+
+def test_a_step_that_overflowed_is_captured_with_its_gradients() -> None:
+    """Once, and measured once, where the fiftieth skipped step is the last."""
+    scaler = LossScaler(2.0**127, dynamic=False)
+    options: dict[str, Any] = {"recipe": "fp32", "loss_scaler": scaler, "epochs": 20}
+    with pytest.raises(TrainingDiverged) as error:
+        train(loud(100), **{**SETTINGS, **options, "capture": [2], "stats_every": 7})
+
+    found = error.value
+    assert sorted(found.captures) == [2, 49]
+    assert not np.isfinite(found.captures[49]["layer0.weight.gradient"]).all()
+    assert len(found.history.steps) == 50
+    assert found.history.skipped == 50
+    assert [cast.step for cast in found.history.casts].count(49) == 6
+
+
+def test_a_divergence_travels_between_processes() -> None:
+    """With all that it carries; one without a run carries nothing."""
+    error = diverging(capture=[0])
+
+    there = pickle.loads(pickle.dumps(error))  # noqa: S301 - it was made here
+
+    assert (there.diagnosis, str(there)) == (error.diagnosis, str(error))
+    assert there.history == error.history
+    assert there.captures[0]["layer0.weight"].tobytes() == (
+        error.captures[0]["layer0.weight"].tobytes()
+    )
+    bare = TrainingDiverged(error.diagnosis)
+    assert bare.partial is None
+    assert (bare.history, bare.captures) == (History(), {})
+
+
+# The first and the last layer.
+
+
+def test_ends_in_the_recipe_of_the_rest_change_nothing() -> None:
+    """And a net of two layers has ends alone: the recipe of the rest is of no account."""
+    mixed = {"first_recipe": "mxfp8", "last_recipe": "mxfp8"}
+    plain = train(DATA, recipe="mxfp8", **SETTINGS)
+
+    for recipe in ("mxfp8", "nvfp4"):
+        run = train(DATA, recipe=recipe, **mixed, **SETTINGS)
+        assert weights(run) == weights(plain)
+        assert run.history == plain.history
+    one = {"sizes": (8, 3), "epochs": 2, "batch": 16}
+    assert weights(train(DATA, recipe="nvfp4", last_recipe="bf16", **one)) == (
+        weights(train(DATA, recipe="bf16", **one))
+    )
+
+
+def test_ends_have_their_own_formats() -> None:
+    """In the history, in the settings, in the run; weights start the same."""
+    sizes = (8, 16, 16, 3)
+    options: dict[str, Any] = {**SETTINGS, "sizes": sizes, "capture": [0]}
+    run = train(DATA, recipe="mxfp8", first_recipe="bf16", last_recipe=RECIPES["fp32"], **options)
+
+    frame = run.history.tensors
+    formats = frame.groupby("layer")["format"].agg(set).to_dict()
+    assert formats == {"layer0": {"BFLOAT16"}, "layer1": {"E4M3FN"}, "layer2": {"float32"}}
+    assert [layer.recipe.name for layer in run.model.layers] == ["bf16", "mxfp8", "fp32"]
+    assert (run.first_recipe, run.last_recipe) == (RECIPES["bf16"], RECIPES["fp32"])
+    names = [run.settings[name]["name"] for name in ("recipe", "first_recipe", "last_recipe")]
+    assert names == ["mxfp8", "bf16", "fp32"]
+    whole = train(DATA, recipe="mxfp8", **options)
+    assert whole.settings["first_recipe"] is None
+    assert whole.first_recipe is None
+    for layer in ("layer0", "layer1", "layer2"):
+        mine, theirs = (one.captures[0][f"{layer}.weight"] for one in (run, whole))
+        assert mine.tobytes() == theirs.tobytes()
+
+
+def test_saturation_in_an_end_can_count_as_overflow() -> None:
+    """In the layers whose recipe says so, and in all of them if the loss scaler does."""
+    counting = replace(RECIPES["fp8-unscaled"], name="counting", saturation_is_overflow=True)
+    for last, own, expected in (
+        ("fp8-unscaled", False, False),
+        (counting, False, True),
+        ("fp8-unscaled", True, True),
+    ):
+        scaler = LossScaler(2.0**30, saturation_is_overflow=own)
+        run = train(DATA, recipe="fp32", last_recipe=last, loss_scaler=scaler, **SETTINGS)
+        assert (run.skipped > 0) == expected
+        assert not scaler.saturation_is_overflow or own
 
 
 # What it depends on.
@@ -509,9 +666,13 @@ def test_fp8_learns_the_digits_as_fp32_does_on_all_folds() -> None:
     [
         ({"sizes": (9, 3)}, ValueError, "layer0 takes 9, but 'teacher, margin 0.1' has 8 feat"),
         ({"sizes": (8, 16, 4)}, ValueError, "layer1 gives 4, but .* has 3 classes; sizes must be"),
-        ({"sizes": (8,)}, ValueError, r"at least two widths, of inputs and classes, got \(8,\)"),
+        (
+            {"sizes": (8,)},
+            ValueError,
+            r"at least two widths, of inputs and outputs, .*, got \(8,\)",
+        ),
         ({"sizes": (8, 0, 3)}, ValueError, "a width of sizes must be an integer, at least 1"),
-        ({"sizes": "8,3"}, TypeError, "sizes must be a sequence of widths, got '8,3'"),
+        ({"sizes": "8,3"}, TypeError, "sizes must be a sequence of widths, .*, got '8,3'"),
         ({"recipe": "te-curent"}, ValueError, "te-curent.*did you mean te-current"),
         ({"epochs": 0}, ValueError, "epochs must be an integer, at least 1, got 0"),
         ({"batch": 0}, ValueError, "batch must be an integer, at least 1, got 0"),
@@ -531,6 +692,21 @@ def test_fp8_learns_the_digits_as_fp32_does_on_all_folds() -> None:
         ({"capture": [14]}, ValueError, "below the 14 steps of the training, got 14"),
         ({"capture": [-1]}, ValueError, "a step of capture must be an integer, at least 0"),
         ({"loss_scaler": 1024.0}, TypeError, "loss_scaler must be a LossScaler or None, got float"),
+        ({"capture": 5}, TypeError, r"capture must be a collection of steps, got 5; \[0\] is one"),
+        ({"capture": "12"}, TypeError, "capture must be a collection of steps, got '12'"),
+        ({"capture": [1.5]}, TypeError, "a step of capture must be an integer, .* got 1.5"),
+        ({"progress": 5}, TypeError, "progress must be callable or None, got int"),
+        ({"checkpoint": 5}, TypeError, "checkpoint must be a path or None, got 5; name a file"),
+        ({"resume": "yes"}, TypeError, "resume must be True or False, got 'yes'; checkpoint names"),
+        ({"resume": 1, "checkpoint": "x"}, TypeError, "resume must be True or False, got 1"),
+        ({"recipe": None}, TypeError, "recipe must be a Recipe or a name, got NoneType"),
+        ({"first_recipe": "bf61"}, ValueError, "^first_recipe must be a known name, got 'bf61'"),
+        ({"last_recipe": 16}, TypeError, "^last_recipe must be a Recipe or a name, got int 16"),
+        (
+            {"sizes": (8, 3), "first_recipe": "bf16", "last_recipe": "fp32"},
+            ValueError,
+            "must be the same for a net of one layer, got 'bf16' and 'fp32'; name one of them",
+        ),
     ],
 )
 def test_a_wrong_argument_is_refused(

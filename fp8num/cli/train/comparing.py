@@ -1,0 +1,117 @@
+"""``fp8num train --compare``: recipes against a baseline, in this process or in several."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fp8num.cli.progress import progress_bar
+from fp8num.cli.train.files import check_files, json_text, write_comparison
+from fp8num.cli.train.pool import processes
+from fp8num.cli.train.values import dataset_of, digits_of, recipe_of, settings_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from fp8num.nn.comparison import Comparison
+    from fp8num.nn.outcome import Outcome
+    from fp8num.nn.recipes import Recipe
+
+__all__ = ["compare_recipes"]
+
+
+def compare_recipes(arguments: argparse.Namespace) -> int:
+    """
+    Compare recipes, and write what comes out.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    int
+        0 if all trainings were finished, 1 if one diverged.
+
+    Raises
+    ------
+    ValueError, OSError
+        If an argument is wrong, or a file cannot be used.
+    """
+    check_files(arguments)
+    found = _compare(arguments)
+    if arguments.csv is not None:
+        write_comparison(arguments.csv, found)
+    print(json_text(found.to_dict()) if arguments.json else found)
+    first = {one.recipe: one for one in reversed(found.outcomes) if one.diverged}
+    for name in (name for name in found.recipes if name in first):
+        one = first[name]
+        fold = f", fold {one.fold}" if found.folds > 1 else ""
+        print(f"fp8num: {name}, seed {one.seed}{fold}: {one.diverged}", file=sys.stderr)
+    return int(bool(first))
+
+
+def _compare(arguments: argparse.Namespace) -> Comparison:
+    """Do all trainings, with a progress bar."""
+    from fp8num.nn.compare import compare
+    from fp8num.nn.recipes import get_recipe
+
+    recipes = _recipes(arguments)
+    baseline = get_recipe("fp32" if arguments.baseline is None else arguments.baseline)
+    count = _at_least_one("seeds", arguments.seeds, 10)
+    workers = _at_least_one("workers", arguments.workers, 1)
+    folds = None if arguments.folds is None else _at_least_one("folds", arguments.folds, 1)
+    margin = 0.3 if arguments.margin is None else arguments.margin
+    if not 0 < margin < 100:
+        msg = f"--margin must be above 0 and below 100 points, got {margin:g}"
+        raise ValueError(msg)
+    shown = sys.stderr.isatty() and not (arguments.json or arguments.no_progress)
+    total = count * (folds or 1) * len({baseline.name, *recipes})
+    with progress_bar("trainings", total, shown=shown) as advance, processes(workers) as executor:
+
+        def show(_: Outcome) -> None:
+            if advance is not None:
+                advance(1)
+
+        return compare(
+            dataset_of(arguments) if folds is None else partial(digits_of, folds),
+            recipes,
+            baseline=baseline,
+            seeds=range(arguments.seed, arguments.seed + count),
+            folds=folds,
+            margin=margin / 100,
+            executor=executor,
+            progress=show,
+            **settings_of(arguments),
+        )
+
+
+def _recipes(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return what to compare by name, the first and last layers' recipes in it."""
+    from fp8num.nn.recipes import get_recipe
+
+    ends: dict[str, Recipe] = {
+        end: get_recipe(name)
+        for end in ("first", "last")
+        if (name := getattr(arguments, f"{end}_recipe")) is not None
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for name in arguments.compare.split(","):
+        recipe = recipe_of(name, arguments.accumulator)
+        title = ", ".join([recipe.name, *(f"{end} {own.name}" for end, own in ends.items())])
+        if title in found:
+            msg = f"--compare must name different recipes, got {title!r} twice"
+            raise ValueError(msg)
+        found[title] = {"recipe": recipe} | {f"{end}_recipe": own for end, own in ends.items()}
+    return found
+
+
+def _at_least_one(option: str, value: int | None, default: int) -> int:
+    if value is None:
+        return default
+    if value < 1:
+        msg = f"--{option} must be at least 1, got {value}"
+        raise ValueError(msg)
+    return value

@@ -1,0 +1,150 @@
+"""The files that ``fp8num train`` writes: checked before the work, told of when it diverged."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+    from fp8num.nn.comparison import Comparison
+    from fp8num.nn.train import Run
+
+__all__ = ["check_files", "json_text", "write_comparison", "write_run"]
+
+
+def check_files(arguments: argparse.Namespace) -> None:
+    """
+    Refuse files that could not be written in the end, or be used then.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        With ``capture``, ``csv`` and ``checkpoint``.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    options = ("capture", "csv", "checkpoint")
+    named = {name: path for name in options if (path := getattr(arguments, name)) is not None}
+    places: dict[Path, str] = {}
+    for option, text in named.items():
+        path = Path(text)
+        if not path.parent.is_dir():
+            msg = f"--{option} {text!r} must lie in a folder that exists; make it first"
+            raise ValueError(msg)
+        if path.is_dir():
+            msg = f"--{option} {text!r} must be a file, and is a folder; name a file in it"
+            raise ValueError(msg)
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            msg = f"--{option} {text!r} must be a file that you may write; name another one"
+            raise ValueError(msg)
+        other = places.setdefault(path.resolve(), option)
+        if other != option:
+            msg = f"--{option} {text!r} must not be the file of --{other}; name another one"
+            raise ValueError(msg)
+    capture = named.get("capture", ".safetensors")
+    if Path(f"x{capture}").suffix.lower() != ".safetensors":
+        msg = (
+            f"--capture {capture!r} must end in .safetensors, by which 'fp8num report' knows "
+            "what it is; name it so"
+        )
+        raise ValueError(msg)
+
+
+def write_run(arguments: argparse.Namespace, done: Run) -> list[str]:
+    """
+    Write captures and history, if they are asked for.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        With ``capture`` and ``csv``.
+    done : Run
+        A training, over or diverged.
+
+    Returns
+    -------
+    list of str
+        The files.
+    """
+    written = []
+    if arguments.capture is not None:
+        _write_captures(arguments.capture, done)
+        written.append(arguments.capture)
+    if arguments.csv is not None:
+        casts = f"{arguments.csv}.tensors.csv"
+        done.history.to_frame().to_csv(arguments.csv, index=False)
+        done.history.tensors.to_csv(casts, index=False)
+        written += [arguments.csv, casts]
+    return written
+
+
+def write_comparison(path: str, found: Comparison) -> None:
+    """
+    Write the three tables.
+
+    Parameters
+    ----------
+    path : str
+        Of the results; curves and tensors lie beside it.
+    found : Comparison
+        What to write.
+    """
+    found.to_frame().to_csv(path, index=False)
+    for name, frame in (("curves", found.curves("step")), ("tensors", found.tensors())):
+        frame.to_csv(f"{path}.{name}.csv", index=False)
+
+
+def json_text(record: object) -> str:
+    """
+    Return a record as JSON, with null for what has no number there.
+
+    Parameters
+    ----------
+    record : object
+        Of dictionaries, lists, text and numbers.
+
+    Returns
+    -------
+    str
+        Lines.
+    """
+    return json.dumps(_without_nan(record), indent=2, allow_nan=False)
+
+
+def _write_captures(path: str, done: Run) -> None:
+    """Write operands and gradients for `fp8num report`."""
+    from fp8num.inputs import write_safetensors
+
+    scales = {record.step: record.scale for record in done.history.steps}
+    tensors = {
+        f"step{step}.{name}": array
+        for step, captured in done.captures.items()
+        for name, array in captured.items()
+    }
+    metadata = {
+        # A step at which the training stopped has no record: the scale is what it still is.
+        f"step{step}.loss_scale": f"{scales.get(step, done.loss_scale):g}"
+        for step in done.captures
+    }
+    metadata |= {"recipe": done.recipe.name, "data": str(done.settings["data"]["name"])}
+    for name in ("first_recipe", "last_recipe"):
+        if (own := getattr(done, name)) is not None:
+            metadata[name] = own.name
+    write_safetensors(path, tensors, metadata)
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Replace what JSON has no number for by null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,35 @@
+"""The widths of a net: one rule for whoever takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from fp8num.nn._numbers import whole
+
+__all__ = ["widths"]
+
+
+def widths(sizes: object) -> tuple[int, ...]:
+    """
+    Return widths that come as a list, a tuple, an array or whatever else has an order.
+
+    Raises
+    ------
+    TypeError
+        If they are none of these, or no integers.
+    ValueError
+        If there are fewer than two, or one is not positive.
+    """
+    unordered = isinstance(sizes, str | bytes | Mapping | AbstractSet)
+    if unordered or not isinstance(sizes, Iterable) or getattr(sizes, "ndim", 1) != 1:
+        msg = f"sizes must be a sequence of widths, such as [64, 512, 10], got {sizes!r:.80}"
+        raise TypeError(msg)
+    found = tuple(whole("a width of sizes", size, 1) for size in sizes)
+    if len(found) < 2:
+        msg = (
+            "sizes must be at least two widths, of inputs and outputs, such as [64, 512, 10], "
+            f"got {sizes!r:.80}"
+        )
+        raise ValueError(msg)
+    return found
