@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fp8num.cli.progress import progress_bar
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from fp8num.formats import Format
     from fp8num.inputs import StoredTensor
-    from fp8num.report import Skipped
+    from fp8num.nn import Comparison
+    from fp8num.nn.outcome import Outcome
+    from fp8num.report import ReportFiles, Skipped
 
 __all__ = ["add_parser", "run"]
 
@@ -24,7 +27,9 @@ MAX_LINES = 20  #: about what was skipped; the page and report.json say the rest
 DESCRIPTION = """
 Round the tensors of files to small floating-point formats, with and without a per-tensor
 scale, and write what becomes of them: index.html to read, report.csv and report.json to
-compute with. Without files, the built-in tensors are used.
+compute with. Without files, the built-in tensors are used, and a small net is trained on
+the built-in digits in FP32 and in FP8, many times, to see what that costs: the page shows
+losses and accuracies with error bars, training.csv and training-curves.csv hold them.
 """
 
 
@@ -52,6 +57,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--json", action="store_true", help="also write the contents of report.json to stdout"
+    )
+    parser.add_argument(
+        "--training",
+        action=argparse.BooleanOptionalAction,
+        help="compare FP32 and FP8 in training on the built-in digits, half a minute on two "
+        "processors (default: without files yes, with files no)",
     )
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     parser.set_defaults(run=run)
@@ -97,8 +108,6 @@ def run(arguments: argparse.Namespace) -> int:
     ValueError
         If a file cannot be read, or the report cannot be written.
     """
-    from fp8num.report import build_report
-
     tensors, skipped = _open(arguments.files)
     for one in skipped[:MAX_LINES]:
         name, file = shorten(one.name), shorten(one.file, 100)
@@ -107,18 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
         more = len(skipped) - MAX_LINES
         print(f"fp8num: skipped {more} more, see report.json", file=sys.stderr)
 
-    total = sum(tensor.size for tensor in tensors)
-    shown = sys.stderr.isatty() and not arguments.no_progress
     try:
-        with progress_bar(plural(len(tensors), "tensor"), total, shown=shown) as progress:
-            files = build_report(
-                tensors,
-                arguments.output,
-                formats=arguments.formats,
-                progress=progress,
-                skipped=skipped,
-                command=shlex.join(["fp8num", *arguments.argv]),
-            )
+        files = _build(arguments, tensors, skipped)
     except OSError as error:  # readers make InputErrors of theirs
         reason = error.strerror or str(error)
         msg = (
@@ -132,6 +131,46 @@ def run(arguments: argparse.Namespace) -> int:
     page = printable(shlex.quote(str(files.page)))
     print(f"open {page}", file=sys.stderr if arguments.json else sys.stdout)
     return 0
+
+
+def _build(
+    arguments: argparse.Namespace, tensors: list[StoredTensor], skipped: list[Skipped]
+) -> ReportFiles:
+    """Train if that is wanted, analyse, and write."""
+    from fp8num.report import build_report
+    from fp8num.report.build import NAMES
+    from fp8num.report.files import output_folder
+
+    shown = sys.stderr.isatty() and not arguments.no_progress
+    wanted = not arguments.files if arguments.training is None else arguments.training
+    total = sum(tensor.size for tensor in tensors)
+    with output_folder(Path(arguments.output), NAMES):  # refused before half a minute's work
+        training = _train(shown=shown) if wanted else None
+        with progress_bar(plural(len(tensors), "tensor"), total, shown=shown) as progress:
+            return build_report(
+                tensors,
+                arguments.output,
+                formats=arguments.formats,
+                progress=progress,
+                skipped=skipped,
+                command=shlex.join(["fp8num", *arguments.argv]),
+                training=training,
+            )
+
+
+def _train(*, shown: bool) -> Comparison:
+    """Compare FP32 and FP8 in training."""
+    from fp8num.report import compare_on_digits
+    from fp8num.report.experiment import RECIPES, SEEDS
+
+    total = SEEDS * (1 + len(RECIPES))
+    with progress_bar(plural(total, "training"), total, shown=shown) as advance:
+
+        def show(_: Outcome) -> None:
+            if advance is not None:
+                advance(1)
+
+        return compare_on_digits(progress=show)
 
 
 def _open(paths: Sequence[str]) -> tuple[list[StoredTensor], list[Skipped]]:

@@ -12,6 +12,7 @@ from fp8num.formats import get_format
 from fp8num.report.files import output_folder, write_together
 from fp8num.report.pages import MAX_FIGURES, hardest_first, render_page
 from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
+from fp8num.report.training import COLUMNS, curves_to_csv, outcomes_to_csv
 from fp8num.report.verification import verify_codec
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
     from fp8num.analysis import Tensor, TensorAnalysis
     from fp8num.formats import Format
+    from fp8num.nn import Comparison
 
 __all__ = ["ReportFiles", "build_report"]
 
 PAGE, CSV, JSON = "index.html", "report.csv", "report.json"
+TRAINING, CURVES = "training.csv", "training-curves.csv"
+NAMES = (PAGE, CSV, JSON, TRAINING, CURVES)  #: of all files that a report may have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +43,15 @@ class ReportFiles:
         A row for each tensor, format and rule.
     json : Path
         Everything, for programs.
+    training, curves : Path or None
+        A row for each training, and for each point of the loss curves, if there are any.
     """
 
     page: Path
     csv: Path
     json: Path
+    training: Path | None = None
+    curves: Path | None = None
 
 
 def build_report(
@@ -55,6 +63,7 @@ def build_report(
     progress: Callable[[int], object] | None = None,
     skipped: Iterable[Skipped] = (),
     command: str = "",
+    training: Comparison | None = None,
 ) -> ReportFiles:
     """
     Analyse tensors, and write a page, a CSV and a JSON file about them.
@@ -76,6 +85,8 @@ def build_report(
         What was not analysed, to be listed.
     command : str, optional
         The command line, to be recorded.
+    training : Comparison, optional
+        What recipes did in training, to be shown too: of `compare_on_digits` or `nn.compare`.
 
     Returns
     -------
@@ -84,6 +95,8 @@ def build_report(
 
     Raises
     ------
+    TypeError
+        If `training` is no Comparison.
     ValueError
         If there are no tensors, a format or rule is unknown, or `out_dir` is a file.
     fp8num.inputs.InputError
@@ -94,6 +107,7 @@ def build_report(
     Notes
     -----
     All files are written or, if anything fails, none; an older report is then as it was.
+    Otherwise tables of an older report's trainings go, unless there are new ones.
     They depend on the arguments and on versions of libraries alone: there is no date in
     them.  Memory is bounded by one block of elements, 40 tensors' figures and the tables.
 
@@ -108,8 +122,9 @@ def build_report(
     """
     chosen = tuple(get_format(fmt) for fmt in (DEFAULT_FORMATS if formats is None else formats))
     names = tuple(RULES if rules is None else rules)
+    _check_training(training)
     folder = Path(out_dir)
-    with output_folder(folder, (PAGE, CSV, JSON)):
+    with output_folder(folder, NAMES):
         records: list[TensorRecord] = []
         drawn = _Hardest(MAX_FIGURES)
         for tensor in tensors:
@@ -127,17 +142,61 @@ def build_report(
             skipped=tuple(skipped),
             command=command,
             verified=verify_codec(chosen),
+            training=training,
         )
+        tables = {} if training is None else _training_tables(training)
         # The page comes last: who opens it finds the tables that belong to it.
         write_together(
             folder,
             {
                 CSV: to_csv(contents),
                 JSON: to_json(contents),
+                **tables,
                 PAGE: render_page(contents, drawn.analyses),
             },
+            remove=[name for name in _of_older_trainings(folder) if name not in tables],
         )
-    return ReportFiles(page=folder / PAGE, csv=folder / CSV, json=folder / JSON)
+    there = {name: folder / name for name in tables}
+    return ReportFiles(
+        page=folder / PAGE,
+        csv=folder / CSV,
+        json=folder / JSON,
+        training=there.get(TRAINING),
+        curves=there.get(CURVES),
+    )
+
+
+def _check_training(training: object) -> None:
+    from fp8num.nn import Comparison
+
+    if not isinstance(training, Comparison | None):
+        msg = (
+            f"training must be a Comparison or None, got {type(training).__name__}; "
+            "fp8num.report.compare_on_digits and fp8num.nn.compare make one"
+        )
+        raise TypeError(msg)
+
+
+def _training_tables(training: Comparison) -> dict[str, str]:
+    """Write the tables of the trainings."""
+    return {TRAINING: outcomes_to_csv(training), CURVES: curves_to_csv(training)}
+
+
+def _of_older_trainings(folder: Path) -> list[str]:
+    """Return the tables of trainings in a folder; not what others call the same."""
+    heads = {TRAINING: _head(COLUMNS), CURVES: _head(("recipe", "by", "at"))[:-1]}
+    found = []
+    for name, head in heads.items():
+        if (folder / name).is_file():
+            with (folder / name).open("rb") as file:
+                if file.read(len(head)) == head:
+                    found.append(name)
+    return found
+
+
+def _head(columns: Iterable[str]) -> bytes:
+    """Return the first line of a table of our own."""
+    return (",".join(f'"{column}"' for column in columns) + "\n").encode()
 
 
 class _Hardest:

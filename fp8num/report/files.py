@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["output_folder", "write_together"]
@@ -60,7 +60,7 @@ def output_folder(folder: Path, names: tuple[str, ...]) -> Iterator[None]:
         raise
 
 
-def write_together(folder: Path, texts: Mapping[str, str]) -> None:
+def write_together(folder: Path, texts: Mapping[str, str], remove: Iterable[str] = ()) -> None:
     """
     Write files to a folder: if any of them cannot be written, the old ones stay.
 
@@ -70,15 +70,19 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
         An existing folder.
     texts : mapping of str to str
         The files' names and contents, in UTF-8.
+    remove : iterable of str, optional
+        Files that go when the others have been written, of those that are there.
 
     Raises
     ------
     OSError
-        If a file cannot be written.
+        If a file cannot be written or removed.
     """
     token = secrets.token_hex(4)
     new = {name: folder / f".{name}.{token}.new" for name in texts}
-    old = {name: folder / f".{name}.{token}.old" for name in texts if (folder / name).exists()}
+    gone = [name for name in remove if (folder / name).exists()]
+    there = [*(name for name in texts if (folder / name).exists()), *gone]
+    old = {name: folder / f".{name}.{token}.old" for name in there}
     replaced: list[str] = []
     try:
         for name, text in texts.items():
@@ -89,6 +93,9 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
             shutil.copyfile(folder / name, copy)
         for name, path in new.items():
             os.replace(path, folder / name)  # noqa: PTH105 - the one call tests make fail
+            replaced.append(name)
+        for name in gone:
+            (folder / name).unlink()
             replaced.append(name)
     except BaseException:
         for name in replaced:

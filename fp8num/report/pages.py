@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from fp8num.report import labels
 from fp8num.report.columns import COLUMN_GROUPS
-from fp8num.report.figures import error_against_magnitude, exponent_histogram, number_line
+from fp8num.report.figures import (
+    error_against_magnitude,
+    exponent_histogram,
+    loss_curves,
+    number_line,
+    paired_differences,
+)
 from fp8num.report.sections import (
     describe_subject,
     format_row,
@@ -21,6 +27,7 @@ from fp8num.report.sections import (
     verification_rows,
 )
 from fp8num.report.summary import Name, Summary
+from fp8num.report.training import training_section
 from fp8num.verify.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -87,6 +94,12 @@ def render_page(contents: Contents, analyses: Mapping[int, TensorAnalysis]) -> s
         for i in order
         if i in analyses
     ]
+    training = None
+    if contents.training is not None:
+        training = training_section(contents.training) | {
+            "curves": Markup(loss_curves(contents.training)),  # noqa: S704
+            "differences": Markup(paired_differences(contents.training)),  # noqa: S704
+        }
     template = _environment().get_template("report.html.j2")
     return template.render(
         style=Markup(style),  # noqa: S704
@@ -100,6 +113,7 @@ def render_page(contents: Contents, analyses: Mapping[int, TensorAnalysis]) -> s
         heat=heat_legend(),
         overview=overview,
         formats=[format_row(fmt) for fmt in contents.formats],
+        training=training,
         tensors=tensors,
         groups=COLUMN_GROUPS,
         skipped=contents.skipped[:MAX_SKIPPED],

@@ -9,6 +9,7 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fp8num.report.labels import count, decibels, percent, plural, rule_name
+from fp8num.report.training import decision_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,6 +120,7 @@ class Summary:
             self._saturation(),
             self._exact(),
             self._not_finite(),
+            self._training(),
         ]
         return [finding for finding in found if finding is not None]
 
@@ -295,6 +297,21 @@ class Summary:
                 "; they are counted and otherwise left out.",
             ),
         )
+
+    def _training(self) -> Finding | None:
+        """Say what recipes did to the accuracy of a net."""
+        found = self.contents.training
+        if found is None:
+            return None
+        parts: list[str | Name] = ["The accuracy of a net trained in "]
+        for one in found.results[1:]:
+            change = one.accuracy_difference
+            parts += [Name(one.recipe), f": {decision_words(found, one)}"]
+            if change.n > 1:
+                figure = f"{100 * change.mean:+.3f} ± {100 * change.error:.3f}".replace("-", "−")
+                parts.append(f" ({figure} points, {plural(change.n, 'pair')})")
+            parts.append("; in ")
+        return Finding("Training", (*parts[:-1], "."))
 
 
 def _condition(rule: str) -> str:

@@ -21,6 +21,7 @@ from fp8num.analysis import COLUMNS, LOWEST_EXPONENT
 if TYPE_CHECKING:
     from fp8num.analysis import TensorAnalysis
     from fp8num.formats import Format
+    from fp8num.nn import Comparison
     from fp8num.report.verification import Verified
 
 __all__ = ["Contents", "Skipped", "TensorRecord", "to_csv", "to_json"]
@@ -117,6 +118,8 @@ class Contents:
         The command line, empty if there was none.
     verified : tuple of Verified
         What was verified of the conversions.
+    training : Comparison or None
+        What recipes did in training, if that was asked for.
     """
 
     records: list[TensorRecord]
@@ -125,6 +128,7 @@ class Contents:
     skipped: tuple[Skipped, ...]
     command: str
     verified: tuple[Verified, ...] = ()
+    training: Comparison | None = None
 
     @property
     def versions(self) -> dict[str, str]:
@@ -212,13 +216,16 @@ def to_json(contents: Contents) -> str:
         "skipped": [
             {"file": one.file, "name": one.name, "reason": one.reason} for one in contents.skipped
         ],
+        "training": None if contents.training is None else contents.training.to_dict(),
     }
-    entries = (f"{json.dumps(key)}: {_lines(_strict(value))}" for key, value in document.items())
-    return "{\n" + ",\n".join(entries) + "\n}\n"
+    return f"{_lines(_strict(document))}\n"
 
 
 def _lines(value: Any) -> str:  # noqa: ANN401 - JSON holds anything
     """Write a value, a list with a line for each element, which `diff` then names."""
+    if isinstance(value, dict):
+        entries = (f"{json.dumps(key)}: {_lines(part)}" for key, part in value.items())
+        return "{\n" + ",\n".join(entries) + "\n}"
     if not isinstance(value, list):
         return json.dumps(value, allow_nan=False)
     return "[\n" + ",\n".join(json.dumps(part, allow_nan=False) for part in value) + "\n]"

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from fp8num.inputs import builtin_tensors, tensor_from_array
-from fp8num.report import Skipped, build_report
+from fp8num.report import Skipped, build_report, compare_on_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,9 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[str,
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_report(builtin_tensors(), tmp_path_factory.mktemp("report")).page
+    training = compare_on_digits(seeds=3, epochs=2, workers=1)
+    folder = tmp_path_factory.mktemp("report")
+    return build_report(builtin_tensors(), folder, training=training).page
 
 
 def complaints(log: str) -> list[str]:
@@ -154,7 +156,7 @@ def test_figures_have_a_size_and_sorting_works(
 
     found = json.loads(title(dom))
     assert complaints(log) == []
-    assert len(found["sizes"]) == 1 + 2 * 10
+    assert len(found["sizes"]) == 1 + 2 + 2 * 10
     assert min(min(size) for size in found["sizes"]) > 100
     assert found["narrowest"] > 0, "every text has been laid out"
     assert not found["wide"], "only tables scroll sideways, not the page"

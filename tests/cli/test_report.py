@@ -7,15 +7,19 @@ import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from fp8num.cli import main
+from fp8num.nn import compare, digits
+from fp8num.report import experiment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fp8num.nn import Comparison
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +69,8 @@ def test_a_file_becomes_a_report(
 def test_without_files_the_built_in_tensors_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["report", "--formats", "e4m3fn", "--output", "r"]) == 0
+    command = ["report", "--no-training", "--formats", "e4m3fn", "--output", "r"]
+    assert main(command) == 0
 
     assert capsys.readouterr().out == "open r/index.html\n"
     document = json.loads((tmp_path / "r" / "report.json").read_text())
@@ -73,7 +78,91 @@ def test_without_files_the_built_in_tensors_are_reported(
         "digits.pixels",
         "softmax.weight",
     ]
-    assert document["command"] == "fp8num report --formats e4m3fn --output r"
+    assert document["command"] == "fp8num report --no-training --formats e4m3fn --output r"
+    assert document["training"] is None
+    assert set(listing(tmp_path / "r")) == {"index.html", "report.csv", "report.json"}
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Make trainings short; return what they are called with."""
+    train = experiment.compare_on_digits
+    calls: list[object] = []
+
+    def few(**options: Any) -> Comparison:
+        calls.append(options)
+        return train(["te-current"], seeds=2, epochs=1, workers=1, **options)
+
+    monkeypatch.setattr("fp8num.report.compare_on_digits", few)
+    return calls
+
+
+def test_without_files_fp32_is_compared_with_fp8_in_training(
+    tmp_path: Path, short: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--formats", "e4m3fn", "--output", "r"]) == 0
+
+    assert capsys.readouterr().out == "open r/index.html\n"
+    assert len(short) == 1
+    files = listing(tmp_path / "r")
+    document = json.loads(files["report.json"])
+    expected = compare(digits, ["te-current"], seeds=2, epochs=1, stats_every=50)
+    assert document["training"] == json.loads(json.dumps(expected.to_dict()))
+    assert files["training.csv"].count(b"\n") == 1 + 2 * 2
+    steps = -(-len(digits().x) // 64)
+    assert files["training-curves.csv"].count(b"\n") == 1 + 2 * (steps + 1)
+    page = files["index.html"].decode()
+    assert "FP32 against FP8 in training" in page
+    assert expected.verdict.split(" (")[0] in page
+
+
+def test_with_files_nothing_is_trained_unless_it_is_asked_for(
+    weights: str, tmp_path: Path, short: list[object]
+) -> None:
+    assert main(["report", weights, "--output", "a"]) == 0
+    assert short == []
+
+    assert main(["report", weights, "--training", "--output", "b"]) == 0
+    assert len(short) == 1
+    assert "training.csv" in listing(tmp_path / "b")
+
+
+def test_an_output_that_cannot_be_used_is_refused_before_the_training(
+    tmp_path: Path, short: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "training.csv").mkdir()
+
+    assert "training.csv" in refused(["report", "--output", "."], capsys)
+    assert short == []
+
+
+def test_a_training_that_fails_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("fp8num.report.compare_on_digits", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["report", "--output", "new"])
+
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.exhaustive
+def test_the_whole_default_twice_is_the_same_bytes(tmp_path: Path) -> None:
+    """With other numbers of workers; at least ten pairs, 97 % and more."""
+    assert main(["report", "--output", "r"]) == 0
+    first = listing(tmp_path / "r")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "_processors", lambda: 3)
+        assert main(["report", "--output", "r"]) == 0
+
+    assert listing(tmp_path / "r") == first
+    results = json.loads(first["report.json"])["training"]["results"]
+    assert [one["recipe"] for one in results] == ["fp32", "te-current", "fp8-unscaled"]
+    assert all(one["n"] >= 10 for one in results)
+    assert results[0]["accuracy"]["mean"] > 0.97
 
 
 def test_json_goes_to_stdout_and_the_rest_to_stderr(

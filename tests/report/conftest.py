@@ -1,7 +1,8 @@
-"""Helpers for the tests of reports: a reader of pages, hostile names, tensors."""
+"""Helpers for the tests of reports: a reader of pages, hostile names, tensors, trainings."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from fp8num.inputs import StoredTensor, tensor_from_array
+from fp8num.nn import Comparison
+from fp8num.nn.outcome import Outcome, Share
 from fp8num.report.tables import TensorRecord
 
 if TYPE_CHECKING:
@@ -123,3 +126,59 @@ def record() -> Callable[..., TensorRecord]:
         )  # fmt: skip
 
     return make
+
+
+SETTINGS: dict[str, Any] = {
+    "recipe": {"source": "by hand"},
+    "sizes": [2, 3, 2],
+    "epochs": 2,
+    "batch": 8,
+    "data": {"name": "two spirals", "sha256": "00"},
+    "optimizer": {"name": "AdamW"},
+    "schedule": {"name": "constant 0.01"},
+}
+
+
+@pytest.fixture(scope="session")
+def outcome() -> Callable[..., Outcome]:
+    """Make the outcome of a training of two epochs of two steps by hand."""
+
+    def make(recipe: str, seed: int, accuracy: float, loss: float, **rest: Any) -> Outcome:
+        blank: dict[str, Any] = {
+            "held_out": 100,
+            "losses": (4 * loss, 3 * loss, 2 * loss, loss),
+            "per_epoch": 2,
+            "settings": SETTINGS,
+        }
+        return Outcome(
+            recipe=recipe, seed=seed, fold=0, accuracy=accuracy, loss=loss, **blank | rest
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def comparison(outcome: Callable[..., Outcome]) -> Comparison:
+    """
+    Return two seeds of fp32, of a recipe that loses, and of one that diverges once.
+
+    In points ``lossy`` differs from fp32 by -1 and -3: a mean of -2, standard error 1; in
+    nats by 0.1 and 0.3.
+    """
+    shares = (
+        Share("layer0", "x_forward", "E4M3FN", 0.25, 0.0),
+        Share("layer0", "g_wgrad", "E5M2", math.nan, 1.0),
+    )
+    kept = (Share("layer0", "x_forward", "float32", 0.0, 0.0),)
+    return Comparison(
+        (
+            outcome("fp32", 0, 0.9, 1.0, shares=kept),
+            outcome("lossy", 0, 0.89, 1.1, shares=shares),
+            outcome("wild", 0, 0.9, 1.0),
+            outcome("fp32", 1, 0.8, 2.0, shares=kept),
+            outcome("lossy", 1, 0.77, 2.3, shares=shares),
+            Outcome(recipe="wild", seed=1, fold=0, diverged="the loss is NaN"),
+        ),
+        "fp32",
+        0.003,
+    )

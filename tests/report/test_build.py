@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from fp8num.nn import Comparison
 
 FORMATS = ["E4M3FN", "E2M1FN"]
 
@@ -93,6 +94,64 @@ def test_a_failure_while_rendering_leaves_the_old_report(
     assert files(tmp_path) == old
 
 
+def test_trainings_add_two_tables_that_a_report_without_them_takes_away(
+    tmp_path: Path, comparison: Comparison
+) -> None:
+    with_them = build_report([tensor()], tmp_path, formats=FORMATS, training=comparison)
+
+    assert {"training.csv", "training-curves.csv"} < set(files(tmp_path))
+    assert with_them.training == tmp_path / "training.csv"
+    assert with_them.curves == tmp_path / "training-curves.csv"
+
+    without = build_report([tensor()], tmp_path, formats=FORMATS)
+
+    assert set(files(tmp_path)) == {"index.html", "report.csv", "report.json"}
+    assert without.training is without.curves is None
+
+
+def test_tables_of_others_are_not_taken_away(tmp_path: Path) -> None:
+    """A user's own file of that name, and an empty one, do not begin as ours do."""
+    (tmp_path / "training.csv").write_text("epoch,loss\n1,2\n")
+    (tmp_path / "training-curves.csv").write_text("")
+
+    build_report([tensor()], tmp_path, formats=FORMATS)
+
+    assert (tmp_path / "training.csv").read_text() == "epoch,loss\n1,2\n"
+    assert (tmp_path / "training-curves.csv").exists()
+
+
+def test_two_reports_with_the_same_trainings_are_the_same_bytes(
+    tmp_path: Path, comparison: Comparison
+) -> None:
+    for name in ("a", "b"):
+        build_report([tensor()], tmp_path / name, formats=FORMATS, training=comparison)
+
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_a_failure_leaves_the_old_trainings_too(
+    tmp_path: Path, comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_report([tensor()], tmp_path, formats=FORMATS, training=comparison)
+    old = files(tmp_path)
+
+    def fail(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "render_page", fail)
+    with pytest.raises(MemoryError):
+        build_report([tensor("other")], tmp_path, formats=FORMATS)
+
+    assert files(tmp_path) == old
+
+
+def test_trainings_that_are_none_are_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="training must be a Comparison or None, got bool; "):
+        build_report([damaged()], tmp_path / "new", training=True)  # type: ignore[arg-type]
+
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -162,6 +221,6 @@ def test_the_built_in_report_is_small_and_complete(tmp_path: Path, parse: Any) -
 
 
 def test_the_signature_is_what_others_build_on() -> None:
-    names = "tensors out_dir formats rules progress skipped command"
+    names = "tensors out_dir formats rules progress skipped command training"
 
     assert list(inspect.signature(build_report).parameters) == names.split()

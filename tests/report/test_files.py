@@ -97,6 +97,34 @@ def test_an_interruption_leaves_the_old_files(
     assert contents(tmp_path) == OLD
 
 
+def test_files_are_removed_that_are_there(tmp_path: Path) -> None:
+    write_together(tmp_path, OLD)
+
+    write_together(tmp_path, {"a.txt": "new a"}, remove=["b.txt", "x.txt"])
+
+    assert contents(tmp_path) == {"a.txt": "new a", "c.txt": "old c"}
+
+
+@pytest.mark.parametrize("failing", ["b.txt", "c.txt"])
+def test_a_removal_that_fails_leaves_the_old_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    write_together(tmp_path, OLD)
+    unlink = Path.unlink
+
+    def fail(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == failing:
+            raise PermissionError(13, "in use", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(PermissionError):
+        write_together(tmp_path, {"0.txt": "new 0", "a.txt": "new a"}, remove=["b.txt", "c.txt"])
+    monkeypatch.undo()
+
+    assert contents(tmp_path) == OLD
+
+
 def test_a_folder_is_made_and_unmade_if_the_work_fails(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
 

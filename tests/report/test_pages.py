@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 import fp8num as fp
 from fp8num.analysis import COLUMNS, analyze_tensor
 from fp8num.inputs import StoredTensor, tensor_from_array
+from fp8num.nn import Comparison
+from fp8num.nn.outcome import Outcome, Share
 from fp8num.report import pages
 from fp8num.report.columns import COLUMN_GROUPS
 from fp8num.report.pages import hardest_first, render_page
@@ -31,6 +34,7 @@ def render(
     *,
     skipped: tuple[Skipped, ...] = (),
     drawn: int = 40,
+    training: Comparison | None = None,
 ) -> str:
     analyses = [analyze_tensor(tensor, formats) for tensor in tensors]
     contents = Contents(
@@ -39,6 +43,7 @@ def render(
         rules=("none", "tensor"),
         skipped=skipped,
         command="fp8num report <b>",
+        training=training,
     )
     return render_page(contents, dict(list(enumerate(analyses))[:drawn]))
 
@@ -213,3 +218,55 @@ def test_the_order_of_tensors_without_signal_is_defined() -> None:
     ]
 
     assert [r.name for r in sorted(records, key=hardest_first)] == ["-2.0", "3.0", "inf", "nan"]
+
+
+def test_trainings_have_a_section_of_their_own(
+    tensors: list[StoredTensor], comparison: Comparison, parse: Any, page: Any
+) -> None:
+    found = parse(render(tensors, training=comparison))
+
+    text = " ".join(found.text("main").split())
+    assert "FP32 against FP8 in training" in text
+    assert "A small net was trained in fp32 and in lossy and wild, seed by seed" in text
+    assert "lossy: undecided, more seeds are needed to tell 0.3 points (-2.000 points" in text
+    assert "lossy: undecided to 0.3 points (−2.000 ± 1.000 points, 2 pairs); in wild: div" in text
+    assert len(found.all("svg")) == len(page.all("svg")) + 2
+    hrefs = {a["href"] or "" for a in found.all("a")}
+    assert {"training.csv", "training-curves.csv", "#training"} <= hrefs
+    ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert "training" not in page.text("main")
+
+
+def test_names_in_trainings_are_text(
+    tensors: list[StoredTensor], hostile: tuple[str, ...], outcome: Any, parse: Any
+) -> None:
+    def page(names: Sequence[str]) -> Any:
+        settings = {"data": {"name": names[0], "sha256": ""}, "recipe": {"source": names[1]}}
+        outcomes = [
+            outcome(name, seed, 0.5, 1.0, shares=(Share(name, name, name, 0.5, 0.5),))
+            for seed in range(2)
+            for name in names
+        ]
+        given = [replace(one, settings=one.settings | settings) for one in outcomes]
+        return parse(render(tensors[:1], training=Comparison(tuple(given), names[0], 0.003)))
+
+    attacked = page(list(dict.fromkeys(hostile[:-1])))
+    expected = page([f"n{i}" for i in range(len(hostile) - 1)])
+
+    assert [(tag, set(a)) for tag, a in attacked.tags] == [
+        (tag, set(a)) for tag, a in expected.tags
+    ]
+    assert all(c.isprintable() for c in attacked.source.replace("\n", ""))
+    assert len(attacked.source) < 2_000_000
+
+
+def test_trainings_that_all_diverged_are_a_section_too(
+    tensors: list[StoredTensor], parse: Any
+) -> None:
+    lost = [Outcome(recipe=name, seed=0, fold=0, diverged="NaN") for name in ("fp32", "b")]
+
+    text = parse(render(tensors, training=Comparison(tuple(lost), "fp32", 0.003))).text("main")
+
+    assert "b: diverged in 1 of 1 seed" in text
+    assert "What the casts lost" not in text

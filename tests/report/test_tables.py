@@ -20,6 +20,8 @@ from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_jso
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fp8num.nn import Comparison
+
 FORMATS = ("E4M3FN", "POSIT8")
 
 
@@ -154,3 +156,15 @@ def test_hostile_names_survive_json(
 
     assert [tensor["name"] for tensor in document["tensors"]] == list(hostile)
     assert [tensor["file"] for tensor in document["tensors"]] == list(hostile)
+
+
+def test_json_holds_the_trainings(tensors: list[StoredTensor], comparison: Comparison) -> None:
+    document = json.loads(to_json(contents(tensors[:1], training=comparison)))
+
+    training = document["training"]
+    assert training["seeds"] == [0, 1]
+    assert [run["accuracy"] for run in training["runs"]] == [0.9, 0.89, 0.9, 0.8, 0.77, None]
+    by_recipe = {one["recipe"]: one for one in training["results"]}
+    assert by_recipe["lossy"]["accuracy_difference"]["mean"] == pytest.approx(-0.02)
+    assert by_recipe["wild"]["decision"] == "diverged"
+    assert json.loads(to_json(contents(tensors[:1])))["training"] is None
