@@ -40,9 +40,9 @@ def _spread(scaled: ScaledArray) -> npt.NDArray[np.float64]:
 def saturated_elements(scaled: ScaledArray, source: Array) -> npt.NDArray[np.bool_]:
     """Return which elements round past the format's largest value times their scale."""
     with np.errstate(all="ignore"):
-        found: npt.NDArray[np.bool_] = np.abs(source) >= _spread(scaled) * overflow_threshold(
-            scaled.format
-        )
+        limits = _spread(scaled) * overflow_threshold(scaled.format)
+        # A scale of zero, as NVFP4 gives a block of zeros, flushes everything.
+        found: npt.NDArray[np.bool_] = (np.abs(source) >= limits) & (limits > 0)
     return found
 
 

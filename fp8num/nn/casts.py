@@ -280,7 +280,9 @@ def _saturated(scaled: ScaledArray, x: Array) -> int:
 
 def _between(x: Array, limits: npt.NDArray[np.float64]) -> int:
     magnitudes = np.abs(x)
-    return int(np.count_nonzero((magnitudes >= limits) & (magnitudes < math.inf)))
+    # A scale of zero, as NVFP4 gives a block of zeros, flushes everything and saturates nothing.
+    beyond = (magnitudes >= limits) & (magnitudes < math.inf) & (limits > 0)
+    return int(np.count_nonzero(beyond))
 
 
 def _rate(part: int, whole: int) -> float:

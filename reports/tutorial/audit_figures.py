@@ -15,149 +15,21 @@ Lines are told apart by dash and marker as well as by colour.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fp8num.report.figures.style import BLUE, FAINT, PAPER, caption, draw_grid
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from figures import BAND, LEFT, PLOT, TOP, blank, legend, plot, style
+
+from fp8num.report.figures.style import FAINT, caption
 from fp8num.report.labels import power_of_two
-from fp8num.report.svg import Drawing, Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import pandas as pd
 
 __all__ = ["costs_figure", "curves_figure", "gradients_figure", "parts_figure", "spacing_figure"]
-
-WIDTH, LEFT, TOP, PLOT, RIGHT = 570, 66, 30, 200, 12
-BAND = "#c9ced4"
-Point = tuple[float, float]
-#: Each shape as points around a place, in pixels; an outline is filled with white.
-SHAPES: dict[str, tuple[Point, ...]] = {
-    "square": ((-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)),
-    "triangle": ((0, -4.5), (4, 3.5), (-4, 3.5)),
-    "diamond": ((0, -5), (5, 0), (0, 5), (-5, 0)),
-    "inverted": ((0, 4.5), (4, -3.5), (-4, -3.5)),
-}
-OUTLINES = {"square", "diamond"}
-
-
-@dataclass(frozen=True)
-class Series:
-    """How a series is drawn: in its colour and, for want of colour, by dash and shape."""
-
-    label: str
-    colour: str
-    dash: str
-    shape: str
-
-    def line(self, drawing: Drawing, places: Sequence[Point]) -> None:
-        """Draw a line through places of the drawing."""
-        drawing.path(
-            _closed(places, end=False), fill="none", stroke=self.colour, stroke_width="1.4",
-            stroke_dasharray=self.dash,
-        )  # fmt: skip
-
-    def marks(self, drawing: Drawing, places: Sequence[Point]) -> None:
-        """Draw a mark at each place."""
-        if self.shape == "disc":
-            drawing.dots(places, stroke=self.colour, stroke_width="5.5", stroke_linecap="round")
-            return
-        fill = PAPER if self.shape in OUTLINES else self.colour
-        for x, y in places:
-            corners = [(x + a, y + b) for a, b in SHAPES[self.shape]]
-            outline = _closed(corners, end=True)
-            drawing.path(outline, fill=fill, stroke=self.colour, stroke_width="1.3")
-
-
-def _closed(places: Sequence[Point], *, end: bool) -> list[tuple[str, float, float]]:
-    """Return a path through places, back to the first if wanted."""
-    through = [*places, places[0]] if end else places
-    return [("L" if i else "M", *place) for i, place in enumerate(through)]
-
-
-# Blue, vermilion, green and purple of the Okabe-Ito palette, darkened to be read on white.
-_STYLES = (
-    (BLUE, "none", "disc"),
-    ("#c04a00", "4 2", "square"),
-    ("#00785a", "1 2", "triangle"),
-    ("#8a4f7d", "6 2 1 2", "diamond"),
-    ("#24292f", "8 3", "inverted"),
-)
-
-
-def style(number: int, label: str) -> Series:
-    """Return how the series of a number is drawn."""
-    return Series(label, *_STYLES[number])
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A plot: its scales, and the drawing that it is on."""
-
-    drawing: Drawing
-    x: Scale
-    y: Scale
-
-    def axes(
-        self, xs: Sequence[float], ys: Sequence[float], x_label: Callable[[float], str],
-        y_label: Callable[[float], str], names: tuple[str, str],
-    ) -> None:  # fmt: skip
-        """Draw the grid, ticks' labels, and what the axes are."""
-        draw_grid(self.drawing, self.x, self.y, xs, ys)
-        self.drawing.line(self.x.start, self.y.start, self.x.end, self.y.start, stroke=FAINT)
-        for at in xs:
-            place = self.x(at), self.y.start + 15
-            self.drawing.text(*place, x_label(at), text_anchor="middle", **caption)
-        for at in ys:
-            place = self.x.start - 7, self.y(at) + 4
-            self.drawing.text(*place, y_label(at), text_anchor="end", **caption)
-        middle = (self.x.start + self.x.end) / 2
-        self.drawing.text(middle, self.y.start + 31, names[0], text_anchor="middle", **caption)
-        self.drawing.text(self.x.start, self.y.end - 9, names[1], **caption)
-
-    def series(self, points: Sequence[Point], how: Series, *, line: bool = True) -> None:
-        """Draw points, and a line through them."""
-        places = [(self.x(a), self.y(b)) for a, b in points]
-        if line:
-            how.line(self.drawing, places)
-        how.marks(self.drawing, places)
-
-    def band(self, low: Sequence[Point], high: Sequence[Point]) -> None:
-        """Fill what lies between two lines."""
-        edge = [(self.x(a), self.y(b)) for a, b in (*low, *reversed(high))]
-        self.drawing.path(_closed(edge, end=True), fill=BAND, stroke="none")
-
-    def bar(self, at: float, low: float, high: float, how: Series) -> None:
-        """Draw an error bar with ends."""
-        x, ends = self.x(at), (self.y(low), self.y(high))
-        commands = [("M", x, ends[0]), ("L", x, ends[1])]
-        commands += [p for y in ends for p in (("M", x - 3.5, y), ("L", x + 3.5, y))]
-        self.drawing.path(commands, fill="none", stroke=how.colour, stroke_width="1.2")
-
-
-def legend(drawing: Drawing, y: float, styles: Sequence[Series], columns: int = 2) -> None:
-    """Show each series' name beside a sample."""
-    width = (WIDTH - LEFT) / columns
-    for i, how in enumerate(styles):
-        row, column = divmod(i, columns)
-        x, at = LEFT + column * width, y + 17 * row
-        how.line(drawing, [(x, at - 4), (x + 24, at - 4)])
-        how.marks(drawing, [(x + 12, at - 4)])
-        drawing.text(x + 31, at, how.label, **caption)
-
-
-def blank(key: str, title: str, description: str, rows: int) -> Drawing:
-    """Return an empty drawing with room for a plot and rows of a legend."""
-    height = TOP + PLOT + 52 + 17 * rows
-    return Drawing(width=WIDTH, height=height, key=key, title=title, description=description)
-
-
-def plot(drawing: Drawing, x: tuple[float, float], y: tuple[float, float], part: Point) -> Panel:
-    """Return a plot on a part of the drawing's width, from 0 to 1."""
-    room = WIDTH - LEFT - RIGHT
-    ends = LEFT + part[0] * room, LEFT + part[1] * room
-    return Panel(drawing, Scale(*x, *ends), Scale(*y, TOP + PLOT, TOP + 4))
 
 
 def spacing_figure(table: pd.DataFrame) -> str:

@@ -586,6 +586,20 @@ def test_saturation_is_counted_if_it_is_overflow() -> None:
     assert nn.MLP([3, 2], recipe=recipe).saturated == 0
 
 
+def test_a_block_of_zeros_saturates_nothing() -> None:
+    """Its scale of NVFP4 is zero, and zero is not beyond zero."""
+    for how in ("pass", "clip"):
+        recipe = replace(RECIPES["nvfp4"], saturation_is_overflow=True, straight_through=how)
+        layer = nn.Linear(32, 16, rng=np.random.default_rng(0), recipe=recipe)
+        x = np.ones((16, 32), np.float32)
+        x[:, :16] = 0
+        inputs = nn.Tensor(x, requires_grad=True)
+        layer(inputs).backward(np.ones((16, 16), np.float32))
+        assert layer.saturated == 0
+        assert inputs.grad is not None
+        assert np.count_nonzero(inputs.grad) == inputs.grad.size
+
+
 def test_results_of_bf16_are_bfloat16() -> None:
     layer, _, tensors = casts_of("bf16", (8, 6, 5))
     x = nn.Tensor(tensors["x"], requires_grad=True)

@@ -261,6 +261,15 @@ def test_saturation_is_counted_where_a_scale_has_no_room() -> None:
     assert cast_record(0, "", "x_forward", scaled, x).saturation_rate == 0.5
 
 
+def test_a_block_of_zeros_is_not_saturated() -> None:
+    """NVFP4 gives it the scale 0, and what is beyond 0 times the largest value is no number."""
+    x = np.zeros((1, 32), np.float32)
+    x[0, 16:] = 3.0
+    scaled = fp.scale_quantize(x, "nvfp4")
+    assert scaled.scales.tolist() == [[0.0, 0.5]]
+    assert cast_record(0, "", "", scaled, x).saturation_rate == 0
+
+
 def test_what_cannot_be_measured_is_nan() -> None:
     """No rate of nothing; infinities and NaN are counted apart."""
     zeros = np.zeros((2, 3), np.float32)
