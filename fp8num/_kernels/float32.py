@@ -22,12 +22,12 @@ __all__ = ["as_float32", "as_float64", "divide", "flushes_subnormals", "multiply
 
 Floats = npt.NDArray[np.float32]
 Operand = Floats | np.float32
-_SMALL = np.array([1e-40], np.float32)
+_SMALL, _ONE = np.float32(1e-40), np.float32(1)
 
 
 def flushes_subnormals() -> bool:
     """Whether this thread's arithmetic takes float32 subnormals for zero."""
-    return not (_SMALL * np.float32(1)).view(np.uint32).any()
+    return bool(_SMALL * _ONE == 0)
 
 
 def as_float64(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

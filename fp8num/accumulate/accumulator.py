@@ -82,7 +82,11 @@ class ExactSum(Accumulator):
 
 @dataclass(frozen=True, kw_only=True)
 class BlasSum(Accumulator):
-    """float32 products by the BLAS behind NumPy, which is not reproducible elsewhere."""
+    """
+    float32 products by the BLAS behind NumPy, which is not reproducible elsewhere.
+
+    Nor need it be here: sums may differ with the number of threads.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,34 +17,38 @@ from fp8num.nn.layers import MLP, Linear
 from fp8num.nn.loop import Evaluation, evaluate
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.losses import cross_entropy, mean_square_error
+from fp8num.nn.moves import concatenate, index, reshape, stack, transpose, where
 from fp8num.nn.optim import SGD, Adam, AdamW, Optimizer, clip_norm
 from fp8num.nn.primitives import RULES, Primitive
+from fp8num.nn.processes import processes
 from fp8num.nn.recipes import RECIPES, ROLES, Operand, Recipe, get_recipe, recipe_table
 from fp8num.nn.rules import (
+    abs,  # noqa: A004 - NumPy's name
     add,
-    concatenate,
+    clip,
     divide,
     exp,
     gelu,
-    index,
     log,
+    log_softmax,
     logsumexp,
     matmul,
     max,  # noqa: A004 - NumPy's name
+    maximum,
     mean,
+    min,  # noqa: A004 - NumPy's name
+    minimum,
     multiply,
     negative,
     power,
     relu,
-    reshape,
     sigmoid,
     silu,
+    softmax,
     sqrt,
     subtract,
     sum,  # noqa: A004 - NumPy's name
     tanh,
-    transpose,
-    where,
 )
 from fp8num.nn.schedules import constant, cosine, linear
 from fp8num.nn.tape import Tensor, apply, no_grad, record
@@ -75,9 +79,11 @@ __all__ = [
     "StepRecord",
     "Tensor",
     "TrainingDiverged",
+    "abs",
     "add",
     "apply",
     "batches",
+    "clip",
     "clip_norm",
     "compare",
     "concatenate",
@@ -93,15 +99,20 @@ __all__ = [
     "index",
     "linear",
     "log",
+    "log_softmax",
     "logsumexp",
     "matmul",
     "max",
+    "maximum",
     "mean",
     "mean_square_error",
+    "min",
+    "minimum",
     "multiply",
     "negative",
     "no_grad",
     "power",
+    "processes",
     "product",
     "random_labels",
     "recipe_table",
@@ -110,8 +121,10 @@ __all__ = [
     "reshape",
     "sigmoid",
     "silu",
+    "softmax",
     "spirals",
     "sqrt",
+    "stack",
     "subtract",
     "sum",
     "tanh",

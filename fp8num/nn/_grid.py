@@ -26,23 +26,27 @@ __all__ = ["check_grid", "check_same", "saturated_elements"]
 Array: TypeAlias = npt.NDArray[Any]
 
 
-def _spread(scaled: ScaledArray) -> npt.NDArray[np.float64]:
-    """Return what decoded values are multiplied by, so that it broadcasts against them."""
-    scales = scaled.scales.astype(np.float64)
-    if scales.size == 1:
-        return scales.reshape(())
+def _spread(
+    scaled: ScaledArray, of_blocks: npt.NDArray[np.floating[Any]]
+) -> npt.NDArray[np.floating[Any]]:
+    """Return what there is for each scale so that it broadcasts against the elements."""
+    if of_blocks.size == 1:
+        return of_blocks.reshape(())
     for axis, (length, size) in enumerate(zip(scaled.block, scaled.shape, strict=True)):
         if 1 < length < size:
-            scales = np.repeat(scales, length, axis).take(np.arange(size), axis)
-    return scales
+            before = (slice(None),) * axis
+            of_blocks = np.repeat(of_blocks, length, axis)[(*before, slice(size))]
+    return of_blocks
 
 
 def saturated_elements(scaled: ScaledArray, source: Array) -> npt.NDArray[np.bool_]:
     """Return which elements round past the format's largest value times their scale."""
     with np.errstate(all="ignore"):
-        limits = _spread(scaled) * overflow_threshold(scaled.format)
-        # A scale of zero, as NVFP4 gives a block of zeros, flushes everything.
-        found: npt.NDArray[np.bool_] = (np.abs(source) >= limits) & (limits > 0)
+        limits = scaled.scales.astype(np.float64) * overflow_threshold(scaled.format)
+        # A scale of zero, as NVFP4 gives a block of zeros, flushes everything and saturates
+        # nothing: what is compared with NaN is not beyond it.
+        limits = np.where(limits > 0, limits, np.nan)
+        found: npt.NDArray[np.bool_] = np.abs(source) >= _spread(scaled, limits)
     return found
 
 
@@ -80,5 +84,5 @@ def check_same(title: str, factor: Factor, without: Factor) -> None:
 
 def _through_codes(scaled: ScaledArray, values: npt.NDArray[np.float32]) -> Array:
     """Return dequantised values that were divided by their scales, encoded and dequantised."""
-    codes = encode(values / _spread(scaled), scaled.format)
+    codes = encode(values / _spread(scaled, scaled.scales.astype(np.float64)), scaled.format)
     return replace(scaled, codes=codes).dequantize()

@@ -16,22 +16,28 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from fp8num.nn.tape import Operand, Tensor
 
-__all__ = ["Operators"]
+__all__ = ["Operators", "as_axes"]
 
-Axis: TypeAlias = int | tuple[int, ...] | None
+Axis: TypeAlias = "int | Sequence[int] | None"
 Booleans: TypeAlias = npt.NDArray[np.bool_]
+
+
+def as_axes(axis: Axis) -> Axis:
+    """Return axes as NumPy takes them: a list as a tuple."""
+    return tuple(axis) if isinstance(axis, list) else axis
 
 
 class Operators:
     """The operators of `Tensor`, which brings an array, `apply` and a title for messages."""
 
     __slots__ = ()
-    #: So that `array * tensor` asks the tensor, and `np.exp(tensor)` is refused.
-    __array_ufunc__ = None
+    #: So that `array * tensor` asks the tensor.  Without `__array_ufunc__`, which would do that
+    #: as well, `np.exp(tensor)` is refused by `__array__`, and so in our own words.
+    __array_priority__ = 1000.0
 
     data: npt.NDArray[Any]
 
@@ -149,8 +155,9 @@ class Operators:
 
     def __array__(self, dtype: object = None, copy: object = None) -> NoReturn:
         msg = (
-            f"a tensor must not be made an array in silence, got {self._title}; x.data is its "
-            "array, which carries no derivative, and concatenate() joins tensors"
+            f"a tensor must not be made an array in silence, got {self._title}; functions of "
+            "fp8num.nn take tensors, nn.exp(x) in place of np.exp(x), stack() and concatenate() "
+            "join them; x.data is the array, which carries no derivative"
         )
         raise TypeError(msg)
 
@@ -174,6 +181,11 @@ class Operators:
             raise ValueError(msg)
         return float(self.data.item())
 
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
     def __len__(self) -> int:
         if not self.data.ndim:
             msg = f"a tensor must have an axis for len() and loops, got {self._title}"
@@ -188,17 +200,27 @@ class Operators:
     def __getitem__(self, key: Any) -> Tensor:  # noqa: ANN401 - whatever NumPy indexes by
         return self._apply("index", self, key=key)
 
-    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Sum elements, as `fp8num.nn.rules.sum`."""
-        return self._apply("sum", self, axis=axis, keepdims=keepdims)
+    # Options may be given by position, as in PyTorch.
 
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Average elements, as `fp8num.nn.rules.mean`."""
-        return self._apply("mean", self, axis=axis, keepdims=keepdims)
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+        """Sum elements, as `fp8num.nn.sum`."""
+        return self._apply("sum", self, axis=as_axes(axis), keepdims=keepdims)
 
-    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Find the largest element, as `fp8num.nn.rules.max`."""
-        return self._apply("max", self, axis=axis, keepdims=keepdims)
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+        """Average elements, as `fp8num.nn.mean`."""
+        return self._apply("mean", self, axis=as_axes(axis), keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+        """Find the largest element, as `fp8num.nn.max`."""
+        return self._apply("max", self, axis=as_axes(axis), keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+        """Find the smallest element, as `fp8num.nn.min`."""
+        return self._apply("min", self, axis=as_axes(axis), keepdims=keepdims)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+        """Return the logarithm of the sum of exponentials, as `fp8num.nn.logsumexp`."""
+        return self._apply("logsumexp", self, axis=as_axes(axis), keepdims=keepdims)
 
     def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
         """Arrange the elements in another shape, given as one tuple or as integers."""
@@ -214,3 +236,7 @@ class Operators:
     def T(self) -> Tensor:  # noqa: N802 - NumPy's name
         """The axes in the opposite order."""
         return self.transpose()
+
+    def flatten(self) -> Tensor:
+        """Arrange the elements in one axis."""
+        return self._apply("reshape", self, shape=-1)

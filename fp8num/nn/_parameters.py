@@ -1,16 +1,25 @@
-"""Parameters by name, and arrays that belong to them: checked, or one error that says what for."""
+"""
+Parameters by name, and arrays that belong to them: checked, or one error that says what for.
+
+The norm of gradients is here too: what is told of a step is what clips it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.blocks import blocks_of
 from fp8num.nn.tape import Tensor
 
-__all__ = ["check_like", "named", "trainable"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["check_like", "gradient_norm", "named", "trainable"]
 
 Array = npt.NDArray[Any]
 
@@ -56,3 +65,25 @@ def check_like(wanted: str, array: object, data: Array) -> Array:
         msg = f"{wanted}, got {array.dtype.name} of shape {array.shape}"
         raise ValueError(msg)
     return array
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> float:
+    """Return the Euclidean norm of all gradients as one vector; NaN or infinite if one is."""
+    gradients = [tensor.grad for tensor in parameters if tensor.grad is not None]
+    exponent = 0
+    if any(grad.dtype.itemsize > 4 for grad in gradients):
+        # Squares of float64 may overflow or vanish: in units of a power of two near the largest.
+        peak = 0.0
+        for grad in gradients:
+            for block in blocks_of(grad):
+                peak = float(np.maximum(peak, np.max(np.abs(block))))  # NaN stays
+        if not 0 < peak < math.inf:
+            return peak
+        exponent = math.frexp(peak)[1]
+    with np.errstate(over="ignore"):  # a norm beyond float64 is infinite
+        sums = []
+        for grad in gradients:
+            for block in blocks_of(grad):
+                part = np.ldexp(block, -exponent, dtype=np.float64) if exponent else block
+                sums.append(float(np.sum(np.square(part, dtype=np.float64))))
+        return float(np.ldexp(math.sqrt(math.fsum(sums)), exponent))

@@ -93,16 +93,17 @@ class Bound:
             low = np.empty(out.shape, np.float32)
             self._to_float32(np.subtract, sums, margin, low)
             self._to_float32(np.add, sums, margin, out)
-            if not np.array_equal(low, out):
-                self._settle(sums, panel, out, low != out)
+            open_ = low.view(np.uint32) != out.view(np.uint32)  # -0 and 0 too
+            if open_.any():
+                self._settle(sums, panel, out, open_)
         if self.special or (self.exact and not np.isfinite(out.sum())):
             out[np.isnan(out)] = np.nan  # one NaN, whatever the BLAS left
 
     def _copy(self, sums: Floats, out: Single) -> None:
         """Write exact sums to float32; -0, which a BLAS may leave, becomes 0."""
         if self.plain:
+            np.add(sums, 0.0, out=sums)
             np.copyto(out, sums, casting="same_kind")
-            np.add(out, np.float32(0), out=out)
         else:
             out.view(np.uint32)[...] = to_float32(sums + 0.0).view(np.uint32)
 
@@ -145,7 +146,8 @@ def exact_sums(terms: Floats) -> Single:
     top, rest = terms[:, 0], rest.sum(axis=1)
     result = to_float32(odd_sum(top, rest + margin))
     # 3. If that is not enough, by sums of any precision.
-    for row in np.flatnonzero(to_float32(odd_sum(top, rest - margin)) != result):
+    other = to_float32(odd_sum(top, rest - margin))
+    for row in np.flatnonzero(other.view(np.uint32) != result.view(np.uint32)):  # -0 and 0 too
         first = math.fsum(products[row])
         second = math.fsum([*products[row], -first])
         result[row : row + 1] = to_float32(odd_sum(np.array([first]), np.array([second])))

@@ -179,6 +179,7 @@ def tensor_cast(rule: Rule, fmt: Format) -> TensorCast | None:
     plain = (
         rule.granularity.kind == "tensor"
         and isinstance(rule.finder, Amax)
+        and not rule.finder.finite
         and rule.way_in is Descale.MULTIPLY
         and rule.rotation is None
         and rule.scale.format is None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.analysis.metrics import overflow_threshold
+from fp8num.nn._grid import saturated_elements
 from fp8num.nn.history import CastRecord
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def cast_record(step: int, layer: str, role: str, scaled: ScaledArray, source: A
     (1000.0, 0.25, 0.0)
     """
     x = _rotated(scaled, source)
+    saturated = saturated_elements(scaled, x) & np.isfinite(x)
     scales = scaled.scales.astype(np.float64)
     with np.errstate(all="ignore"):
         amax = float(np.max(np.abs(x), initial=0))
@@ -145,7 +146,7 @@ def cast_record(step: int, layer: str, role: str, scaled: ScaledArray, source: A
         scale_median=middle,
         scale_max=high,
         underflow_rate=_rate(sums.underflow, sums.nonzero),
-        saturation_rate=_rate(_saturated(scaled, x), sums.finite),
+        saturation_rate=_rate(int(np.count_nonzero(saturated)), sums.finite),
         sqnr_db=_decibels(sums.signal, sums.noise),
     )
 
@@ -265,24 +266,6 @@ def _rotated(scaled: ScaledArray, source: Array) -> Array:
     """Return what the scales and codes were found for."""
     rotation = getattr(scaled.rule, "rotation", None)
     return source if rotation is None else rotation.apply(source, scaled.axis)
-
-
-def _saturated(scaled: ScaledArray, x: Array) -> int:
-    """Return how many finite elements round past the format's largest value times their scale."""
-    limits = scaled.scales.astype(np.float64) * overflow_threshold(scaled.format)
-    with np.errstate(all="ignore"):
-        if limits.size == 1:
-            return _between(x, limits.reshape(()))
-        return sum(
-            _between(region.split(x), region.spread(limits)) for region in scaled.blocks.regions()
-        )
-
-
-def _between(x: Array, limits: npt.NDArray[np.float64]) -> int:
-    magnitudes = np.abs(x)
-    # A scale of zero, as NVFP4 gives a block of zeros, flushes everything and saturates nothing.
-    beyond = (magnitudes >= limits) & (magnitudes < math.inf) & (limits > 0)
-    return int(np.count_nonzero(beyond))
 
 
 def _rate(part: int, whole: int) -> float:

@@ -227,7 +227,11 @@ def _read(stream: Any, name: str) -> Checkpoint:  # noqa: ANN401 - a file opened
     if not whole:
         msg = f"checkpoint {name} is damaged, its checksum differs; name another one"
         raise ValueError(msg)
-    return Checkpoint(dict(header["settings"]), _unpacked(header["state"], arrays))
+    try:
+        return Checkpoint(dict(header["settings"]), _unpacked(header["state"], arrays))
+    except _DAMAGE as error:
+        msg = f"checkpoint {name} is damaged ({str(error)[:60]}); name another one"
+        raise ValueError(msg) from error
 
 
 def _header(text: Array) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def compare(
     dataset: Dataset | Callable[..., Dataset],
     recipes: Sequence[str | Recipe] | Mapping[str, str | Recipe | Mapping[str, object]],
     *,
-    baseline: str | Recipe = "fp32",
-    seeds: int | Sequence[int] = 10,
+    baseline: str | Recipe | None = None,
+    seeds: int | Sequence[int] | npt.NDArray[Any] = 10,
     folds: int | None = None,
     sizes: Sequence[int] | npt.NDArray[Any] | None = None,
     epochs: int = 30,
@@ -85,12 +85,14 @@ def compare(
         What to learn; or a function ``dataset(seed=...)``, with `folds`
         ``dataset(seed=..., fold=...)``, such as `digits`, that returns it.
     recipes : sequence of (str or Recipe), or mapping
-        What to compare.  A mapping gives names of one's own to recipes, or to mappings of
-        options that differ: ``recipe``, ``first_recipe``, ``last_recipe``, ``lr``,
-        ``optimizer``, ``schedule``, ``clip``, ``loss_scaler``.
+        What to compare, at least one besides the baseline.  A mapping gives names of one's
+        own to recipes, or to mappings of options that differ: ``recipe``, ``first_recipe``,
+        ``last_recipe``, ``lr``, ``optimizer``, ``schedule``, ``clip``, ``loss_scaler``.
     baseline : str or Recipe, optional
-        What to compare with; it need not be among the recipes.
-    seeds : int or sequence of int, optional
+        What to compare with: a key of a mapping of recipes, with the options that it has
+        there; or a recipe or its name, which need not be among the recipes and is trained
+        with the options of all.  The default is the recipe fp32.
+    seeds : int or sequence of int or ndarray, optional
         How many, from 0, or which: of weights and of the order of inputs.
     folds : int, optional
         Trainings of each seed, whose mean is the seed's result.
@@ -99,8 +101,10 @@ def compare(
     margin : float, optional
         Difference of accuracies that does not matter; 0.003 is 0.3 points.
     executor : concurrent.futures.Executor, optional
-        Does the trainings, by default this thread; it is not shut down.  The result does not
-        depend on it.  Functions must be what it can send.
+        Does the trainings, by default this thread; it is not shut down.  `processes` offers
+        one.  The result does not depend on it, but with the accumulator ``"blas-float32"``,
+        whose sums may differ with the number of BLAS's threads.  Functions must be what it
+        can send.
     progress : callable, optional
         Called with each outcome, in the order of seeds, folds and recipes.
 
@@ -158,8 +162,10 @@ def compare(
 # What is asked for.
 
 
-def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def _seeds(seeds: int | Sequence[int] | npt.NDArray[Any]) -> tuple[int, ...]:
     """Return the seeds, each once."""
+    if isinstance(seeds, np.ndarray) and seeds.ndim:
+        seeds = seeds.tolist()
     if isinstance(seeds, str) or not isinstance(seeds, Sequence | range):
         return tuple(range(whole("seeds", seeds, 1)))
     found = tuple(whole("a seed of seeds", seed, 0) for seed in seeds)
@@ -171,7 +177,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def _arms(
     recipes: Sequence[str | Recipe] | Mapping[str, str | Recipe | Mapping[str, object]],
-    baseline: str | Recipe,
+    baseline: str | Recipe | None,
 ) -> tuple[Arms, str]:
     """Return every recipe's options, the baseline first, and the baseline's name."""
     arms: Arms = {}
@@ -196,15 +202,37 @@ def _arms(
     if not arms:
         msg = "recipes must be at least one, got none"
         raise ValueError(msg)
-    if isinstance(baseline, str) and baseline in arms:
-        first = baseline
-    else:
-        found = get_recipe(baseline)
-        first = found.name
-        if arms.setdefault(first, {"recipe": found})["recipe"] != found:
-            msg = f"baseline must not have the name of another recipe, got {first!r}"
-            raise ValueError(msg)
+    first = _add_baseline(arms, baseline)
+    if len(arms) == 1:
+        msg = f"recipes must have one besides the baseline, {first!r}, got no other"
+        raise ValueError(msg)
     return {first: arms[first], **arms}, first
+
+
+def _add_baseline(arms: Arms, baseline: str | Recipe | None) -> str:
+    """Return the baseline's name, which is among the recipes then."""
+    if isinstance(baseline, str) and baseline in arms:
+        return baseline
+    try:
+        found = get_recipe("fp32" if baseline is None else baseline)
+    except (TypeError, ValueError) as error:
+        msg = f"baseline{str(error).removeprefix('recipe')}"
+        raise type(error)(msg) from None
+    own = arms.setdefault(found.name, {"recipe": found})
+    if baseline is None and own["recipe"] != found:
+        msg = (
+            f"recipes must not give another recipe, {own['recipe'].name!r}, the name "
+            f"{found.name!r} of the default baseline; call it something else, or say "
+            f"baseline={found.name!r} to compare with it"
+        )
+        raise ValueError(msg)
+    if baseline is not None and own != {"recipe": found}:
+        msg = (
+            f"baseline must not share its name with another of recipes, or with one that has "
+            f"options of its own, got {found.name!r}; to compare with that, give the name as text"
+        )
+        raise ValueError(msg)
+    return found.name
 
 
 def _options(name: str, value: str | Recipe | Mapping[str, object]) -> dict[str, Any]:

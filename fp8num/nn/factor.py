@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.float32 import multiply
 from fp8num.accumulate.operands import Operand, as_operand
 from fp8num.formats import E4M3FN, E5M2
 from fp8num.nn._matrix import Matrix
@@ -26,7 +25,7 @@ from fp8num.scaled import ScaledArray
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fp8num.formats import Format
+    from fp8num.nn._tensor_cast import TensorCast
 
 __all__ = ["Factor", "OnGrid"]
 
@@ -44,15 +43,15 @@ class OnGrid:
     ----------
     values : ndarray of float32 or float64, shape (rows, columns)
         What codes would be decoded to.
-    scale : ndarray of float32, shape ()
-        What they are multiplied by.
-    format : Format
-        Of the codes.
+    stored : ndarray of float32, shape ()
+        The scale as the rule keeps it.
+    cast : TensorCast
+        What made them.
     """
 
     values: npt.NDArray[Any]
-    scale: npt.NDArray[np.float32]
-    format: Format
+    stored: npt.NDArray[np.float32]
+    cast: TensorCast
 
 
 class Factor:
@@ -68,6 +67,8 @@ class Factor:
     spare : callable, optional
         Gives memory of a shape to decode to, once for all products, or None; without it each
         product decodes anew.
+    make_codes : callable, optional
+        Makes the codes of values that come without, for those who look at them.
 
     Raises
     ------
@@ -82,8 +83,9 @@ class Factor:
         name: str,
         source: ScaledArray | OnGrid | npt.ArrayLike,
         spare: Callable[[tuple[int, ...]], Floats | None] | None = None,
+        make_codes: Callable[[], ScaledArray] | None = None,
     ) -> None:
-        self._spare = spare
+        self._spare, self._make_codes = spare, make_codes
         self.scaled = source if isinstance(source, ScaledArray) else None
         self._on_grid = source if isinstance(source, OnGrid) else None
         self.plain: npt.NDArray[Any] | None = None
@@ -92,7 +94,8 @@ class Factor:
         elif isinstance(source, OnGrid):
             self.shape = source.values.shape
         else:
-            self.plain = np.asarray(source)
+            given = np.asarray(source)
+            self.plain = given.astype(given.dtype.newbyteorder("="), copy=False)
             self.shape = self.plain.shape
             if self.plain.dtype.type is not np.float32:
                 msg = (
@@ -104,11 +107,24 @@ class Factor:
             msg = f"{name} must be a matrix, got shape {self.shape}"
             raise ValueError(msg)
 
+    @property
+    def is_cast(self) -> bool:
+        """Whether there are codes, or could be."""
+        return self.scaled is not None or self._make_codes is not None
+
+    @cached_property
+    def codes(self) -> ScaledArray:
+        """The codes with their scales, made now if nobody needed them before."""
+        if self.scaled is not None:
+            return self.scaled
+        assert self._make_codes is not None
+        return self._make_codes()
+
     @cached_property
     def decoded(self) -> Matrix:
         """What the codes stand for, without scales; plain values as they are."""
         if self._on_grid is not None:
-            return Matrix(self._on_grid.values, grid=self._on_grid.format)
+            return Matrix(self._on_grid.values, grid=self._on_grid.cast.format)
         if self.scaled is None:
             return self.values
         found = Matrix(self.scaled.codes, self.scaled.format)
@@ -128,7 +144,7 @@ class Factor:
         if self.plain is not None:
             return self.plain
         if self._on_grid is not None:
-            return multiply(self.decoded.single, self._on_grid.scale)
+            return self._on_grid.cast.with_scale(self.decoded.single.copy(), self._on_grid.stored)
         assert self.scaled is not None
         found: npt.NDArray[np.float32] = self.scaled.dequantize()
         return found
@@ -144,7 +160,7 @@ class Factor:
     def scale(self) -> npt.NDArray[np.float32]:
         """What decoded values are multiplied by; 1 for plain ones."""
         if self._on_grid is not None:
-            return self._on_grid.scale
+            return self._on_grid.cast.multiplier(self._on_grid.stored)
         return _ONE if self.scaled is None else self.scaled.scales
 
     @property

@@ -323,14 +323,14 @@ def _turned(x: Array, transpose: bool) -> Array:  # noqa: FBT001 - as the option
     return x.T if transpose else x
 
 
-def _blas_sums(a: Single, b: Single, turn_a: bool, turn_b: bool) -> Single:  # noqa: FBT001
+def _blas_sums(a: Single, b: Single, turn_a: bool, turn_b: bool) -> Single:  # noqa: FBT001 - the same
     """Return whatever the BLAS makes of float32 matrices."""
     with np.errstate(all="ignore"):
         found: Single = np.matmul(_turned(a, turn_a), _turned(b, turn_b))
     return found
 
 
-def _scaled_sums(a: Factor, b: Factor, turn_a: bool, turn_b: bool) -> Single:  # noqa: FBT001
+def _scaled_sums(a: Factor, b: Factor, turn_a: bool, turn_b: bool) -> Single:  # noqa: FBT001 - the same
     """Return correctly rounded sums of what codes stand for, with scales applied to them."""
     _check_depth(a, b, turn_a, turn_b)
     if a.is_one_scale and b.is_one_scale:
@@ -377,7 +377,7 @@ def _are_near_powers(scales: Floats) -> bool:
     return bool((mantissas == 0.5).all() and (np.abs(exponents) <= 40).all())
 
 
-def _check_depth(a: Factor, b: Factor, turn_a: bool, turn_b: bool) -> None:  # noqa: FBT001
+def _check_depth(a: Factor, b: Factor, turn_a: bool, turn_b: bool) -> None:  # noqa: FBT001 - the same
     """Refuse shapes that do not contract."""
     rows, columns = a.shape[::-1] if turn_a else a.shape, b.shape[::-1] if turn_b else b.shape
     if rows[1] != columns[0]:

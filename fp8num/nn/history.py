@@ -154,15 +154,17 @@ class History:
         Returns
         -------
         tuple of CastRecord
-            Those with the highest sum of underflow and saturation rate, the worst first, and
-            of equal ones that with the lowest SQNR.
+            The worst first: those without a finite element, of which nothing is left to lose;
+            then those with the highest sum of underflow and saturation rate, and of equal ones
+            that with the lowest SQNR.  A rate that is NaN counts as 0, such an SQNR as the
+            highest; of casts that are equal in all, the earliest is taken.
         """
         found: dict[tuple[str, str], CastRecord] = {}
         for record in self.casts:
             key = record.layer, record.role
-            if key not in found or _lost(record) > _lost(found[key]):
+            if key not in found or _rank(record) < _rank(found[key]):
                 found[key] = record
-        return tuple(sorted(found.values(), key=lambda record: (-_lost(record), record.sqnr_db)))
+        return tuple(sorted(found.values(), key=_rank))
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the records by column, for a checkpoint."""
@@ -182,6 +184,13 @@ class History:
             _records("steps", StepRecord, arrays),
             _records("casts", CastRecord, arrays),
         )
+
+
+def _rank(record: CastRecord) -> tuple[bool, float, float]:
+    """Return what sorts casts, the worst first; NaN would not be sorted at all."""
+    usable = record.finite > 0 or not record.elements
+    sqnr = math.inf if math.isnan(record.sqnr_db) else record.sqnr_db
+    return usable, -_lost(record), sqnr
 
 
 def _lost(record: CastRecord) -> float:

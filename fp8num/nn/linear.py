@@ -173,7 +173,7 @@ class Linear:
         """
         given = self._input(x)
         batch = given.shape[0]
-        if is_recording() and batch not in self._batches:
+        if batch and is_recording() and batch not in self._batches:
             check_depths(self.name, self.recipe, {"wgrad": batch})
             self._batches.add(batch)
         return linear(given, self.weight, self.bias, self._casts)

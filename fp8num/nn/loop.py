@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num.nn._numbers import whole
-from fp8num.nn._parameters import check_like
+from fp8num.nn._parameters import check_like, gradient_norm
 from fp8num.nn.casts import Operands, records_of, watch
 from fp8num.nn.dataset import batches, generator_from, generator_state
 from fp8num.nn.diagnosis import TrainingDiverged, diagnose
 from fp8num.nn.history import History, StepRecord
 from fp8num.nn.losses import cross_entropy
 from fp8num.nn.optim import clip_norm
+from fp8num.nn.quantized import Witness
 from fp8num.nn.tape import Tensor, no_grad
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from fp8num.nn.layers import MLP
     from fp8num.nn.loss_scaling import LossScaler
     from fp8num.nn.optim import Optimizer
-    from fp8num.scaled import ScaledArray
 
 __all__ = ["Evaluation", "Loop", "Plan", "evaluate"]
 
@@ -166,7 +166,7 @@ class Loop:
         self._steps: list[StepRecord] = []
         self._casts: list[CastRecord] = []
         self._names = [layer.name for layer in model.layers]
-        self._shown: list[tuple[str, str, ScaledArray, Array]] = []  # the casts of this step
+        self._witness = Witness()  # the casts of this step
         self._operands: dict[str, Operands] = {}  # and what they were made from
         self._skips = 0  # in a row
 
@@ -257,8 +257,7 @@ class Loop:
     def _advance(self, x: Array, y: Array) -> StepRecord:
         """Make a step."""
         # 1. Forward and backward, with every cast remembered: nothing is measured yet.
-        self._shown = []
-        self.model.probe = lambda *cast: self._shown.append(cast)
+        self.model.probe = self._witness = Witness()
         logits = self.model(Tensor(x))
         self._operands = watch(logits, self._names)
         loss = cross_entropy(logits, y)
@@ -272,7 +271,7 @@ class Loop:
 
         # 2. Gradients without the scale.  Weights are still those of the casts.
         overflow = self.scaler.unscale(self._parameters)
-        norm = _norm(self._parameters)
+        norm = gradient_norm(self._parameters.values())
         if not overflow and not math.isfinite(norm):
             self._stop(f"the gradients' norm is {norm}")
         self._check_loss(value)
@@ -325,7 +324,7 @@ class Loop:
         return found
 
     def _measured(self) -> list[CastRecord]:
-        return records_of(self.step, self._shown, self._operands)
+        return records_of(self.step, self._witness.shown(), self._operands)
 
     def _check_loss(self, value: float) -> None:
         """Stop if the last losses are far above what they were."""
@@ -356,11 +355,3 @@ class Loop:
         if self.plan.capture:
             self.captures.setdefault(self.step, self._captured())
         raise TrainingDiverged(found)
-
-
-def _norm(parameters: Mapping[str, Tensor]) -> float:
-    """Return the norm of all gradients; squares of float32 neither overflow nor vanish."""
-    grads = [tensor.grad for tensor in parameters.values() if tensor.grad is not None]
-    with np.errstate(all="ignore"):
-        squares = [float(np.sum(np.square(grad, dtype=np.float64))) for grad in grads]
-    return math.sqrt(sum(squares))

@@ -65,7 +65,8 @@ class LossScaler:
         Where growth and backoff stop; by default, growth where float32 ends, backoff nowhere.
     saturation_is_overflow : bool, optional
         Whether a step that is said to have saturated is skipped, as one with a non-finite
-        gradient is.
+        gradient is.  Without it, a dynamic scale does not back off where formats saturate, as
+        those of most recipes do: it grows until float32 itself overflows.
 
     Raises
     ------
@@ -346,7 +347,7 @@ class LossScaler:
             raise ValueError(msg)
         settings: dict[str, Any] = {name: state[name] for name in names}
         rule = scale_rule(**settings)
-        scale = rule.admit(state["scale"])
+        scale = np.float32(0) if state["scale"] == 0 == rule.minimum else rule.admit(state["scale"])
         tracker = whole("tracker", state["tracker"], 0)
         skipped = whole("skipped", state["skipped"], 0)
         if tracker >= rule.interval:

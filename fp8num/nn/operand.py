@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from fp8num.formats import Format, get_format
 from fp8num.scaling.catalogue import get_rule
-from fp8num.scaling.delayed import LENGTHS
+from fp8num.scaling.delayed import LENGTHS, keeps_state
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
@@ -37,10 +37,13 @@ class Operand:
     Parameters
     ----------
     rule : str or Rule, optional
-        How it is scaled; None rounds to the format without a scale.
+        How it is scaled; None rounds to the format without a scale.  A delayed rule may have
+        another cast than the catalogue's, but must keep its name, which says how the scale is
+        updated.
     format : Format or str, optional
-        Of its elements; the default is the rule's own.  Without a rule and a format the
-        tensor stays in float32.
+        Of its elements, which have a sign; the default is the rule's own.  Without a rule and
+        a format the tensor stays in float32.  Without a rule, what is beyond the range
+        saturates in formats of up to 8 bits, and becomes infinite in wider ones.
     axis : {"contracted", "kept"}, optional
         Which axis of the matrix blocks run along.
     source : {"tensor", "forward"}, optional
@@ -50,7 +53,8 @@ class Operand:
     Raises
     ------
     TypeError, ValueError
-        If there is no such rule, format or choice, or the rule does not take the format.
+        If there is no such rule, format or choice, the rule does not take the format, or the
+        format has no sign.
 
     Examples
     --------
@@ -73,8 +77,15 @@ class Operand:
         fmt = None if self.format is None else get_format(self.format)
         if self.rule is not None:
             rule = get_rule(self.rule)
+            keeps_state(rule)  # refuses what is delayed by its name or its scale alone
             object.__setattr__(self, "rule", rule)
             fmt = rule.choose_format(fmt)
+        if fmt is not None and not fmt.signed:
+            msg = (
+                f"format of an operand must have a sign, got {fmt.name}, in which every negative "
+                "number would be lost: nothing is learned; it is for scales"
+            )
+            raise ValueError(msg)
         object.__setattr__(self, "format", fmt)
 
     @property

@@ -17,7 +17,6 @@ Nothing is hidden: where a gradient is NaN or infinite, so are the parameters af
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,9 +24,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.blocks import BLOCK, blocks_of
+from fp8num._kernels.blocks import BLOCK
 from fp8num.nn._numbers import number, whole
-from fp8num.nn._parameters import check_like, trainable
+from fp8num.nn._parameters import check_like, gradient_norm, trainable
 from fp8num.scaled.blocks import slabs
 
 if TYPE_CHECKING:
@@ -436,7 +435,7 @@ def clip_norm(parameters: Mapping[str, Tensor], limit: float) -> float:
         if (grad := parameter.grad) is not None:
             check_like(f"gradient of {name!r}", grad, parameter.data)
             found.append((parameter, grad))
-    norm = _norm([grad for _, grad in found])
+    norm = gradient_norm(parameter for parameter, _ in found)
     coefficient = limit / (norm + 1e-6)
     if not coefficient >= 1:  # NaN too
         for parameter, grad in found:
@@ -444,22 +443,3 @@ def clip_norm(parameters: Mapping[str, Tensor], limit: float) -> float:
             with np.errstate(all="ignore"):
                 parameter.grad = np.asarray(grad * grad.dtype.type(coefficient))
     return norm
-
-
-def _norm(gradients: list[Array]) -> float:
-    """Return the Euclidean norm of all elements."""
-    peak = 0.0
-    for grad in gradients:
-        for block in blocks_of(grad):
-            peak = float(np.maximum(peak, np.max(np.abs(block))))  # NaN stays
-    if not 0 < peak < math.inf:
-        return peak
-    # In units of a power of two near the largest, so that no square overflows or underflows.
-    exponent = math.frexp(peak)[1]
-    sums = [
-        float(np.sum(np.square(np.ldexp(block.astype(np.float64), -exponent))))
-        for grad in gradients
-        for block in blocks_of(grad)
-    ]
-    with np.errstate(over="ignore"):  # a norm beyond float64 is infinite
-        return float(np.ldexp(math.sqrt(math.fsum(sums)), exponent))

@@ -29,6 +29,9 @@ __all__ = ["Decision", "Estimate", "decide", "estimate", "student_quantile"]
 
 Decision: TypeAlias = Literal["baseline", "within", "worse", "better", "undecided", "diverged"]
 
+#: Probability below which the two tails are added up, and not what lies between them.
+_SMALL = 2.0**-12
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -54,7 +57,6 @@ class Estimate:
     high: float
 
 
-@functools.lru_cache(maxsize=256)
 def student_quantile(p: float, freedom: int) -> float:
     r"""
     Return a quantile of Student's t distribution.
@@ -79,9 +81,11 @@ def student_quantile(p: float, freedom: int) -> float:
     Notes
     -----
     With :math:`\theta = \arctan(t / \sqrt{\nu})` the probability of :math:`|T| < t` is a
-    finite sum of positive terms [1]_, so nothing cancels; :math:`\theta` is found by bisection
-    down to neighbouring floats.  The relative error of 95 % and 97.5 % quantiles is below
-    :math:`10^{-12}` up to 1,000 degrees of freedom.
+    finite sum of positive terms [1]_, and that of :math:`|T| > t` is the rest of the same
+    series, which without an end adds up to 1: nothing cancels in either.  The angle, or its
+    complement, is found by bisection down to neighbouring floats.  The relative error is below
+    :math:`10^{-12}` for `p` from :math:`10^{-300}` to 0.49, for ``1 - p`` in that range, and up
+    to 1,000 degrees of freedom.
 
     References
     ----------
@@ -94,15 +98,22 @@ def student_quantile(p: float, freedom: int) -> float:
     2.262
     """
     p, freedom = number("p", p, above=0, below=1), whole("freedom", freedom, 1)
-    if p < 0.5:
-        return -student_quantile(1 - p, freedom)
+    return -_reach(p, freedom) if p < 0.5 else _reach(1 - p, freedom)  # which is exact
+
+
+@functools.lru_cache(maxsize=256)
+def _reach(tail: float, freedom: int) -> float:
+    """Return what a variable is above with a probability of at most a half."""
+    small = tail < _SMALL
+    probability, wanted = (_outer, 2 * tail) if small else (_central, 1 - 2 * tail)
     low, high = 0.0, math.pi / 2
     while low < (middle := (low + high) / 2) < high:
-        if _central(middle, freedom) < 2 * p - 1:
+        if probability(middle, freedom) < wanted:
             low = middle
         else:
             high = middle
-    return math.sqrt(freedom) * math.tan(low)
+    root, slope = math.sqrt(freedom), math.tan(low)
+    return root / slope if small else root * slope
 
 
 def _central(theta: float, freedom: int) -> float:
@@ -118,6 +129,22 @@ def _central(theta: float, freedom: int) -> float:
     if odd:
         return 2 / math.pi * (theta + math.sin(theta) * total)
     return math.sin(theta) * total
+
+
+def _outer(complement: float, freedom: int) -> float:
+    """Return the probability that abs(T) is above sqrt(freedom) / tan(complement)."""
+    cosine, sine = math.sin(complement), math.cos(complement)  # of the angle itself
+    odd = freedom % 2
+    # The same terms from cos^nu on; the first ones are only walked through.
+    term, total = (cosine if odd else 1.0), 0.0
+    for power in range(odd, freedom, 2):
+        term *= (power + 1) / (power + 2) * cosine * cosine
+    power = freedom
+    while total + term / (sine * sine) > total:  # more than what is left: ratios are below cos^2
+        total += term
+        term *= (power + 1) / (power + 2) * cosine * cosine
+        power += 2
+    return (2 / math.pi if odd else 1.0) * sine * total
 
 
 def estimate(
@@ -157,7 +184,11 @@ def estimate(
     (3.0, nan)
     """
     confidence = number("confidence", confidence, above=0, below=1)
-    resolution = number("resolution", resolution, at_least=0)
+    return _estimate(values, (1 - confidence) / 2, number("resolution", resolution, at_least=0))
+
+
+def _estimate(values: Sequence[float], tail: float, resolution: float) -> Estimate:
+    """Return an estimate whose interval leaves out so much on either side."""
     n = len(values)
     if n == 0:
         return Estimate(0, math.nan, math.nan, math.nan, math.nan)
@@ -169,7 +200,7 @@ def estimate(
     # The rounded mean of equal values need not be one of them: there is no spread all the same.
     spread = 0.0 if min(values) == max(values) else math.fsum((x - mean) ** 2 for x in values)
     error = math.sqrt(max(spread / (n - 1), resolution**2 / 12) / n)
-    reach = student_quantile((1 + confidence) / 2, n - 1) * error
+    reach = _reach(tail, n - 1) * error
     return Estimate(n, mean, error, mean - reach, mean + reach)
 
 
@@ -215,9 +246,8 @@ def decide(
     ('within', 'worse')
     """
     margin, level = number("margin", margin, above=0), number("level", level, above=0, below=0.5)
-    narrow, wide = (
-        estimate(differences, 1 - share, resolution=resolution) for share in (2 * level, level)
-    )
+    resolution = number("resolution", resolution, at_least=0)
+    narrow, wide = (_estimate(differences, tail, resolution) for tail in (level, level / 2))
     if -margin < narrow.low and narrow.high < margin:  # NaN is neither
         return "within"
     if wide.high < 0:

@@ -1,5 +1,4 @@
-# ruff: noqa: ANN401, ARG001, ARG005, FBT001
-# A derivative takes all that there is and uses what it needs; options are NumPy's.
+# ruff: noqa: ANN401, ARG001, ARG005, FBT001 - a derivative takes all, and options are NumPy's
 """
 The table of rules: what an operation computes, and its derivative by each operand.
 
@@ -137,6 +136,18 @@ def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     return a.swapaxes(-1, -2) @ g
 
 
+# Choices of one operand or another.
+
+
+def _abs_derivative(g: Array, y: Array, x: Array) -> Array:
+    return _kept(x > 0, g) - _kept(x < 0, g)
+
+
+def _chosen(g: Array, tied: Array, lost: Array) -> Array:
+    """Return the derivative where an operand was not the other one; half of it where equal."""
+    return _kept(~lost, np.where(tied, g / 2, g))
+
+
 # Activations.
 
 _GELU_SLOPE, _GELU_CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
@@ -193,7 +204,7 @@ def _mean_derivative(g: Array, y: Array, x: Array, *, axis: Any, keepdims: bool)
 
 
 def _max_derivative(g: Array, y: Array, x: Array, *, axis: Any, keepdims: bool) -> Array:
-    """Share the derivative evenly among the largest, as torch.amax does."""
+    """Share the derivative evenly among the largest or smallest, as torch.amax does."""
     largest = x == _expanded(y, x, axis, keepdims)
     share = largest.sum(axis=axis, keepdims=True).astype(x.dtype)
     # Where the largest is NaN, nothing equals it: 0 / 0 hands the NaN on.
@@ -214,11 +225,43 @@ def _logsumexp_derivative(g: Array, y: Array, x: Array, *, axis: Any, keepdims: 
     return _times(_expanded(g, x, axis, keepdims), softmax)
 
 
-# Moving elements about.
+def _shifted(x: Array, axis: object) -> Array:
+    """Return differences from the largest along an axis."""
+    along = operator.index(axis)  # type: ignore[arg-type]  # None and tuples are refused there
+    shifted: Array = x - np.max(x, axis=along, keepdims=True, initial=-np.inf)
+    return shifted
+
+
+def _softmax(x: Array, *, axis: Any) -> Array:
+    powers = np.exp(_shifted(x, axis))
+    result: Array = powers / np.sum(powers, axis=axis, keepdims=True)
+    return result
+
+
+def _softmax_derivative(g: Array, y: Array, x: Array, *, axis: Any) -> Array:
+    return _times(y, g - np.sum(g * y, axis=axis, keepdims=True))
+
+
+def _log_softmax(x: Array, *, axis: Any) -> Array:
+    shifted = _shifted(x, axis)
+    result: Array = shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return result
+
+
+def _log_softmax_derivative(g: Array, y: Array, x: Array, *, axis: Any) -> Array:
+    result: Array = g - np.exp(y) * np.sum(g, axis=axis, keepdims=True)
+    return result
+
+
+# Moving elements about: results are copies, which may be written to.
 
 
 def _reshape_derivative(g: Array, y: Array, x: Array, *, shape: object) -> Array:
     return g.reshape(x.shape)
+
+
+def _transpose(x: Array, *, axes: Sequence[int] | None) -> Array:
+    return np.array(x.transpose(axes), order="C")
 
 
 def _transpose_derivative(g: Array, y: Array, x: Array, *, axes: Sequence[int] | None) -> Array:
@@ -233,6 +276,14 @@ def _index_derivative(g: Array, y: Array, x: Array, *, key: Any) -> Array:
     else:
         np.add.at(found, key, g)
     return found
+
+
+def _stack(*parts: Array, axis: int) -> Array:
+    return np.stack(parts, operator.index(axis))
+
+
+def _stack_derivatives(g: Array, y: Array, *parts: Array, axis: int) -> list[Array]:
+    return list(np.moveaxis(g, axis, 0))
 
 
 def _concatenate(*parts: Array, axis: int) -> Array:
@@ -269,6 +320,10 @@ RULES: Mapping[str, Primitive] = MappingProxyType({
     "negative": Primitive(np.negative, (lambda g, y, x: -g,)),
     "power": Primitive(np.power, (_power_base, _power_exponent)),
     "matmul": Primitive(np.matmul, (_matmul_left, _matmul_right)),
+    "abs": Primitive(np.abs, (_abs_derivative,)),
+    "minimum": Primitive(np.minimum, (lambda g, y, a, b: _chosen(g, a == b, a > b), lambda g, y, a, b: _chosen(g, a == b, b > a))),  # noqa: E501 - a line of the table
+    "maximum": Primitive(np.maximum, (lambda g, y, a, b: _chosen(g, a == b, a < b), lambda g, y, a, b: _chosen(g, a == b, b < a))),  # noqa: E501 - a line of the table
+    "clip": Primitive(lambda x, *, low, high: np.clip(x, low, high), (lambda g, y, x, *, low, high: _kept((x >= low) & (x <= high), g),)),  # noqa: E501 - a line of the table
     "exp": Primitive(np.exp, (lambda g, y, x: g * y,)),
     "log": Primitive(np.log, (lambda g, y, x: g / x,)),
     "sqrt": Primitive(np.sqrt, (lambda g, y, x: g / (2 * y),)),
@@ -280,10 +335,14 @@ RULES: Mapping[str, Primitive] = MappingProxyType({
     "sum": Primitive(np.sum, (_sum_derivative,)),
     "mean": Primitive(_mean, (_mean_derivative,)),
     "max": Primitive(np.max, (_max_derivative,)),
+    "min": Primitive(np.min, (_max_derivative,)),
     "logsumexp": Primitive(_logsumexp, (_logsumexp_derivative,)),
+    "softmax": Primitive(_softmax, (_softmax_derivative,)),
+    "log_softmax": Primitive(_log_softmax, (_log_softmax_derivative,)),
     "reshape": Primitive(lambda x, *, shape: x.reshape(shape), (_reshape_derivative,)),
-    "transpose": Primitive(lambda x, *, axes: x.transpose(axes), (_transpose_derivative,)),
-    "index": Primitive(lambda x, *, key: x[key], (_index_derivative,)),
+    "transpose": Primitive(_transpose, (_transpose_derivative,)),
+    "index": Primitive(lambda x, *, key: np.array(x[key], order="C"), (_index_derivative,)),
+    "stack": Primitive(_stack, variadic=_stack_derivatives),
     "concatenate": Primitive(_concatenate, variadic=_concatenate_derivatives),
     "where": Primitive(_where, (_where_true, _where_false)),
 })

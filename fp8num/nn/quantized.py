@@ -38,7 +38,7 @@ from fp8num.scaling.rule import Rule
 if TYPE_CHECKING:
     from fp8num.nn.recipe import Operand, Recipe
 
-__all__ = ["Casts", "Probe", "linear"]
+__all__ = ["Casts", "Probe", "Witness", "linear"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -48,6 +48,35 @@ Probe: TypeAlias = Callable[[str, str, ScaledArray, Array], None]
 #: The axis that each operand's product contracts: X is (batch, in), W (out, in), G (batch, out).
 _CONTRACTED = dict(zip(ROLES, (1, 1, 1, 0, 0, 0), strict=True))
 _NOTHING, _ONE = np.zeros((), np.float32), np.ones((), np.float32)
+
+
+class Witness:
+    """A probe that makes codes later, if at all: after a step's casts and before its update."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[str, str, Callable[[], ScaledArray], Array]] = []
+
+    def __call__(self, layer: str, role: str, scaled: ScaledArray, source: Array) -> None:
+        """Remember a cast whose codes are there."""
+        self.keep(layer, role, lambda: scaled, source)
+
+    def keep(self, layer: str, role: str, codes: Callable[[], ScaledArray], source: Array) -> None:
+        """Remember a cast."""
+        self._kept.append((layer, role, codes, source))
+
+    def shown(self) -> list[tuple[str, str, ScaledArray, Array]]:
+        """Return what other probes would have been called with."""
+        return [(layer, role, codes(), source) for layer, role, codes, source in self._kept]
+
+
+def _unshared() -> int:
+    """Return the references that `Casts._spare` sees of an array that nobody else has."""
+    memory = {"": np.empty(0)}
+    found = memory.get("")
+    return sys.getrefcount(found)  # what it counts besides them differs between Pythons
+
+
+_UNSHARED = _unshared()
 
 
 class Casts:
@@ -105,9 +134,10 @@ class Casts:
         if not operand.is_cast:
             return Factor(role, source)
         axis = _CONTRACTED[role] if operand.axis == "contracted" else 1 - _CONTRACTED[role]
-        looked_at = self.debug or self.probe is not None
-        without = self._values(role, source) if self._on_grid else None
-        if without is not None and not looked_at:
+        without = self._values(role, source, axis) if self._on_grid else None
+        late = self.probe is None or isinstance(self.probe, Witness)
+        if without is not None and late and not self.debug:
+            self._show(role, without, source)
             return without
         source = _padded(source, operand, axis)
         scaled = self._quantize(role, operand, source, axis, remember=remember)
@@ -119,23 +149,31 @@ class Casts:
             check_same(f"{role} of layer {self.name!r}", factor, without)
         return factor
 
-    def _values(self, role: str, source: Array) -> Factor | None:
+    def _values(self, role: str, source: Array, axis: int) -> Factor | None:
         """Return an operand of values on the grid, without codes; None if they are needed."""
         short, recipe = self._short[role], self.recipe
         if short is None:
             return None
+
+        def make_codes() -> ScaledArray:
+            found = short(source, axis)
+            assert found is not None  # it made the values
+            return found
+
         if recipe.scales == "operand":
             values = np.empty(source.shape, np.float32)
-            scale = short.values(source, values)
-            return None if scale is None else Factor(role, short.with_scale(values, scale))
+            stored = short.values(source, values)
+            if stored is None:
+                return None
+            return Factor(role, short.with_scale(values, stored), make_codes=make_codes)
         wide = not isinstance(find_accumulator(recipe.accumulator("forward")), BlasSum)
         memory = self._spare(role, source.shape) if wide else None
         if memory is None:
             memory = np.empty(source.shape, np.float64 if wide else np.float32)
-        scale = short.values(source, memory)
-        if scale is None:
+        stored = short.values(source, memory)
+        if stored is None:
             return None
-        return Factor(role, OnGrid(memory, short.multiplier(scale), short.format))
+        return Factor(role, OnGrid(memory, stored, short), make_codes=make_codes)
 
     def _quantize(
         self, role: str, operand: Operand, source: Array, axis: int, *, remember: bool
@@ -145,25 +183,26 @@ class Casts:
         if not isinstance(rule, Rule):
             # Types of 16 bits overflow to infinity, as conversions to them do.
             codes = encode(source, fmt, saturation="SatFinite" if fmt.bits <= 8 else "SatNone")
-            return ScaledArray(codes, fmt, _ONE, source.shape, axis=axis)
+            block = tuple(max(size, 1) for size in source.shape)
+            return ScaledArray(codes, fmt, _ONE, block, axis=axis)
+        random = rule.cast.projection(fmt).rounding.is_stochastic
+        rng = self.rng if random else None
         if operand.is_delayed:
-            scaled, state = self.states[role[0]].quantize(source)
+            scaled, state = self.states[role[0]].quantize(source, rng=rng)
             if remember:
                 self.states[role[0]] = state
             return scaled
         short = self._short[role]
         if short is not None and (found := short(source, axis)) is not None:
             return found
-        random = rule.cast.projection(fmt).rounding.is_stochastic
-        return scale_quantize(source, rule, fmt=fmt, axis=axis, rng=self.rng if random else None)
+        return scale_quantize(source, rule, fmt=fmt, axis=axis, rng=rng)
 
     def _spare(self, role: str, shape: tuple[int, ...]) -> Floats | None:
         """Return memory for decoded values: that of the last step, if no graph refers to it."""
         if shape[0] * shape[1] > KEPT:
             return None
         found = self._memory.get(role)
-        # This name, the dictionary, and the argument of getrefcount itself.
-        if found is None or found.shape != shape or sys.getrefcount(found) > 3:
+        if found is None or found.shape != shape or sys.getrefcount(found) > _UNSHARED:
             found = self._memory[role] = np.empty(shape)
         return found
 
@@ -196,12 +235,14 @@ class Casts:
 
     def _show(self, role: str, factor: Factor, source: Array) -> None:
         """Check what a cast gave, and show it to whoever looks."""
-        if factor.scaled is None:
+        if not factor.is_cast:
             return
         if self.debug:
-            check_grid(f"{role} of layer {self.name!r}", factor.scaled, factor)
-        if self.probe is not None:
-            self.probe(self.name, role, factor.scaled, source)
+            check_grid(f"{role} of layer {self.name!r}", factor.codes, factor)
+        if isinstance(self.probe, Witness):
+            self.probe.keep(self.name, role, lambda: factor.codes, source)
+        elif self.probe is not None:
+            self.probe(self.name, role, factor.codes, source)
 
     def product(
         self,
@@ -213,7 +254,7 @@ class Casts:
         transpose_b: bool = False,
     ) -> npt.NDArray[np.float32]:
         """
-        Multiply two operands as the recipe says, and round the result to its output format.
+        Multiply two operands as the recipe says.
 
         Parameters
         ----------
@@ -234,6 +275,9 @@ class Casts:
         ValueError
             If the accumulator does not take the operands; layer and product are named.
         """
+        if not a.shape[int(not transpose_a)]:  # a sum of nothing, with any accumulator
+            shape = a.shape[int(transpose_a)], b.shape[int(not transpose_b)]
+            return np.zeros(shape, np.float32)
         unit = find_accumulator(self.recipe.accumulator(name))
         random = isinstance(unit, FloatSum) and unit.is_stochastic
         try:
@@ -314,9 +358,11 @@ class Casts:
                 mine.format,
                 len(mine.history),
             ):
+                edited = one.rule != mine.rule and str(one.rule) == str(mine.rule)
+                parts = " of other parts" if edited else ""
                 msg = (
                     f"{wanted} with {mine.rule} {mine.format.name} over {len(mine.history)} "
-                    f"steps, got {one.rule} {one.format.name} over {len(one.history)}"
+                    f"steps, got {one.rule}{parts} {one.format.name} over {len(one.history)}"
                 )
                 raise ValueError(msg)
         rng = generator_from(state["rng"])
@@ -331,7 +377,16 @@ def _values_suffice(recipe: Recipe) -> bool:
         and isinstance(units.pop(), BlasSum | None)
         and recipe.straight_through == "pass"
         and not recipe.saturation_is_overflow
+        and (recipe.scales == "operand" or all(map(_has_one_scale, map(recipe.operand, ROLES))))
         and all(recipe.operand(role).source == "tensor" for role in ROLES)
+    )
+
+
+def _has_one_scale(operand: Operand) -> bool:
+    """Whether a cast has one scale or none, which alone can multiply the sums of values."""
+    rule = operand.rule
+    return not isinstance(rule, Rule) or (
+        rule.granularity.kind == "tensor" and not rule.is_two_level
     )
 
 

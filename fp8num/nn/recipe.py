@@ -72,6 +72,7 @@ class Recipe:
         What Y, dX and dW are rounded to; None is float32.
     saturation_is_overflow : bool, optional
         Whether a step in which an element saturated is to be skipped by a loss scaler.
+        Elements of operands that are rotated before they are cast are not looked at.
     source : str, optional
         The document or code it was taken from.
 

@@ -3,55 +3,57 @@ The functions that a graph is made of, one for each rule of the table.
 
 ::
 
-    one operand    negative exp log sqrt tanh sigmoid relu silu gelu
-    two            add subtract multiply divide power matmul where
-    reductions     sum mean max logsumexp
-    moves          reshape transpose index concatenate
+    one operand    negative abs exp log sqrt tanh sigmoid relu silu gelu clip
+    two            add subtract multiply divide power minimum maximum matmul
+    reductions     sum mean max min logsumexp
+    along an axis  softmax log_softmax
 
 Each takes tensors, arrays and numbers, and gives a tensor; operators of a tensor are the
-same rules: ``a @ b`` is ``matmul(a, b)``.  `RULES` is the table.
+same rules: ``a @ b`` is ``matmul(a, b)``.  `RULES` is the table; what moves elements about
+is in `fp8num.nn.moves`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from fp8num.nn._functions import clip_ends
+from fp8num.nn._operators import as_axes
 from fp8num.nn.primitives import RULES, Primitive
 from fp8num.nn.tape import Axis, Operand, Tensor, apply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 __all__ = [
     "RULES",
     "Primitive",
+    "abs",
     "add",
-    "concatenate",
+    "clip",
     "divide",
     "exp",
     "gelu",
-    "index",
     "log",
+    "log_softmax",
     "logsumexp",
     "matmul",
     "max",
+    "maximum",
     "mean",
+    "min",
+    "minimum",
     "multiply",
     "negative",
     "power",
     "relu",
-    "reshape",
     "sigmoid",
     "silu",
+    "softmax",
     "sqrt",
     "subtract",
     "sum",
     "tanh",
-    "transpose",
-    "where",
 ]
 
 
@@ -76,7 +78,13 @@ _TEXT = """
 class _Reduction(Protocol):
     """How a reduction is called."""
 
-    def __call__(self, x: Operand, axis: Axis = None, *, keepdims: bool = False) -> Tensor: ...
+    def __call__(self, x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor: ...  # noqa: FBT001, FBT002 - as PyTorch's
+
+
+class _Along(Protocol):
+    """How a function along an axis is called."""
+
+    def __call__(self, x: Operand, axis: int = -1) -> Tensor: ...
 
 
 def _unary(name: str, summary: str, note: str = "") -> Callable[[Operand], Tensor]:
@@ -102,15 +110,28 @@ def _binary(name: str, summary: str, note: str = "") -> Callable[[Operand, Opera
 def _reduction(name: str, summary: str, note: str = "") -> _Reduction:
     """Return the reduction that applies a rule."""
 
-    def function(x: Operand, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        return apply(name, x, axis=axis, keepdims=keepdims)
+    def function(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - as PyTorch's
+        return apply(name, x, axis=as_axes(axis), keepdims=keepdims)
 
     operands = """x : Tensor or array_like, shape (...)
         The operand.
-    axis : int or tuple of int, optional
+    axis : int or sequence of int, optional
         The axes to go; the default is all.
     keepdims : bool, optional
         Whether they stay, at length 1."""
+    return _documented(function, name, _TEXT.format(summary, operands, "shape (...)", note))
+
+
+def _along(name: str, summary: str, note: str = "") -> _Along:
+    """Return the function along an axis that applies a rule."""
+
+    def function(x: Operand, axis: int = -1) -> Tensor:
+        return apply(name, x, axis=axis)
+
+    operands = """x : Tensor or array_like, shape (...)
+        The operand.
+    axis : int, optional
+        The axis; the default is the last."""
     return _documented(function, name, _TEXT.format(summary, operands, "shape (...)", note))
 
 
@@ -121,6 +142,7 @@ def _documented(function: _Function, name: str, text: str) -> _Function:
     return function
 
 
+abs = _unary("abs", "Return magnitudes.", "The derivative at 0 and NaN is 0.")  # noqa: A001 - NumPy's name
 exp = _unary("exp", "Return e to the power x.")
 log = _unary("log", "Return natural logarithms.", "0 gives minus infinity, less gives NaN.")
 negative = _unary("negative", "Change the sign.")
@@ -142,15 +164,30 @@ power = _binary(
     "The derivative by the base is 0 where b is 0, by the exponent where a is 0 and b >= 0.",
 )
 
+minimum = _binary("minimum", "Return the smaller.", "Equals share the derivative evenly.")
+maximum = _binary("maximum", "Return the larger.", "Equals share the derivative evenly.")
+
 sum = _reduction("sum", "Sum elements.")  # noqa: A001 - NumPy's name
 mean = _reduction("mean", "Average elements.", "The mean of no elements is NaN.")
 max = _reduction(  # noqa: A001 - NumPy's name
     "max", "Find the largest.", "Equals share its derivative evenly, as in torch.amax."
 )
+min = _reduction(  # noqa: A001 - NumPy's name
+    "min", "Find the smallest.", "Equals share its derivative evenly, as in torch.amin."
+)
 logsumexp = _reduction(
     "logsumexp",
     "Return the logarithm of the sum of exponentials.",
     "Nothing overflows; the derivative is the softmax.",
+)
+
+softmax = _along(
+    "softmax", "Return exponentials divided by their sum along an axis.", "Nothing overflows."
+)
+log_softmax = _along(
+    "log_softmax",
+    "Return the logarithm of the softmax along an axis.",
+    "Nothing overflows, and no small part is lost.",
 )
 
 
@@ -193,6 +230,37 @@ def gelu(x: Operand, *, approximate: str = "none") -> Tensor:
     return apply("gelu", x, approximate=approximate)
 
 
+def clip(x: Operand, low: float | None = None, high: float | None = None) -> Tensor:
+    """
+    Move what is outside an interval to its ends.
+
+    Parameters
+    ----------
+    x : Tensor or array_like, shape (...)
+        Values.
+    low, high : float, optional
+        The ends; one may be left out.
+
+    Returns
+    -------
+    Tensor, shape (...)
+        In the operand's type; the derivative is 0 outside the interval, and passes at its ends.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an end is no number, or there is none.
+
+    Examples
+    --------
+    >>> x = Tensor([-2.0, 0.5, 1.0, 3.0], requires_grad=True)
+    >>> clip(x, -1, 1).sum().backward()
+    >>> clip(x, -1, 1).data, x.grad
+    (array([-1. ,  0.5,  1. ,  1. ]), array([0., 1., 1., 0.]))
+    """
+    return apply("clip", x, **clip_ends(low, high))
+
+
 def matmul(a: Operand, b: Operand) -> Tensor:
     """
     Multiply matrices, as NumPy's `@`.
@@ -221,145 +289,3 @@ def matmul(a: Operand, b: Operand) -> Tensor:
     array([3., 7.])
     """
     return apply("matmul", a, b)
-
-
-def reshape(x: Operand, shape: int | tuple[int, ...]) -> Tensor:
-    """
-    Arrange the elements in another shape.
-
-    Parameters
-    ----------
-    x : Tensor or array_like, shape (...)
-        Values, read in C order.
-    shape : int or tuple of int
-        The new shape; one length may be -1.
-
-
-    Returns
-    -------
-    Tensor, of that shape
-        The same values.
-
-    Examples
-    --------
-    >>> reshape([1.0, 2.0, 3.0, 4.0], (2, -1)).data
-    array([[1., 2.],
-           [3., 4.]])
-    """
-    return apply("reshape", x, shape=shape)
-
-
-def transpose(x: Operand, axes: Sequence[int] | None = None) -> Tensor:
-    """
-    Reorder the axes.
-
-    Parameters
-    ----------
-    x : Tensor or array_like, shape (...)
-        Values.
-    axes : sequence of int, optional
-        Which of the axes comes first, second, ...; the default is the opposite order.
-
-
-    Returns
-    -------
-    Tensor, shape (...)
-        The same values, copied to C order.
-
-    Examples
-    --------
-    >>> transpose([[1.0, 2.0], [3.0, 4.0]]).data
-    array([[1., 3.],
-           [2., 4.]])
-    """
-    return apply("transpose", x, axes=axes)
-
-
-def index(x: Operand, key: Any) -> Tensor:  # noqa: ANN401 - whatever NumPy indexes by
-    """
-    Take the elements that NumPy's indexing would.
-
-    Parameters
-    ----------
-    x : Tensor or array_like, shape (...)
-        Values.
-    key : index
-        Integers, slices, None, Ellipsis, arrays of integers or of booleans; an array is not
-        copied, and must stay as it is until the derivative is taken.
-
-
-    Returns
-    -------
-    Tensor, shape (...)
-        A copy; the derivatives of an element that is named more than once add up.
-
-    Examples
-    --------
-    >>> x = Tensor([1.0, 2.0], requires_grad=True)
-    >>> index(x, [0, 1, 1]).sum().backward()
-    >>> x.grad
-    array([1., 2.])
-    """
-    return apply("index", x, key=key)
-
-
-def concatenate(parts: Sequence[Operand], axis: int = 0) -> Tensor:
-    """
-    Join tensors along an axis.
-
-    Parameters
-    ----------
-    parts : sequence of (Tensor or array_like)
-        Equal in shape but for that axis.
-    axis : int, optional
-        The axis, which is not a new one.
-
-
-    Returns
-    -------
-    Tensor, shape (...)
-        The elements of the first, then those of the second, ...
-
-    Examples
-    --------
-    >>> concatenate([[1.0], [2.0, 3.0]]).data
-    array([1., 2., 3.])
-    """
-    return apply("concatenate", *parts, axis=axis)
-
-
-def where(condition: npt.ArrayLike, a: Operand, b: Operand) -> Tensor:
-    """
-    Choose from two tensors, element by element.
-
-    Parameters
-    ----------
-    condition : array_like of bool
-        Where to take `a`; no derivative passes through it.
-    a, b : Tensor, array_like or number, shapes that broadcast
-        Values.
-
-
-    Returns
-    -------
-    Tensor, the broadcast shape
-        The values; the other operand's derivative is 0.
-
-    Raises
-    ------
-    TypeError
-        If the condition is not boolean.
-
-    Examples
-    --------
-    >>> where([True, False], [1.0, 2.0], 0).data
-    array([1., 0.])
-    """
-    mask = np.asarray(condition)
-    if mask.dtype != np.bool_:
-        msg = (
-            f"condition must be boolean, got {mask.dtype} of shape {mask.shape}; "
-            "compare the arrays of tensors: x.data > 0"
-        )
-        raise TypeError(msg)
-    return apply("where", a, b, condition=mask)

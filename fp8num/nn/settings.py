@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num.nn._attributes import described_attributes
 from fp8num.nn._numbers import number, whole
 from fp8num.nn._widths import widths
 from fp8num.nn.layers import MLP
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from fp8num.nn.tape import Tensor
 
 __all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
     "OptimizerMaker",
     "RecipeOfLayers",
     "check_callable",
@@ -58,6 +61,8 @@ OptimizerMaker: TypeAlias = "str | Callable[[Mapping[str, Tensor], float], Optim
 #: names of `train`'s arguments.
 RecipeOfLayers: TypeAlias = "dict[str, Recipe | None]"
 
+#: What `optimizer` and `schedule` may be by name.
+OPTIMIZERS, SCHEDULES = ("adamw", "adam", "sgd"), ("cosine", "linear", "constant")
 HIDDEN = 128  #: width of the layer between inputs and classes, if no widths are given
 
 _OPTIMIZERS: Mapping[str, Callable[[Mapping[str, Any], float], Optimizer]] = {
@@ -65,6 +70,8 @@ _OPTIMIZERS: Mapping[str, Callable[[Mapping[str, Any], float], Optimizer]] = {
     "adam": Adam,
     "sgd": lambda parameters, lr: SGD(parameters, lr, momentum=0.9),
 }
+#: Attributes that are no settings: what is trained, the rate, and what steps leave.
+_NOT_SET = frozenset({"parameters", "lr", "moments", "_steps", "_arrays"})
 _SCHEDULES: Mapping[str, Callable[[float, int], Any]] = {
     "cosine": cosine,
     "linear": linear,
@@ -132,7 +139,7 @@ def make_recipes(
     Raises
     ------
     TypeError, ValueError
-        If one is not what it must be, or one layer would have two recipes.
+        If one is not what it must be, one layer would have two recipes, or none has `recipe`.
     """
     recipes = {argument: _recipe(argument, value) for argument, value in given.items()}
     first, last = recipes.get("first_recipe"), recipes.get("last_recipe")
@@ -142,6 +149,7 @@ def make_recipes(
             f"got {first.name!r} and {last.name!r}; name one of them"
         )
         raise ValueError(msg)
+    _check_inner(recipes.get("recipe"), [one for one in (first, last) if one], len(sizes) - 1)
     if scaler is None:
         return recipes, LossScaler(enabled=False)
     if not isinstance(scaler, LossScaler):
@@ -157,6 +165,16 @@ def make_recipes(
     elif any(recipe.saturation_is_overflow for recipe in some):
         found.saturation_is_overflow = True  # of the layers that count
     return recipes, found
+
+
+def _check_inner(inner: Recipe | None, ends: Sequence[Recipe], layers: int) -> None:
+    """Refuse a recipe that no layer has, as the first and the last have their own."""
+    if inner is not None and len(ends) >= layers and inner not in ends:
+        msg = (
+            f"recipe must be that of a layer, but first_recipe and last_recipe leave none of "
+            f"{layers} to {inner.name!r}; give sizes of more layers, or leave one of the two out"
+        )
+        raise ValueError(msg)
 
 
 def make_model(sizes: Sequence[int], recipes: RecipeOfLayers, *, rng: np.random.Generator) -> MLP:
@@ -261,6 +279,12 @@ def make_optimizer(
             f"learning rate, got {type(made).__name__}"
         )
         raise TypeError(msg)
+    if made.lr != float(lr):
+        msg = (
+            f"optimizer must have the learning rate that it is given, {float(lr):g}, got one with "
+            f"{made.lr:g}, which the schedule would replace; lr and schedule set the rates"
+        )
+        raise ValueError(msg)
     return made
 
 
@@ -268,9 +292,9 @@ def _named(argument: str, name: object, known: Mapping[str, Any]) -> Any:  # noq
     """Return what a name stands for, and what is none as it is; ValueError with the nearest one."""
     if not isinstance(name, str):
         return name
-    if name in known:
-        return known[name]
-    near = get_close_matches(name, known, 1)
+    if (plain := name.strip().lower()) in known:
+        return known[plain]
+    near = get_close_matches(plain, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else "or a function"
     msg = f"{argument} must be one of {', '.join(known)}, got {name!r:.80}; {hint}"
     raise ValueError(msg)
@@ -300,13 +324,17 @@ def _parts(recipe: Recipe) -> dict[str, Any]:
 
 
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """Return an optimizer's kind and its settings, the rate apart."""
-    plain = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in vars(optimizer).items()
-        if isinstance(value, bool | int | float | str | tuple) and name not in {"lr", "moments"}
-    }
-    return {"name": type(optimizer).__name__, **plain}
+    """
+    Return an optimizer's kind and its settings, the rate apart.
+
+    Raises
+    ------
+    TypeError
+        If a setting cannot be described, so that a checkpoint would not tell it from another.
+    """
+    kind = type(optimizer).__name__
+    found = described_attributes(f"optimizer {kind}", optimizer, _NOT_SET)
+    return {"name": kind, **found}
 
 
 def describe_scaler(scaler: LossScaler) -> dict[str, Any] | None:
@@ -324,12 +352,15 @@ def describe_scaler(scaler: LossScaler) -> dict[str, Any] | None:
 
 def describe_plan(plan: Plan, schedule: str | Schedule, lr: float) -> dict[str, Any]:
     """Return what a loop does, the data apart."""
-    kind = schedule if isinstance(schedule, str) else "a function"
+    if isinstance(schedule, str):
+        kind = f"{schedule.strip().lower()} from {float(lr):g}"
+    else:
+        kind = f"a function, {getattr(schedule, '__qualname__', type(schedule).__qualname__)}"
     digest = hashlib.sha256(np.array(plan.rates).tobytes()).hexdigest()
     return {
         "epochs": plan.epochs,
         "batch": plan.batch,
-        "schedule": {"name": f"{kind} from {float(lr):g}", "sha256": digest},
+        "schedule": {"name": kind, "sha256": digest},
         "clip": plan.clip,
         "stats_every": plan.stats_every,
         "divergence": plan.divergence,

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num.nn._arrays import float_array, plain_array, unbroadcast
-from fp8num.nn._operators import Axis, Operators
+from fp8num.nn._functions import Functions
+from fp8num.nn._operators import Axis
 from fp8num.nn._refusals import check_arguments, find_rule, refusal
 from fp8num.nn.reverse import leaf_derivatives
 
@@ -35,7 +36,7 @@ Array = npt.NDArray[Any]
 _RECORDING = ContextVar("fp8num.nn recording", default=True)
 
 
-class Tensor(Operators):
+class Tensor(Functions):
     """
     An array, and if it was computed from others, how its derivative reaches them.
 
@@ -123,6 +124,17 @@ class Tensor(Operators):
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""
         return f"Tensor({self.data!r}, requires_grad={self.requires_grad}{name})"
+
+    def __deepcopy__(self, memo: object) -> Tensor:
+        if self.vjp is not None:
+            msg = (
+                f"a tensor that was computed must not be copied with what it was computed from, "
+                f"got {self._title}; copy detach()ed ones, or leaves"
+            )
+            raise TypeError(msg)
+        found = Tensor(self.data.copy(), self.requires_grad, self.name)
+        found.grad = None if self.grad is None else self.grad.copy()
+        return found
 
     def detach(self) -> Tensor:
         """Return a leaf with the same array, through which no derivative passes."""

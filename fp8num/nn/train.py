@@ -169,13 +169,17 @@ def train(
         Highest learning rate.
     optimizer : str or callable, optional
         ``"adamw"``, ``"adam"``, ``"sgd"`` (momentum 0.9), or a function from parameters and
-        learning rate to an optimizer.
+        learning rate to an optimizer with that rate.  Its attributes are settings that a
+        checkpoint is of, so they must be numbers, text, arrays, or collections of these;
+        those whose names begin with ``_`` need not be.
     schedule : str or callable, optional
         ``"cosine"``, ``"linear"``, ``"constant"``, or a function from steps to rates.
     clip : float, optional
         Largest norm of all gradients; longer ones are shortened.
     loss_scaler : LossScaler, optional
-        A copy of it is used; without one the loss is not scaled.
+        A copy of it is used; without one the loss is not scaled.  Formats that saturate make
+        no infinity, by which a dynamic scale backs off, unless it is made with
+        ``saturation_is_overflow=True``.
     stats_every : int, optional
         At every so many steps, and at the last, casts are measured.
     divergence : float, optional
@@ -205,14 +209,16 @@ def train(
         or 50 steps in a row were skipped; its `diagnosis` names the first tensor that went
         wrong, and `partial` is the run until then, with `history` and `captures`.
     TypeError, ValueError
-        If an argument is not what it must be, or the checkpoint is of another training.
+        If an argument is not what it must be, no layer has `recipe`, or the checkpoint is of
+        another training.
     FileNotFoundError, FileExistsError
         If there is no checkpoint to resume from, or one that would be overwritten.
 
     Notes
     -----
     Weights and optimizer are float32.  Results depend neither on the number of threads nor on
-    where a training was broken off.
+    where a training was broken off; only the sums of the accumulator ``"blas-float32"`` may
+    differ with the number of BLAS's threads.
 
     Examples
     --------

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     from fp8num.nn import Comparison, Recipe
     from fp8num.nn.outcome import Outcome
@@ -30,14 +29,6 @@ EPOCHS = 20
 STATS_EVERY = 50  #: steps from one count of lost elements to the next; the last is counted too
 MOST_WORKERS = 8  #: each takes half a second to start
 
-#: What libraries of linear algebra take their number of threads from, when they are loaded.
-_THREADS = (
-    "BLIS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 #: Where there are no semaphores, processes may not be made, or a worker was ended.
 _NO_PROCESSES = (BrokenExecutor, ImportError, NotImplementedError, OSError)
 
@@ -71,7 +62,8 @@ def compare_on_digits(
     Returns
     -------
     Comparison
-        It does not depend on `workers`: products are correctly rounded.
+        It does not depend on `workers`, as products are correctly rounded; those of the
+        accumulator ``"blas-float32"`` may.
 
     Raises
     ------
@@ -93,11 +85,11 @@ def compare_on_digits(
     >>> found.recipes, found["mxfp8"].n
     (('fp32', 'mxfp8'), 2)
     """
-    from fp8num.nn import compare, digits
+    from fp8num.nn import compare, digits, processes
 
     reported = 0
 
-    def run(executor: ProcessPoolExecutor | None) -> Comparison:
+    def run(executor: Executor | None) -> Comparison:
         done = 0
 
         def report(outcome: Outcome) -> None:
@@ -120,7 +112,7 @@ def compare_on_digits(
     count = _processors() if workers is None else _positive(workers)
     if count > 1 and not multiprocessing.current_process().daemon:  # which may have no children
         try:
-            with _executor(count) as executor:
+            with processes(count) as executor:
                 return run(executor)
         except _NO_PROCESSES:
             pass  # an error of the training itself comes again below
@@ -139,27 +131,3 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
     return min(os.cpu_count() or 1, MOST_WORKERS)
-
-
-@contextmanager
-def _executor(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Offer workers with a thread each, which leave an interruption to this process."""
-    # A worker imports NumPy before anything of ours runs in it: only its environment can say
-    # how many threads its BLAS has.  Workers are started one by one as there is work, so the
-    # environment is as it was again only in the end.
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        with ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN),
-        ) as executor:
-            yield executor
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

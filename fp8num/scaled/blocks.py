@@ -9,6 +9,7 @@ Where an array's blocks are: the elements that share a scale.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,9 @@ def _axis_parts(n: int, block: int) -> list[tuple[int, int, int]]:
 
 def slabs(shape: tuple[int, ...], limit: int = LIMIT) -> Iterator[tuple[slice, ...]]:
     """Yield slices that cover an array in C order, each of at most `limit` elements."""
+    if 0 < math.prod(shape) <= limit:
+        yield tuple(slice(0, n) for n in shape)
+        return
     for region in Blocks(shape, (1,) * len(shape)).regions(limit):
         yield region.elements
 

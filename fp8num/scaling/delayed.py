@@ -21,23 +21,25 @@ from fp8num._kernels.words import as_values
 from fp8num.formats import Format, format_from_dict
 from fp8num.scaled.blocks import slabs
 from fp8num.scaling.adjusting import flushed
-from fp8num.scaling.catalogue import get_rule
+from fp8num.scaling.catalogue import RULES, get_rule
 from fp8num.scaling.finders import Amax
 from fp8num.scaling.held import Held, MsAmp, reciprocal_quotient
+from fp8num.scaling.rule import Rule
 from fp8num.scaling.scales import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fp8num.scaled import ScaledArray
-    from fp8num.scaling.rule import Rule
 
-__all__ = ["DelayedState", "largest_magnitude", "start"]
+__all__ = ["DelayedState", "keeps_state", "largest_magnitude", "start"]
 
 Floats = npt.NDArray[np.float32]
 _LARGEST = np.float32(np.finfo(np.float32).max)
 #: The rules that keep a state, and their usual number of steps.
 LENGTHS = {"te-delayed": 1024, "te-delayed-unfused": 1024, "flax": 1024, "ms-amp": 16}
+#: The parts of a rule whose work the state does: they must be the library's.
+_FIND_THE_SCALE = ("granularity", "scale", "finder", "rotation")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +49,10 @@ class DelayedState:
 
     Parameters
     ----------
-    rule : str
-        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``.
+    rule : Rule or str
+        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``, which says how
+        the scale is updated; or that rule with another cast or other formats, but not with
+        another granularity, scale, finder or rotation.  It is a Rule in the end.
     format : Format
         Of the elements.
     scale : float32
@@ -64,7 +68,7 @@ class DelayedState:
         Updates since MS-AMP's warm-up began.
     """
 
-    rule: str
+    rule: Rule | str
     format: Format
     scale: np.float32
     history: Floats
@@ -74,6 +78,7 @@ class DelayedState:
 
     def __post_init__(self) -> None:
         """Check what a file could have wrong, and keep the history from being written to."""
+        object.__setattr__(self, "rule", _stateful(self.rule))
         history = np.array(self.history, np.float32)
         if history.ndim != 1 or not history.size or np.signbit(history).any():
             msg = f"history must be one-dimensional and hold magnitudes, got {self.history!r:.80}"
@@ -93,7 +98,13 @@ class DelayedState:
         history.flags.writeable = False
         object.__setattr__(self, "history", history)
 
-    def quantize(self, x: npt.ArrayLike, *, threads: int = 1) -> tuple[ScaledArray, DelayedState]:
+    def quantize(
+        self,
+        x: npt.ArrayLike,
+        *,
+        threads: int = 1,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[ScaledArray, DelayedState]:
         """
         Quantise with the current scale, and record the values' largest magnitude.
 
@@ -103,6 +114,8 @@ class DelayedState:
             Values.
         threads : int, optional
             Threads that share the work.
+        rng : numpy.random.Generator, optional
+            For a rule whose cast rounds at random.
 
         Returns
         -------
@@ -110,8 +123,8 @@ class DelayedState:
             The codes with the scale that was used, and the state after it.
         """
         values = as_values(x)
-        step = _STEPS[self.rule]
-        return step(self, values, threads)
+        scale, state = _STEPS[str(self.rule)](self, values)
+        return self.apply(values, scale, threads, rng), state
 
     def update(self) -> DelayedState:
         """
@@ -122,12 +135,13 @@ class DelayedState:
         DelayedState
             With the new scale; of flax this one, which updates when it quantises.
         """
-        return _UPDATES[self.rule](self)
+        return _UPDATES[str(self.rule)](self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as a dictionary that JSON can hold; floats are hexadecimal."""
+        rule = get_rule(self.rule)
         return {
-            "rule": self.rule,
+            "rule": rule.name if rule == RULES[rule.name] else rule.to_dict(),
             "format": self.format.to_dict(),
             "scale": float(self.scale).hex(),
             "history": [float(value).hex() for value in self.history],
@@ -147,8 +161,9 @@ class DelayedState:
             If something is missing or not understood.
         """
         try:
+            rule = description["rule"]
             return cls(
-                rule=_stateful(description["rule"]).name,
+                rule=rule if isinstance(rule, str) else Rule.from_dict(rule),
                 format=format_from_dict(description["format"]),
                 scale=np.float32(float.fromhex(description["scale"])),
                 history=np.array([float.fromhex(v) for v in description["history"]], np.float32),
@@ -160,11 +175,17 @@ class DelayedState:
             msg = f"a state must be described as to_dict() does, got {sorted(description)}"
             raise ValueError(msg) from error
 
-    def apply(self, values: npt.NDArray[Any], scale: np.float32, threads: int = 1) -> ScaledArray:
+    def apply(
+        self,
+        values: npt.NDArray[Any],
+        scale: np.float32,
+        threads: int = 1,
+        rng: np.random.Generator | None = None,
+    ) -> ScaledArray:
         """Quantise with a scale, and record nothing."""
         rule = get_rule(self.rule)
-        held = Held(float(scale), inverse=self.rule == "flax")
-        return replace(rule, scale=held).quantize(values, fmt=self.format, threads=threads)
+        held = replace(rule, scale=Held(float(scale), inverse=rule.name == "flax"))
+        return held.quantize(values, fmt=self.format, threads=threads, rng=rng)
 
 
 def start(
@@ -181,7 +202,8 @@ def start(
     Parameters
     ----------
     rule : str or Rule
-        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``.
+        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``; or such a rule
+        with another cast, see `DelayedState`.
     fmt : Format or str, optional
         Of the elements; E4M3FN.
     length : int, optional
@@ -215,7 +237,7 @@ def start(
         msg = f"length must be a positive integer, got {length!r}"
         raise ValueError(msg)
     return DelayedState(
-        rule=found.name,
+        rule=found,
         format=found.choose_format(fmt),
         scale=np.float32(1),
         history=np.zeros(length, np.float32),
@@ -224,9 +246,51 @@ def start(
     )
 
 
+def keeps_state(rule: Rule) -> bool:
+    """
+    Return whether a rule's scale comes from the steps before.
+
+    Parameters
+    ----------
+    rule : Rule
+        Any rule.
+
+    Returns
+    -------
+    bool
+        Whether `start` makes a state of it.
+
+    Raises
+    ------
+    ValueError
+        If its name says so and its parts do not, or the other way round.
+    """
+    if rule.name in LENGTHS:
+        known = RULES[rule.name]
+        for part in _FIND_THE_SCALE:
+            if getattr(rule, part) != getattr(known, part):
+                msg = (
+                    f"{part} of a rule named {rule.name!r} must be that of the catalogue, "
+                    f"{getattr(known, part)}, as its state finds the scale, got "
+                    f"{getattr(rule, part)}; give a rule of one's own another name"
+                )
+                raise ValueError(msg)
+        return True
+    same = [name for name in LENGTHS if rule.scale == RULES[name].scale]
+    if same:
+        names = " or ".join(map(repr, same))
+        msg = (
+            f"name of a rule with the scale of {names} must be that, which says how the scale is "
+            f"updated, got {rule.name!r}; keep the name (other casts and formats may have it), "
+            "or give the rule a scale that it finds itself"
+        )
+        raise ValueError(msg)
+    return False
+
+
 def _stateful(rule: str | Rule) -> Rule:
     found = get_rule(rule)
-    if found.name not in LENGTHS:
+    if not keeps_state(found):
         msg = f"rule must be one that keeps a state, {', '.join(LENGTHS)}, got {found.name!r}"
         raise ValueError(msg)
     return found
@@ -261,12 +325,10 @@ def _no_errors(amax: Floats) -> npt.NDArray[np.float64]:
 # TransformerEngine: the newest magnitude is staged at index 0 until the update.
 
 
-def _te_quantize(
-    state: DelayedState, values: npt.NDArray[Any], threads: int
-) -> tuple[ScaledArray, DelayedState]:
+def _te_quantize(state: DelayedState, values: npt.NDArray[Any]) -> tuple[np.float32, DelayedState]:
     history = state.history.copy()
     history[0] = _largest(history[0], largest_magnitude(values, "ignore"))
-    return state.apply(values, state.scale, threads), replace(state, history=history)
+    return state.scale, replace(state, history=history)
 
 
 def _te_scale(state: DelayedState, amax: np.float32, quotient: Floats) -> np.float32:
@@ -315,27 +377,27 @@ def _flax_scale(state: DelayedState) -> np.float32:
 
 
 def _flax_quantize(
-    state: DelayedState, values: npt.NDArray[Any], threads: int
-) -> tuple[ScaledArray, DelayedState]:
+    state: DelayedState, values: npt.NDArray[Any]
+) -> tuple[np.float32, DelayedState]:
     scale = _flax_scale(state)
     history = np.roll(state.history, -1)
     history[0] = flushed(largest_magnitude(values, "propagate"))
-    return state.apply(values, scale, threads), replace(state, history=history, scale=scale)
+    return scale, replace(state, history=history, scale=scale)
 
 
 # MS-AMP: just in time while it warms up, then from the window.
 
 
 def _ms_amp_quantize(
-    state: DelayedState, values: npt.NDArray[Any], threads: int
-) -> tuple[ScaledArray, DelayedState]:
+    state: DelayedState, values: npt.NDArray[Any]
+) -> tuple[np.float32, DelayedState]:
     history, scale = state.history.copy(), state.scale
     if state.counter < len(history) or len(history) == 1:
         history[0] = largest_magnitude(values, "propagate")
         scale = _ms_amp_scale(state, history[0])
     else:  # the cast's kernel records, as TransformerEngine's
         history[0] = _largest(history[0], largest_magnitude(values, "ignore"))
-    return state.apply(values, scale, threads), replace(state, history=history, scale=scale)
+    return scale, replace(state, history=history, scale=scale)
 
 
 def _ms_amp_scale(state: DelayedState, amax: np.float32) -> np.float32:
@@ -357,7 +419,8 @@ def _ms_amp_update(state: DelayedState) -> DelayedState:
     return replace(state, history=history, scale=scale, counter=counter)
 
 
-_STEPS: Mapping[str, Callable[..., tuple[ScaledArray, DelayedState]]] = {
+#: From a state and values to the scale that they are given, and the state after it.
+_STEPS: Mapping[str, Callable[..., tuple[np.float32, DelayedState]]] = {
     "te-delayed": _te_quantize,
     "te-delayed-unfused": _te_quantize,
     "flax": _flax_quantize,

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import common
 import numpy as np
 from page import page
+
+from fp8num.nn import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +45,6 @@ __all__ = [
     "train_all",
     "train_part",
     "versions",
-    "workers",
 ]
 
 #: In the order of the page.
@@ -60,8 +58,7 @@ PARTS = (
     "loss_scaling",
 )
 VERSIONS = "versions.json"
-#: One thread of BLAS for each process: more would only compete.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+WORKERS = 2
 
 
 def part(name: str) -> Part:
@@ -79,12 +76,6 @@ def versions() -> dict[str, Any]:
         "machine": platform.machine(),
         "simd": simd["found"],
     }
-
-
-def workers(count: int = 2) -> ProcessPoolExecutor:
-    """Return processes that train, with one thread of BLAS each."""
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # read when a process loads its BLAS
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
 
 def train_part(name: str, executor: Executor | None, *, quick: bool = False) -> dict[str, str]:
@@ -129,7 +120,7 @@ def complete(texts: Mapping[str, str]) -> list[str]:
 
 def train_all(names: Sequence[str], folder: Path, *, quick: bool) -> None:
     """Train, part by part, and write what each gives as soon as it is there."""
-    with workers() as executor:
+    with processes(WORKERS) as executor:
         for name in names:
             start = time.perf_counter()
             texts = train_part(name, executor, quick=quick)

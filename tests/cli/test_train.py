@@ -285,6 +285,42 @@ def test_one_seed_is_no_comparison_and_divergence_is_1(capsys: pytest.CaptureFix
         (["--data", "digits", "--fold", "5"], "fold must be less than folds, 5, got 5"),
         (["--data", "digits", "--folds", "1"], "folds must be an integer, at least 2, got 1"),
         (["--first-recipe", "bf61"], "first_recipe must be a known name, got 'bf61'; did you me"),
+        (
+            ["--first-recipe", "bf16", "--last-recipe", "fp32", "--sizes", "2,8,3"],
+            "recipe must be that of a layer, but first_recipe and last_recipe leave none of 2 to ",
+        ),
+        (
+            [
+                *("--compare", "bf16", "--sizes", "2,8,3"),
+                *("--first-recipe", "mxfp8", "--last-recipe", "fp32"),
+            ],
+            "recipe must be that of a layer, but first_recipe and last_recipe leave none of 2 to ",
+        ),
+        (["--compare", ""], "--compare must name recipes with commas between, got ''"),
+        (
+            ["--compare", "bf16,,mxfp8"],
+            "--compare must name recipes with commas between, got 'bf16,",
+        ),
+        (
+            ["--compare", "fp32"],
+            "--compare must name a recipe besides the baseline, 'fp32', got no",
+        ),
+        (
+            ["--compare", "te-current", "--baseline", "te-current"],
+            "besides the baseline, 'te-curre",
+        ),
+        (
+            ["--compare", "bf16", "--baseline", "fp33"],
+            "--baseline must be a known name, got 'fp33'",
+        ),
+        (
+            ["--saturation-is-overflow"],
+            "--saturation-is-overflow has no meaning with --loss-scale off; give a loss scale",
+        ),
+        (
+            ["--list", "--saturation-is-overflow"],
+            "--saturation-is-overflow has no meaning with --list",
+        ),
         (["--optimizer", "adamv"], "optimizer must be one of adamw, adam, sgd, got 'adamv'; did"),
         (["--schedule", "cosin"], "schedule must be one of cosine, linear, constant, got 'cosin'"),
         (["--clip", "0"], "clip must be a finite number above 0, got 0.0"),

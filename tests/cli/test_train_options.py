@@ -67,8 +67,27 @@ def test_an_option_is_an_argument_of_train(
     assert found["settings"] != json.loads(json.dumps(plain.settings))
 
 
+def test_saturation_makes_a_dynamic_loss_scale_back_off(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Which formats that saturate would never do."""
+    # A step's one input is soon so surely wrong that its gradient is nearly the scale, 65536.
+    wild = [*QUICK, "--recipe", "fp8-unscaled", "--batch", "1", "--lr", "1"]
+    plain = record(capsys, *wild, "--loss-scale", "dynamic")
+    found = record(capsys, *wild, "--loss-scale", "dynamic", "--saturation-is-overflow")
+
+    assert (plain["skipped"], plain["loss_scale"]) == (0, 65536)
+    assert found["skipped"] > 0
+    assert found["loss_scale"] == 65536 / 2 ** found["skipped"]
+    assert found["settings"]["loss scaling"]["saturation_is_overflow"] is True
+    fixed = record(capsys, *wild, "--loss-scale", "65536", "--saturation-is-overflow")
+    assert fixed["skipped"] > 0
+    assert fixed["loss_scale"] == 65536
+
+
 def test_the_summary_names_the_recipes_of_the_ends(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*QUICK, "--first-recipe", "bf16", "--last-recipe", "fp32"]) == 0
+    three = [*QUICK, "--sizes", "2,16,16,3"]
+    assert main([*three, "--first-recipe", "bf16", "--last-recipe", "fp32"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "the first layer in bf16" in lines
     assert "the last layer in fp32" in lines
@@ -176,3 +195,13 @@ def test_every_option_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None
         "130: interrupted",
     ):
         assert words in text
+
+
+def test_tables_beside_the_csv_are_no_file_of_another_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint of that name would be overwritten in the end."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--csv", "a.csv", "--checkpoint", "a.csv.tensors.csv"]) == 2
+    assert "must not be the file of --csv" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

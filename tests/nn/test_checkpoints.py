@@ -367,7 +367,8 @@ def test_a_setting_that_came_after_the_file_is_none() -> None:
 
 def test_ends_with_their_own_recipes_are_resumed(tmp_path: Path) -> None:
     """To the same bits; with others they are another training."""
-    options: dict[str, Any] = {**SETTINGS, "first_recipe": "te-delayed", "last_recipe": "bf16"}
+    ends = {"first_recipe": "te-delayed", "last_recipe": "bf16"}
+    options: dict[str, Any] = {**SETTINGS, "sizes": (8, 16, 16, 3), **ends}
     path = tmp_path / "run.npz"
     with pytest.raises(BrokenError):
         train(DATA, **options, checkpoint=path, every=2, progress=break_at(4))

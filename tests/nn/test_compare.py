@@ -546,11 +546,40 @@ def by_seed(seed: int) -> Dataset:
             ValueError,
             "must be among recipe, first_recipe, last_recipe, lr, .* 'epochs'",
         ),
-        ({"baseline": "fp33"}, ValueError, "recipe must be a known name, got 'fp33'"),
+        ({"baseline": "fp33"}, ValueError, "^baseline must be a known name, got 'fp33'"),
+        ({"baseline": 3}, TypeError, "^baseline must be a Recipe or a name, got int 3"),
+        (
+            {"recipes": {"fp32": "mxfp8", "bf16": "bf16"}},
+            ValueError,
+            "recipes must not give another recipe, 'mxfp8', the name 'fp32' of the default "
+            "baseline; call it something else, or say baseline='fp32' to compare with it",
+        ),
+        (
+            {
+                "recipes": {"bf16": {"recipe": "bf16", "lr": 0.5}, "mxfp8": "mxfp8"},
+                "baseline": RECIPES["bf16"],
+            },
+            ValueError,
+            "baseline must not share its name with another of recipes, or with one that has "
+            "options of its own, got 'bf16'; to compare with that, give the name as text",
+        ),
+        ({"recipes": ["fp32"]}, ValueError, "must have one besides the baseline, 'fp32', got no"),
+        (
+            {"recipes": ["bf16"], "baseline": "bf16"},
+            ValueError,
+            "recipes must have one besides the baseline, 'bf16', got no other",
+        ),
+        ({"seeds": np.arange(4.0)}, TypeError, "a seed of seeds must be an integer, .* got 0.0"),
+        ({"seeds": np.eye(2)}, TypeError, r"a seed of seeds must be an integer, .* got \[1.0"),
+        (
+            {"recipes": {"a": {"recipe": "bf16", "first_recipe": "fp32", "last_recipe": "mxfp8"}}},
+            ValueError,
+            "recipe must be that of a layer, but .* leave none of 2 to 'bf16'",
+        ),
         (
             {"recipes": {"fp32": "bf16"}, "baseline": RECIPES["fp32"]},
             ValueError,
-            "baseline must not have the name of another recipe, got 'fp32'",
+            "baseline must not share its name with another of recipes, .* got 'fp32'",
         ),
         ({"seeds": 0}, ValueError, "seeds must be an integer, at least 1, got 0"),
         ({"seeds": []}, ValueError, r"a number or different seeds, at least one, got \(\)"),
@@ -573,6 +602,21 @@ def test_a_wrong_argument_is_refused(
     given = {"dataset": DATA, "recipes": ["bf16"], "progress": pytest.fail, **SETTINGS, **options}
     with pytest.raises(kind, match=message):
         compare(**given)
+
+
+def test_a_baseline_can_be_a_key_of_the_recipes() -> None:
+    """With the options that it has there, and by any name."""
+    recipes = {"fp32": {"recipe": "bf16", "lr": 0.02}, "mine": "mxfp8"}
+    found = compare(DATA, recipes, baseline="fp32", seeds=1, **SETTINGS)
+
+    run = train(DATA, recipe="bf16", lr=0.02, **SETTINGS)
+    assert (found.baseline, found.recipes) == ("fp32", ("fp32", "mine"))
+    assert found.outcomes[0].loss == run.held_out.loss
+
+
+def test_seeds_can_be_an_array() -> None:
+    found = compare(DATA, ["bf16"], seeds=np.arange(2), **SETTINGS)
+    assert found.outcomes == compare(DATA, ["bf16"], seeds=2, **SETTINGS).outcomes
 
 
 def test_data_of_different_sizes_cannot_be_compared() -> None:

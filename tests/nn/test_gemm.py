@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import importlib.util
 import os
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,40 +26,23 @@ from fp8num.scaling import get_rule
 Array = npt.NDArray[Any]
 
 
-def nearest_float32(x: Fraction) -> np.float32:
-    """Return the nearest float32, ties to even, by integers alone."""
-    if x == 0:
-        return np.float32(0)
-    sign, x = (-1, -x) if x < 0 else (1, x)
-    exponent = x.numerator.bit_length() - x.denominator.bit_length()
-    if Fraction(2) ** exponent > x:
-        exponent -= 1
-    place = max(exponent, -126) - 23
-    whole = round(x / Fraction(2) ** place)  # to even
-    if whole * Fraction(2) ** place >= Fraction(2) ** 128:
-        return np.float32(sign * math.inf)
-    return np.float32(sign * math.ldexp(whole, place))
+def load_rationals() -> Any:
+    """Return the rational products, once for all modules of this folder."""
+    name = "fp8num_tests_nn_rationals"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            name, Path(__file__).with_name("rationals.py")
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
-def exact(a: Array, b: Array) -> Array:
-    """Return the product from rational arithmetic."""
-    rows = [[Fraction(float(x)) for x in row] for row in a]
-    columns = [[Fraction(float(x)) for x in column] for column in b.T]
-    found = [
-        [
-            nearest_float32(sum(map(Fraction.__mul__, row, column), Fraction(0)))
-            for column in columns
-        ]
-        for row in rows
-    ]
-    return np.array(found, np.float32).reshape(len(a), b.shape[1])
-
-
-def assert_same_bits(ours: Array, theirs: Array) -> None:
-    """Compare float32 by their bits."""
-    assert ours.dtype == theirs.dtype == np.float32
-    assert ours.shape == theirs.shape
-    np.testing.assert_array_equal(ours.view(np.uint32), theirs.view(np.uint32))
+rationals = load_rationals()
+assert_same_bits, exact = rationals.assert_same_bits, rationals.exact
+nearest_float32 = rationals.nearest_float32
 
 
 def test_the_reference_rounds_as_float32_does() -> None:
@@ -71,6 +55,13 @@ def test_the_reference_rounds_as_float32_does() -> None:
             assert nearest_float32(Fraction(float(x))).view(np.uint32) == np.float32(x).view(
                 np.uint32
             )
+
+
+def test_bits_are_compared() -> None:
+    """Zeros of either sign are equal numbers and other bits."""
+    with pytest.raises(AssertionError):
+        assert_same_bits(np.float32([0.0]), np.float32([-0.0]))
+    assert_same_bits(np.float32([np.nan]), np.float32([np.nan]))
 
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -79,6 +79,22 @@ def test_it_learns(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+def test_a_batch_of_nothing(recipe: str) -> None:
+    """Gives nothing, and gradients of zero."""
+    model = nn.MLP([64, 32, 10], seed=0, recipe=recipe)
+    x = nn.Tensor(np.zeros((0, 64), np.float32), requires_grad=True)
+
+    y = model(x)
+    y.backward(np.zeros((0, 10), np.float32))
+
+    assert y.shape == (0, 10)
+    assert x.grad is not None
+    assert x.grad.shape == (0, 64)
+    for parameter in model.parameters().values():
+        np.testing.assert_array_equal(parameter.grad, np.zeros(parameter.shape, np.float32))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_no_weight_gradient_is_all_zero(recipe: str) -> None:
     x, y = data()
     model = nn.MLP([20, 33, 5], seed=3, recipe=recipe)
@@ -183,6 +199,31 @@ def test_training_is_the_same_with_codes_and_without(
         assert made["yes"] >= 3 * 5
     monkeypatch.setattr(Casts, "_values", lambda *_: None)
     assert_same_training(without, trained(recipe, steps=3))
+
+
+@pytest.mark.parametrize("recipe", WITHOUT_CODES[1:])
+def test_a_training_makes_codes_only_where_it_looks(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first and the last step, and the history is that of a training with codes."""
+    made: Counter[str] = Counter()
+    real = TensorCast.__call__
+
+    def cast(self: TensorCast, x: Array, axis: int) -> Any:
+        made["codes"] += 1
+        return real(self, x, axis)
+
+    def run() -> nn.Run:
+        options = {"sizes": (2, 8, 3), "recipe": recipe, "epochs": 2, "stats_every": 1000}
+        return nn.train(nn.spirals(n=150, test=9), **options)
+
+    monkeypatch.setattr(TensorCast, "__call__", cast)
+    late = run()
+    assert made["codes"] == 2 * 6  # three tensors of each layer
+    monkeypatch.setattr(Casts, "_values", lambda *_: None)
+    early = run()
+    assert made["codes"] == 2 * 6 + 6 * 6 + 2 * 4  # every step, and two evaluations
+    assert repr(late.history) == repr(early.history)
 
 
 @pytest.mark.parametrize("recipe", WITHOUT_CODES[1:])
@@ -812,3 +853,31 @@ def test_what_are_no_widths(sizes: Any, error: type[Exception], message: str) ->
 def test_activations_are_named() -> None:
     with pytest.raises(ValueError, match=r"activation must be one of relu, .* got \['relu'\]"):
         nn.MLP([4, 3], activation=["relu"])  # type: ignore[arg-type]
+
+
+def test_a_delayed_rule_with_another_cast_is_what_a_layer_casts_with() -> None:
+    """Its state goes on in another net of the same recipe, and not in one of the catalogue's."""
+    edited = Operand(
+        replace(scaling.get_rule("te-delayed"), cast=scaling.Cast(rounding="TowardZero"))
+    )
+    recipe = replace(
+        RECIPES["te-delayed"], x_forward=edited, x_wgrad=edited, w_forward=edited, w_dgrad=edited
+    )
+    seen: dict[str, Any] = {}
+    probe = lambda _, role, scaled, source: seen.update({role: (scaled, source)})  # noqa: E731
+    model = nn.MLP([6, 5, 3], seed=0, recipe=recipe, probe=probe)
+    x = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+    for _ in range(3):
+        (model(x) ** 2).sum().backward()
+        model.end_step()
+
+    scaled, source = seen["w_forward"]
+    assert not np.array_equal(scaled.dequantize(), source)
+    assert (np.abs(scaled.dequantize()) <= np.abs(source)).all()
+    other = nn.MLP([6, 5, 3], seed=0, recipe=recipe)
+    other.restore(json.loads(json.dumps(model.state())))
+    assert other.state() == model.state()
+    plain = nn.MLP([6, 5, 3], seed=0, recipe="te-delayed")
+    with pytest.raises(ValueError, match=r"with te-delayed E4M3FN over 1024 steps, got te-delayed "
+                       "of other parts E4M3FN over 1024"):  # fmt: skip
+        plain.restore(model.state())

@@ -580,7 +580,7 @@ def test_a_state_is_taken_between_rounds(method: str) -> None:
         ({"tracker": 2000}, ValueError, r"tracker must be less than interval, 2000, got 2000"),
         ({"tracker": 0.5}, TypeError, r"tracker must be an integer, at least 0, got 0.5"),
         ({"skipped": -1}, ValueError, r"skipped must be an integer, at least 0, got -1"),
-        ({"scale": 0.0}, ValueError, r"scale must be a finite number above 0, got 0.0"),
+        ({"scale": -1.0}, ValueError, r"scale must be a finite number above 0, got -1.0"),
     ],
 )
 def test_a_state_that_is_none_is_refused(change: Any, error: Any, message: str) -> None:

@@ -154,7 +154,7 @@ def test_a_tensor_is_not_made_an_array_in_silence(function: Callable[[Tensor], A
 
 def test_the_message_says_where_the_array_is() -> None:
     with pytest.raises(
-        TypeError, match=r"made an array in silence, got w of shape \(2, 3\); x.data"
+        TypeError, match=r"made an array in silence, got w of shape \(2, 3\); .* x.data is the arr"
     ):
         np.asarray(leaf())
 
@@ -215,6 +215,45 @@ def test_copies_are_other_tensors() -> None:
     w = leaf([1.0])
     assert copy.deepcopy(w) is not w
     assert hash(copy.copy(w)) != hash(w)
+
+
+def test_a_deep_copy_of_a_leaf_shares_nothing() -> None:
+    w = leaf([1.0, 2.0])
+    (w * w).sum().backward()
+    found = copy.deepcopy({"a": w, "b": w})
+    assert found["a"] is found["b"]
+    for mine, theirs in ((found["a"].data, w.data), (found["a"].grad, w.grad)):
+        np.testing.assert_array_equal(mine, theirs)
+        assert not np.shares_memory(mine, theirs)
+    assert (found["a"].name, found["a"].requires_grad) == ("w", True)
+
+
+def test_a_result_is_not_copied_with_its_graph() -> None:
+    """The copy would lead to copies of the leaves, or to none."""
+    y = leaf([1.0]) * 2
+    with pytest.raises(
+        TypeError, match=r"computed must not be copied .* got multiply of shape \(1,\); copy detach"
+    ):
+        copy.deepcopy(y)
+    assert copy.deepcopy(y.detach()).data.tolist() == [2.0]
+
+
+def test_a_size_counts_elements() -> None:
+    assert [Tensor(np.zeros(shape)).size for shape in ((), (0, 3), (2, 3))] == [1, 0, 6]
+
+
+def test_an_array_leaves_its_operators_to_the_tensor() -> None:
+    """Also NumPy's numbers, matrices' and masked arrays' own operators, and those in place."""
+    x = leaf([1.0, 2.0])
+    for other in (np.array([3.0, 4.0]), np.float64(3.0), np.ma.masked_equal([3.0, 4.0], 9.0)):
+        for function in (operator.add, operator.mul, operator.sub, operator.truediv, operator.pow):
+            result = function(other, x)
+            assert isinstance(result, Tensor)
+            assert result.requires_grad
+    total = np.zeros(2)
+    total += x
+    assert isinstance(total, Tensor)
+    assert isinstance(np.ones((1, 2)) @ x, Tensor)
 
 
 def test_whether_results_are_remembered() -> None:
@@ -336,9 +375,13 @@ def test_every_rule_knows_its_arguments(name: str) -> None:
         "where": {"condition": DATA > 0},
         "gelu": {"approximate": "none"},
         "concatenate": {"axis": 0},
+        "stack": {"axis": 0},
+        "clip": {"low": 0.0, "high": 1.0},
+        "softmax": {"axis": -1},
+        "log_softmax": {"axis": -1},
     }
     options = known.get(name, {})
-    if name in {"sum", "mean", "max", "logsumexp"}:
+    if name in {"sum", "mean", "max", "min", "logsumexp"}:
         options = {"axis": None, "keepdims": False}
     count = len(nn.RULES[name].derivatives) or 3
     x = leaf(np.eye(3)[:2] + 1 if name != "matmul" else np.eye(3))

@@ -308,3 +308,45 @@ def test_an_accumulator_of_one_s_own_cannot_be_stored() -> None:
     mine = replace(cast("TensorCore", ACCUMULATORS["hopper"]), promotion=64)
     with pytest.raises(ValueError, match="only accumulators of the catalogue can be stored"):
         replace(RECIPES["te-current"], accumulators=mine).to_dict()
+
+
+# Delayed rules, and formats that are none.
+
+
+def test_a_delayed_rule_may_have_another_cast() -> None:
+    """It is the one that the state casts with; through JSON too."""
+    rule = replace(scaling.get_rule("te-delayed"), cast=scaling.Cast(rounding="TowardZero"))
+    operand = Operand(rule)
+    recipe = Recipe(name="mine", x_forward=operand, w_forward=operand)
+    again = Recipe.from_dict(json.loads(json.dumps(recipe.to_dict())))
+
+    assert operand.is_delayed
+    for one in (recipe, again):
+        state = one.start("x")
+        assert state is not None
+        assert state.rule == rule
+        found, _ = state.quantize([1.24])
+        assert found.dequantize().tolist() == [1.125]
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "message"),
+    [
+        ("te-delayed", "mine", "name of a rule with the scale of 'te-delayed' or .* got 'mine'"),
+        ("flax", "mine", "name of a rule with the scale of 'flax' must be that, .* got 'mine'"),
+        ("te-current", "te-delayed", "scale of a rule named 'te-delayed' must be that of the cat"),
+    ],
+)
+def test_a_rule_is_not_delayed_by_half(rule: str, name: str, message: str) -> None:
+    """By its name alone, or by its scale alone, which nothing would update."""
+    with pytest.raises(ValueError, match=message):
+        Operand(replace(scaling.get_rule(rule), name=name))
+
+
+@pytest.mark.parametrize("fmt", ["UE5M3", "E8M0FNU"])
+@pytest.mark.parametrize("rule", [None, "tensor"])
+def test_an_operand_has_a_sign(fmt: str, rule: str | None) -> None:
+    with pytest.raises(
+        ValueError, match=f"format of an operand must have a sign, got {fmt}, in which every neg"
+    ):
+        Operand(rule, fmt)

@@ -9,6 +9,7 @@ import pytest
 
 from fp8num import nn
 from fp8num.nn import RULES, Tensor
+from fp8num.nn.moves import __all__ as moves
 from fp8num.nn.rules import __all__ as names
 
 if TYPE_CHECKING:
@@ -66,6 +67,21 @@ CASES: list[tuple[str, str, Any, Sequence[Array]]] = [
     ("matmul", "twice", lambda a: a @ a, [DEEP[0] @ WIDE[:, :3]]),
     ("matmul", "with itself transposed", lambda a: a @ a.T, [M]),
     ("matmul", "an array first", lambda a: M @ a, [WIDE]),
+    ("abs", "", nn.abs, [M]),
+    ("abs", "Python's", abs, [M]),
+    ("minimum", "same", nn.minimum, [M, P]),
+    ("minimum", "row", nn.minimum, [M, ROW]),
+    ("minimum", "a number", lambda a: nn.minimum(a, 0.05), [M]),
+    ("minimum", "twice", lambda a: nn.minimum(a, a), [M]),
+    ("maximum", "same", nn.maximum, [M, P]),
+    ("maximum", "outer", nn.maximum, [ROW, COLUMN]),
+    ("maximum", "an array first", lambda a: nn.maximum(P, a), [M]),
+    ("clip", "both ends", lambda a: nn.clip(a, -1, 0.5), [M]),
+    ("clip", "from below", lambda a: nn.clip(a, low=0.05) * a, [M]),
+    ("clip", "from above", lambda a: a.clip(high=0.05), [M]),
+    *((rule, f"along {axis}", lambda a, r=rule, x=axis: getattr(nn, r)(3 * a, x), [DEEP]) for rule in ("softmax", "log_softmax") for axis in (0, 1, -1)),  # noqa: E501
+    ("softmax", "method", lambda a: a.softmax() * a, [M]),
+    ("log_softmax", "method", lambda a: a.log_softmax(0) * a, [M]),
     ("exp", "", nn.exp, [M]),
     ("log", "", nn.log, [P]),
     ("sqrt", "", nn.sqrt, [P]),
@@ -75,9 +91,11 @@ CASES: list[tuple[str, str, Any, Sequence[Array]]] = [
     ("gelu", "exact", nn.gelu, [2 * M]),
     ("gelu", "tanh", lambda a: nn.gelu(a, approximate="tanh"), [2 * M]),
     ("silu", "", nn.silu, [3 * M]),
-    *((rule, f"all of {axis}, {keep}", lambda a, r=rule, x=axis, k=keep: getattr(nn, r)(a, x, keepdims=k), [DEEP]) for rule in ("sum", "mean", "max", "logsumexp") for axis in (None, 1, -1, (0, 2), (-1, 0), (0, 1, 2)) for keep in (False, True)),  # noqa: E501
-    *((rule, "of a scalar", lambda a, r=rule: getattr(nn, r)(a), [ONE]) for rule in ("sum", "mean", "max", "logsumexp")),  # noqa: E501
+    *((rule, f"all of {axis}, {keep}", lambda a, r=rule, x=axis, k=keep: getattr(nn, r)(a, x, keepdims=k), [DEEP]) for rule in ("sum", "mean", "max", "min", "logsumexp") for axis in (None, 1, -1, (0, 2), (-1, 0), (0, 1, 2)) for keep in (False, True)),  # noqa: E501
+    *((rule, "of a scalar", lambda a, r=rule: getattr(nn, r)(a), [ONE]) for rule in ("sum", "mean", "max", "min", "logsumexp")),  # noqa: E501
+    *((rule, "method, by position", lambda a, r=rule: getattr(a, r)([0, -1], *(True,)) * a, [DEEP]) for rule in ("sum", "mean", "max", "min", "logsumexp")),  # noqa: E501
     ("reshape", "", lambda a: nn.reshape(a, (2, -1)), [M]),
+    ("reshape", "flatten", lambda a: a.flatten() @ a.flatten(), [M]),
     ("reshape", "method", lambda a: a.reshape(4, 3) @ a, [M]),
     ("reshape", "to a scalar", lambda a: a.reshape(()), [ONE[None]]),
     ("transpose", "", nn.transpose, [DEEP]),
@@ -96,6 +114,10 @@ CASES: list[tuple[str, str, Any, Sequence[Array]]] = [
     ("concatenate", "twice", lambda a: nn.concatenate([a, a, 2 * a], 1), [M]),
     ("concatenate", "one", lambda a: nn.concatenate([a]), [M]),
     ("concatenate", "an array among them", lambda a: nn.concatenate([P, a]), [M]),
+    ("stack", "", lambda a, b: nn.stack([a, b]), [M, P]),
+    ("stack", "last axis", lambda a, b, c: nn.stack([a, b, c], -1), [M, P, Q]),
+    ("stack", "scalars", lambda a, b: nn.stack([a, b * a]), [ONE, ONE + 1]),
+    ("stack", "twice, and an array among them", lambda a: nn.stack([a, P, a * a], 1), [M]),
     ("where", "", lambda a, b: nn.where(MASK, a, b), [M, P]),
     ("where", "outer", lambda a, b: nn.where(MASK, a, b), [ROW, COLUMN]),
     ("where", "scalar", lambda a, b: nn.where(MASK, a, b), [ONE, ROW]),
@@ -152,7 +174,7 @@ def test_a_rule_s_derivatives_are_those_of_its_values(function: Any, arrays: Any
 def test_every_rule_has_a_case_and_a_function() -> None:
     """Of the table, and under its name."""
     assert {case[0] for case in CASES} == set(RULES)
-    assert set(names) == {*RULES, "RULES", "Primitive"}
+    assert {*names, *moves} == {*RULES, "RULES", "Primitive"}
     assert all(getattr(nn, name).__doc__ for name in RULES)
 
 
@@ -233,6 +255,73 @@ def test_equal_maxima_share_the_derivative() -> None:
         grad_of(lambda a: nn.max(a, 1), x)[0], [[0, 0.5, 0.5, 0], [0.25] * 4]
     )
     np.testing.assert_array_equal(grad_of(nn.max, x)[0], [[0, 0.5, 0.5, 0], [0] * 4])
+
+
+def test_equal_minima_share_the_derivative() -> None:
+    """As maxima do; and so do equals of two tensors."""
+    x = [[1, 3, 1, 4], [2, 2, 2, 2]]
+    np.testing.assert_array_equal(
+        grad_of(lambda a: nn.min(a, 1), x)[0], [[0.5, 0, 0.5, 0], [0.25] * 4]
+    )
+    for function, winner in ((nn.minimum, [0.5, 1, 0]), (nn.maximum, [0.5, 0, 1])):
+        one, other = grad_of(function, [1, 2, 3], [1, 3, 2])
+        np.testing.assert_array_equal(one, winner)
+        np.testing.assert_array_equal(other, np.subtract(1, winner))
+
+
+def test_magnitudes_and_ends_of_an_interval_have_decided_derivatives() -> None:
+    """As in PyTorch: 0 at 0, 1 at an end."""
+    (found,) = grad_of(nn.abs, [0.0, -0.0, np.nan, -np.inf])
+    np.testing.assert_array_equal(found, [0, 0, 0, -1])
+    (found,) = grad_of(lambda a: nn.clip(a, -1, 1), [-1, 1, 1.5, -np.inf, np.nan])
+    np.testing.assert_array_equal(found, [1, 1, 0, 0, 0])
+
+
+def test_a_softmax_does_not_overflow() -> None:
+    x = np.array([[1000.0, 1000.0], [-1000.0, 0.0], [-np.inf, 0.0]])
+    np.testing.assert_array_equal(nn.softmax(x).data, [[0.5, 0.5], [0, 1], [0, 1]])
+    np.testing.assert_allclose(nn.log_softmax(x).data[1], [-1000, 0], rtol=1e-15)
+    for name in ("softmax", "log_softmax"):
+        assert getattr(nn, name)(np.zeros((3, 0))).shape == (3, 0)
+
+
+def test_results_that_are_copies_share_no_memory() -> None:
+    """Also of one axis, or of slices; a reshaped tensor shares its array."""
+    for shape in ((3,), (1, 3), (3, 1), (2, 3), ()):
+        x = Tensor(np.ones(shape), requires_grad=True)
+        for y in (x[...], x.transpose(), x.T, nn.index(x, ()), x[None]):
+            assert not np.shares_memory(x.data, y.data)
+        assert np.shares_memory(x.data, x.flatten().data)
+    x = Tensor([1.0, 2.0, 3.0])
+    part = x[1:]
+    part.data[:] = 9
+    np.testing.assert_array_equal(x.data, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("abs", "exp", "log", "sqrt", "tanh", "sigmoid", "relu", "softmax", "log_softmax"),
+        *("sum", "mean", "max", "min", "logsumexp"),
+    ],
+)
+def test_a_method_is_the_function_of_its_name(name: str) -> None:
+    x = Tensor(P)
+    assert getattr(x, name)().data.tobytes() == getattr(nn, name)(x).data.tobytes()
+
+
+def test_reductions_take_their_options_by_position_and_lists_of_axes() -> None:
+    """As in PyTorch."""
+    by_position: Any = ([0, 2], True)
+    for name in ("sum", "mean", "max", "min", "logsumexp"):
+        expected = getattr(nn, name)(DEEP, (0, 2), keepdims=True).data
+        one, other = (
+            getattr(nn, name)(DEEP, *by_position),
+            getattr(Tensor(DEEP), name)(*by_position),
+        )
+        for found in (one, other):
+            assert found.data.tobytes() == expected.tobytes()
+            assert found.shape == (1, 3, 1)
 
 
 def test_the_derivative_of_a_maximum_that_is_nan_is_nan() -> None:
@@ -328,6 +417,10 @@ def test_gelu_is_exact_unless_asked() -> None:
         (lambda: nn.reshape(M, (5, -1)), r"reshape must .* got \(3, 4\), shape=\(5, -1\): "),
         (lambda: nn.transpose(M, (0, 0)), r"must .* options that fit .* got \(3, 4\), axes=\(0, 0"),
         (lambda: nn.concatenate([M, WIDE]), r"concatenate must .* got \(3, 4\) and \(4, 5\)"),
+        (lambda: nn.stack([M, ROW]), r"stack must .* got \(3, 4\) and \(4,\), axis=0"),
+        (lambda: nn.stack([]), "stack must .* at least one operand, got no operands"),
+        (lambda: nn.softmax(M, 2), r"softmax must .* got \(3, 4\), axis=2: .*out of bounds"),
+        (lambda: nn.clip(M), "clip must be given low or high, got neither"),
         (lambda: nn.concatenate([]), "concatenate must .* at least one operand, got no operands"),
         (lambda: nn.where(MASK, M, np.ones(3)), r"where must .* got \(3, 4\) and \(3,\)"),
     ],
@@ -367,7 +460,12 @@ def test_indices_that_do_not_fit_are_refused(function: Any, message: str) -> Non
         ),
         (lambda: nn.concatenate([M, M], None), r"concatenate must .* axis=None"),  # type: ignore[arg-type]
         (lambda: nn.where(M, M, M), r"condition must be boolean, got float64 of shape \(3, 4\)"),
-        (lambda: np.exp(Tensor(M)), "does not support ufuncs"),
+        (lambda: np.exp(Tensor(M)), r"functions of fp8num.nn take tensors, nn.exp\(x\) in place"),
+        (lambda: np.add(M, Tensor(M)), "functions of fp8num.nn take tensors"),
+        (lambda: np.stack([Tensor(M)]), r"take tensors, .* stack\(\) and concatenate\(\) join"),
+        (lambda: nn.softmax(M, (0, 1)), r"softmax must .* axis=\(0, 1\)"),  # type: ignore[arg-type]
+        (lambda: nn.clip(M, Tensor(ONE)), r"low of clip must be .* got Tensor; minimum\(\) and m"),  # type: ignore[arg-type]
+        (lambda: Tensor(M).clip(high="1"), "high of clip must be a number or None, got str"),  # type: ignore[arg-type]
         (lambda: Tensor(M)[Tensor(ONE)], r"index must .* got \(3, 4\), key=Tensor"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import math
@@ -10,7 +11,8 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
@@ -23,13 +25,17 @@ from fp8num.nn.casts import cast_record
 from fp8num.nn.data import digits, random_labels, spirals, teacher
 from fp8num.nn.dataset import Dataset
 from fp8num.nn.diagnosis import TrainingDiverged
-from fp8num.nn.history import History
+from fp8num.nn.history import CastRecord, History
 from fp8num.nn.layers import MLP
 from fp8num.nn.loop import evaluate
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.optim import SGD, AdamW
 from fp8num.nn.recipes import RECIPES, Operand, Recipe
+from fp8num.nn.tape import Tensor
 from fp8num.nn.train import Run, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DATA = teacher(n=100, test=30, features=8, classes=3)
 SETTINGS: dict[str, Any] = {"sizes": (8, 16, 3), "epochs": 2, "batch": 16}
@@ -529,16 +535,17 @@ def test_a_divergence_travels_between_processes() -> None:
 
 
 def test_ends_in_the_recipe_of_the_rest_change_nothing() -> None:
-    """And a net of two layers has ends alone: the recipe of the rest is of no account."""
-    mixed = {"first_recipe": "mxfp8", "last_recipe": "mxfp8"}
+    """In a net of ends alone too, of two layers or of one."""
     plain = train(DATA, recipe="mxfp8", **SETTINGS)
 
-    for recipe in ("mxfp8", "nvfp4"):
-        run = train(DATA, recipe=recipe, **mixed, **SETTINGS)
-        assert weights(run) == weights(plain)
-        assert run.history == plain.history
+    run = train(DATA, recipe="mxfp8", first_recipe="mxfp8", last_recipe="mxfp8", **SETTINGS)
+    assert weights(run) == weights(plain)
+    assert run.history == plain.history
+    run = train(DATA, recipe="mxfp8", last_recipe="bf16", **SETTINGS)
+    other = train(DATA, recipe="bf16", first_recipe="mxfp8", last_recipe="bf16", **SETTINGS)
+    assert weights(run) == weights(other) != weights(plain)
     one = {"sizes": (8, 3), "epochs": 2, "batch": 16}
-    assert weights(train(DATA, recipe="nvfp4", last_recipe="bf16", **one)) == (
+    assert weights(train(DATA, recipe="bf16", last_recipe="bf16", **one)) == (
         weights(train(DATA, recipe="bf16", **one))
     )
 
@@ -716,6 +723,29 @@ def test_fp8_learns_the_digits_as_fp32_does_on_all_folds() -> None:
             ValueError,
             "must be the same for a net of one layer, got 'bf16' and 'fp32'; name one of them",
         ),
+        (
+            {"recipe": "nvfp4", "first_recipe": "mxfp8", "last_recipe": "bf16"},
+            ValueError,
+            "^recipe must be that of a layer, but first_recipe and last_recipe leave none of 2 to "
+            "'nvfp4'; give sizes of more layers, or leave one of the two out$",
+        ),
+        (
+            {"recipe": "nvfp4", "sizes": (8, 3), "last_recipe": "bf16"},
+            ValueError,
+            "recipe must be that of a layer, but .* leave none of 1 to 'nvfp4'; give sizes",
+        ),
+        (
+            {"optimizer": lambda parameters, lr: SGD(parameters, 3.0)},
+            ValueError,
+            "optimizer must have the learning rate that it is given, 0.01, got one with 3, which "
+            "the schedule would replace; lr and schedule set the rates",
+        ),
+        (
+            {"optimizer": lambda parameters, lr: Odd(parameters, lr, object())},
+            TypeError,
+            "extra of optimizer Odd must be of numbers, text and arrays, which tell one training "
+            "from another, got object; call it _extra if results do not depend on it",
+        ),
     ],
 )
 def test_a_wrong_argument_is_refused(
@@ -724,6 +754,76 @@ def test_a_wrong_argument_is_refused(
     """Before any work: nothing has been trained."""
     with pytest.raises(kind, match=message):
         train(DATA, **{**SETTINGS, "progress": pytest.fail, **options})
+
+
+class Odd(SGD):
+    """An optimizer with a setting of any kind, and with a note."""
+
+    def __init__(self, parameters: Any, lr: float, extra: Any) -> None:
+        super().__init__(parameters, lr)
+        self.extra = extra
+        self._note = object()
+
+
+@pytest.mark.parametrize(
+    ("extra", "other"),
+    [
+        (np.float32(0.5), np.float32(0.25)),
+        (np.array(3), np.array(4)),
+        (np.arange(3.0), np.array([0.0, 1.0, 3.0])),
+        (np.zeros((2, 3)), np.zeros((3, 2))),
+        ({"layer0.weight": 0.1}, {"layer0.weight": 0.2}),
+        ({"a": {"b": np.ones(2)}}, {"a": {"b": np.ones(2, np.float32)}}),
+        (Tensor(np.ones(2)), Tensor(np.zeros(2))),
+        ([1, (2, np.int8(3))], [1, (2, np.int8(4))]),
+        ({"a", "b"}, {"a", "c"}),
+        (math.inf, math.nan),
+        (None, False),
+        (np.tanh, math.tan),
+    ],
+    ids=range(12),
+)
+def test_every_setting_of_an_optimizer_is_part_of_a_training(
+    extra: Any, other: Any, tmp_path: Path
+) -> None:
+    """A resume with another value is refused, with the same value goes on."""
+    path, options = tmp_path / "run.npz", {**SETTINGS, "epochs": 1}
+
+    def run(value: Any, **more: Any) -> Run:
+        return train(DATA, optimizer=lambda p, lr: Odd(p, lr, value), **options, **more)
+
+    first = run(extra, checkpoint=path)
+    json.dumps(first.settings, allow_nan=False)
+    again = run(copy.deepcopy(extra), checkpoint=path, resume=True)
+    assert weights(again) == weights(first)
+    with pytest.raises(ValueError, match="its optimizer, 'Odd', has another content"):
+        run(other, checkpoint=path, resume=True)
+
+
+def test_optimizers_and_schedules_are_named_in_any_case() -> None:
+    """As recipes are; the settings have the name of the list."""
+    plain = train(DATA, optimizer="adamw", schedule="cosine", **SETTINGS)
+    run = train(DATA, optimizer=" AdamW", schedule="Cosine", **SETTINGS)
+    assert weights(run) == weights(plain)
+    assert run.settings == plain.settings
+
+
+def rate_of_mine(step: int) -> float:
+    return 0.1 / (1 + step)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name"),
+    [
+        ("linear", "linear from 0.01"),
+        (rate_of_mine, "a function, rate_of_mine"),
+        (partial(pow, 0.5), "a function, partial"),
+    ],
+)
+def test_a_schedule_is_called_by_its_name(schedule: Any, name: str) -> None:
+    """Of a function of one's own, the rate that it may ignore is not part."""
+    run = train(DATA, schedule=schedule, **SETTINGS)
+    assert run.settings["schedule"]["name"] == name
 
 
 def test_wrong_data_are_refused() -> None:
@@ -766,3 +866,45 @@ def test_an_evaluation_between_changes_no_count_and_calls_no_probe() -> None:
 
     assert model.saturated == count > 0
     assert len(seen) == calls > 0
+
+
+# The casts that lost most.
+
+
+def record(layer: str, **changes: Any) -> CastRecord:
+    plain: dict[str, Any] = {
+        "step": 0, "role": "x_forward", "format": "E4M3FN", "rule": "tensor", "elements": 4,
+        "finite": 4, "amax": 1.0, "scale_min": 1.0, "scale_median": 1.0, "scale_max": 1.0,
+        "underflow_rate": 0.0, "saturation_rate": 0.0, "sqnr_db": 30.0,
+    }  # fmt: skip
+    return CastRecord(**{**plain, "layer": layer, **changes})
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_worst_casts_come_first(order: int) -> None:
+    """Nothing finite, then what is lost, then SQNR, of which NaN is no number to sort by."""
+    nan = math.nan
+    ranked = [
+        record("gone", finite=0, amax=nan, underflow_rate=nan, saturation_rate=nan, sqnr_db=nan),
+        record("lost", underflow_rate=0.25, saturation_rate=0.5),
+        record("few", underflow_rate=0.5, saturation_rate=nan),
+        record("rough", sqnr_db=10.0),
+        record("fine", sqnr_db=20.0),
+        record("empty", elements=0, finite=0, sqnr_db=nan, underflow_rate=nan, saturation_rate=nan),
+    ]
+    found = History(casts=tuple(ranked[::order])).worst()
+    assert [one.layer for one in found] == [one.layer for one in ranked]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equal_losses_the_roughest_cast_is_shown(order: int) -> None:
+    """Whichever step it was; of casts that are equal in all, the first."""
+    casts = [
+        record("a", step=0, sqnr_db=30.0),
+        record("a", step=1, sqnr_db=12.0),
+        record("a", step=2, sqnr_db=math.nan),
+    ]
+    (found,) = History(casts=tuple(casts[::order])).worst()
+    assert found.step == 1
+    (found,) = History(casts=(record("b", step=3), record("b", step=4))).worst()
+    assert found.step == 3

@@ -419,7 +419,8 @@ def test_a_state_comes_back_bit_for_bit(rule: str, amaxes: list[float]) -> None:
 
     back = DelayedState.from_dict(json.loads(text))
 
-    assert back.rule == rule
+    assert back.rule == state.rule == scaling.get_rule(rule)
+    assert state.to_dict()["rule"] == rule
     assert back.format is state.format
     assert back.scale.tobytes() == state.scale.tobytes()
     assert back.history.dtype == np.float32
@@ -455,8 +456,67 @@ def test_a_state_takes_any_tensor(rule: str) -> None:
 
 def test_a_rule_itself_starts_a_state() -> None:
     rule = scaling.get_rule("te-delayed")
-    assert scaling.start(rule).rule == "te-delayed"
-    assert scaling.start("te-delayed-fused").rule == "te-delayed"
+    assert scaling.start(rule).rule == rule
+    assert scaling.start("te-delayed-fused").rule == rule
+
+
+@by_rule
+def test_a_state_casts_as_its_rule_says(rule: str) -> None:
+    """A rule with another cast is not the catalogue's: towards zero, also through JSON."""
+    edited = replace(scaling.get_rule(rule), cast=scaling.Cast(rounding="TowardZero"))
+    state = scaling.start(edited, length=2)
+    x = [1.1, 1.24, -1.24, 448.0]  # E4M3FN has 1, 1.125, 1.25; the scale is a power of two
+
+    for one in (state, DelayedState.from_dict(json.loads(json.dumps(state.to_dict())))):
+        found, after = one.quantize(x)
+        assert after.rule == edited
+        np.testing.assert_array_equal(found.dequantize(), np.float32([1, 1.125, -1.125, 448]))
+    nearest, _ = scaling.start(rule, length=2).quantize(x)
+    np.testing.assert_array_equal(nearest.dequantize(), np.float32([1.125, 1.25, -1.25, 448]))
+
+
+def test_a_state_may_round_at_random() -> None:
+    """With a generator that is given, and not without; the magnitudes are the same."""
+    rule = replace(scaling.get_rule("te-delayed"), cast=scaling.Cast(rounding="StochasticC"))
+    x = np.full(1000, 1.0625)
+    found, after = scaling.start(rule).quantize(x, rng=np.random.default_rng(0))
+    assert set(found.dequantize().tolist()) == {1.0, 1.125}
+    assert after.history[0] == 1.0625
+    with pytest.raises(ValueError, match="rng"):
+        scaling.start(rule).quantize(x)
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "message"),
+    [
+        (
+            "te-delayed",
+            {"name": "mine"},
+            "name of a rule with the scale of 'te-delayed' or 'te-delayed-unfused' must be that, "
+            "which says how the scale is updated, got 'mine'",
+        ),
+        ("ms-amp", {"name": "mine"}, "name of a rule with the scale of 'ms-amp' must be that, "),
+        (
+            "te-current",
+            {"name": "te-delayed"},
+            r"scale of a rule named 'te-delayed' must be that of the catalogue, Held\(.*, as its "
+            r"state finds the scale, got TransformerEngine\(.*; give a rule of one's own another",
+        ),
+        (
+            "flax",
+            {"granularity": scaling.Granularity.parse("row")},
+            "granularity of a rule named 'flax' must be that of the catalogue, tensor, .* got row",
+        ),
+        ("flax", {"finder": scaling.Amax("ignore")}, "finder of a rule named 'flax' must be th"),
+    ],
+)
+def test_a_rule_that_is_delayed_in_part_starts_no_state(
+    rule: str, changes: Any, message: str
+) -> None:
+    """By its name alone, or by its scale alone."""
+    edited = replace(scaling.get_rule(rule), **changes)
+    with pytest.raises(ValueError, match=message):
+        scaling.start(edited)
 
 
 @pytest.mark.parametrize("length", [True, 1.0, "4", 0])

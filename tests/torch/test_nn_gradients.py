@@ -32,7 +32,9 @@ def reduced(name: str, axis: Any, *, keepdims: bool) -> Any:
 
     def function(x: Any) -> Any:
         axes = tuple(range(x.ndim)) if axis is None else axis
-        call = {"max": torch.amax, "sum": torch.sum, "mean": torch.mean}.get(name, torch.logsumexp)
+        call = {"max": torch.amax, "min": torch.amin, "sum": torch.sum, "mean": torch.mean}.get(
+            name, torch.logsumexp
+        )
         return call(x, dim=axes, keepdim=keepdims)
 
     return function
@@ -70,12 +72,19 @@ CASES: list[tuple[str, Any, Any, list[list[Any]]]] = [
     *(binary(name) for name in ("add", "subtract", "multiply", "divide")),
     binary("power", "pow"),
     unary("negative"),
-    *(unary(name) for name in ("exp", "log", "sqrt", "tanh", "sigmoid", "relu")),
+    *(binary(name) for name in ("minimum", "maximum")),
+    *(unary(name) for name in ("abs", "exp", "log", "sqrt", "tanh", "sigmoid", "relu")),
     ("silu", nn.silu, torch.nn.functional.silu, [[M], [9 * P], [ODD]]),
     # In float32, PyTorch's vectorised gelu of infinity is NaN.
     ("gelu", nn.gelu, torch.nn.functional.gelu, [[M], [9 * M], [ODD[:2]]]),
     ("gelu", lambda x: nn.gelu(x, approximate="tanh"), lambda x: torch.nn.functional.gelu(x, approximate="tanh"), [[M], [3 * M], [ODD[:2]]]),  # noqa: E501
-    *((name, lambda x, n=name, a=axis, k=keep: getattr(nn, n)(x, a, keepdims=k), reduced(name, axis, keepdims=keep), [[DEEP], [np.stack([ODD, ODD[::-1]])], [np.stack([ODD[:2]] * 2)]]) for name in ("sum", "mean", "max", "logsumexp") for axis in (None, 0, -1, (0, 2)) for keep in (False, True)),  # noqa: E501
+    *((name, lambda x, n=name, a=axis, k=keep: getattr(nn, n)(x, a, keepdims=k), reduced(name, axis, keepdims=keep), [[DEEP], [np.stack([ODD, ODD[::-1]])], [np.stack([ODD[:2]] * 2)]]) for name in ("sum", "mean", "max", "min", "logsumexp") for axis in (None, 0, -1, (0, 2)) for keep in (False, True)),  # noqa: E501
+    ("minimum", nn.minimum, torch.minimum, [[ODD, ODD[::-1].copy()], [ODD, ODD]]),
+    ("maximum", nn.maximum, torch.maximum, [[ODD, ODD[::-1].copy()], [ODD, ODD]]),
+    ("clip", lambda x: nn.clip(x, -1, 2), lambda x: torch.clamp(x, -1, 2), [[M], [ODD]]),
+    ("clip", lambda x: nn.clip(x, high=0), lambda x: torch.clamp(x, max=0), [[M], [ODD]]),
+    *((name, lambda x, n=name, a=axis: getattr(nn, n)(x, a), lambda x, n=name, a=axis: getattr(torch, n)(x, a), [[M], [500 * M], [ODD]]) for name in ("softmax", "log_softmax") for axis in (0, 1)),  # noqa: E501
+    ("stack", lambda a, b: nn.stack([a, b, a], 1), lambda a, b: torch.stack([a, b, a], 1), [[M, P]]),  # noqa: E501
     ("matmul", nn.matmul, torch.matmul, [[M, WIDE], [ROW, Q[1]], [ROW, WIDE], [M, ROW], [DEEP, STACK], [DEEP, WIDE], [M, STACK], [ROW, STACK], [DEEP, ROW], [DEEP[:, None], STACK[:1]]]),  # noqa: E501
     ("matmul", lambda x: x @ x.T, lambda x: x @ x.T, [[M]]),
     ("reshape", lambda x: nn.reshape(x, (2, -1)), lambda x: x.reshape(2, -1), [[M], [DEEP]]),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from fp8num.cli.progress import progress_bar
 from fp8num.cli.train.files import check_files, json_text, write_comparison
-from fp8num.cli.train.pool import processes
 from fp8num.cli.train.values import dataset_of, digits_of, recipe_of, settings_of
 
 if TYPE_CHECKING:
@@ -56,10 +55,18 @@ def compare_recipes(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> Comparison:
     """Do all trainings, with a progress bar."""
     from fp8num.nn.compare import compare
+    from fp8num.nn.processes import processes
     from fp8num.nn.recipes import get_recipe
 
     recipes = _recipes(arguments)
-    baseline = get_recipe("fp32" if arguments.baseline is None else arguments.baseline)
+    try:
+        baseline = get_recipe("fp32" if arguments.baseline is None else arguments.baseline)
+    except ValueError as error:
+        msg = f"--baseline{str(error).removeprefix('recipe')}"
+        raise ValueError(msg) from None
+    if set(recipes) == {baseline.name}:
+        msg = f"--compare must name a recipe besides the baseline, {baseline.name!r}, got no other"
+        raise ValueError(msg)
     count = _at_least_one("seeds", arguments.seeds, 10)
     workers = _at_least_one("workers", arguments.workers, 1)
     folds = None if arguments.folds is None else _at_least_one("folds", arguments.folds, 1)
@@ -99,6 +106,9 @@ def _recipes(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     }
     found: dict[str, dict[str, Any]] = {}
     for name in arguments.compare.split(","):
+        if not name.strip():
+            msg = f"--compare must name recipes with commas between, got {arguments.compare!r:.80}"
+            raise ValueError(msg)
         recipe = recipe_of(name, arguments.accumulator)
         title = ", ".join([recipe.name, *(f"{end} {own.name}" for end, own in ends.items())])
         if title in found:

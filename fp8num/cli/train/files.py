@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+
+    import pandas as pd
 
     from fp8num.nn.comparison import Comparison
     from fp8num.nn.train import Run
 
-__all__ = ["check_files", "json_text", "write_comparison", "write_run"]
+__all__ = ["BESIDE", "check_files", "json_text", "write_comparison", "write_run"]
+
+BESIDE = ("curves", "tensors")  #: tables that lie beside the one of ``--csv``
 
 
 def check_files(arguments: argparse.Namespace) -> None:
@@ -31,7 +36,7 @@ def check_files(arguments: argparse.Namespace) -> None:
     ValueError
         If there is one.
     """
-    options = ("capture", "csv", "checkpoint")
+    options = ("csv", "capture", "checkpoint")
     named = {name: path for name in options if (path := getattr(arguments, name)) is not None}
     places: dict[Path, str] = {}
     for option, text in named.items():
@@ -45,10 +50,12 @@ def check_files(arguments: argparse.Namespace) -> None:
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             msg = f"--{option} {text!r} must be a file that you may write; name another one"
             raise ValueError(msg)
-        other = places.setdefault(path.resolve(), option)
-        if other != option:
-            msg = f"--{option} {text!r} must not be the file of --{other}; name another one"
-            raise ValueError(msg)
+        beside = [f"{text}.{part}.csv" for part in BESIDE] if option == "csv" else []
+        for one in (text, *beside):
+            other = places.setdefault(Path(one).resolve(), option)
+            if other != option:
+                msg = f"--{option} {text!r} must not be the file of --{other}; name another one"
+                raise ValueError(msg)
     capture = named.get("capture", ".safetensors")
     if Path(f"x{capture}").suffix.lower() != ".safetensors":
         msg = (
@@ -79,10 +86,8 @@ def write_run(arguments: argparse.Namespace, done: Run) -> list[str]:
         _write_captures(arguments.capture, done)
         written.append(arguments.capture)
     if arguments.csv is not None:
-        casts = f"{arguments.csv}.tensors.csv"
-        done.history.to_frame().to_csv(arguments.csv, index=False)
-        done.history.tensors.to_csv(casts, index=False)
-        written += [arguments.csv, casts]
+        tables = {"": done.history.to_frame(), "tensors": done.history.tensors}
+        written += _write_tables(arguments.csv, tables)
     return written
 
 
@@ -97,9 +102,9 @@ def write_comparison(path: str, found: Comparison) -> None:
     found : Comparison
         What to write.
     """
-    found.to_frame().to_csv(path, index=False)
-    for name, frame in (("curves", found.curves("step")), ("tensors", found.tensors())):
-        frame.to_csv(f"{path}.{name}.csv", index=False)
+    _write_tables(
+        path, {"": found.to_frame(), "curves": found.curves("step"), "tensors": found.tensors()}
+    )
 
 
 def json_text(record: object) -> str:
@@ -117,6 +122,16 @@ def json_text(record: object) -> str:
         Lines.
     """
     return json.dumps(_without_nan(record), indent=2, allow_nan=False)
+
+
+def _write_tables(path: str, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Write tables, the nameless one as the file and others beside it: all of them or none."""
+    from fp8num.report.files import write_together
+
+    names = {f"{path}.{name}.csv" if name else path: table for name, table in tables.items()}
+    texts = {Path(name).name: table.to_csv(index=False) for name, table in names.items()}
+    write_together(Path(path).parent, texts)
+    return list(names)
 
 
 def _write_captures(path: str, done: Run) -> None:

@@ -15,6 +15,7 @@ EXAMPLES = ("digits", "teacher", "spirals", "random-labels")
 _ONE_TRAINING = ("recipe", "fold", "checkpoint", "every", "resume", "capture", "steps")
 _COMPARISON = ("seeds", "baseline", "margin", "workers")
 _NOT_LISTED = (
+    "saturation_is_overflow",
     *("compare", "sizes", "clip", "first_recipe", "last_recipe", "folds", "csv"),
     *(name for name in _ONE_TRAINING if name != "recipe"),
     *_COMPARISON,
@@ -76,7 +77,19 @@ def _add_steps(group: argparse._ArgumentGroup) -> None:
         help="how the rate falls: cosine (default), linear or constant",
     )
     add("--clip", type=float, metavar="X", help="largest norm of all gradients (default: any)")
-    add("--loss-scale", default="off", metavar="X", help="off (default), dynamic or a number")
+    add(
+        "--loss-scale",
+        default="off",
+        metavar="X",
+        help="off (default), dynamic or a number; a dynamic one backs off where a gradient is "
+        "not finite, which formats that saturate never make",
+    )
+    add(
+        "--saturation-is-overflow",
+        action="store_true",
+        help="skip steps in which an element of a cast saturated too, so that a dynamic loss "
+        "scale backs off (rotated operands are not looked at)",
+    )
     add("--seed", type=int, default=0, metavar="S", help="of weights and order (default: 0)")
 
 
@@ -166,6 +179,8 @@ def refuse(arguments: argparse.Namespace) -> None:
         _refuse(arguments, _COMPARISON, "without --compare; name recipes, or leave it out")
     if arguments.data != "digits":
         _refuse(arguments, ("fold", "folds"), f"with --data {arguments.data}; digits have folds")
+    if arguments.loss_scale == "off":
+        _refuse(arguments, ("saturation_is_overflow",), "with --loss-scale off; give a loss scale")
     if arguments.capture is None:
         _refuse(arguments, ("steps",), "without --capture; name the file to write")
     if arguments.checkpoint is None:

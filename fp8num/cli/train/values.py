@@ -119,24 +119,40 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the loss scale is none.
+        If the loss scale is none, or there is no such optimizer or schedule.
     """
+    from fp8num.nn.settings import OPTIMIZERS, SCHEDULES
+
+    _check_name("optimizer", arguments.optimizer, OPTIMIZERS)
+    _check_name("schedule", arguments.schedule, SCHEDULES)
     names = ("sizes", "epochs", "batch", "lr", "optimizer", "schedule", "clip", "stats_every")
     settings = {name: getattr(arguments, name) for name in names}
-    return settings | {"loss_scaler": _scaler(arguments.loss_scale)}
+    found = _scaler(arguments.loss_scale, saturation_is_overflow=arguments.saturation_is_overflow)
+    return settings | {"loss_scaler": found}
 
 
-def _scaler(text: str) -> LossScaler | None:
-    """Return the loss scaler that an option names."""
+def _check_name(option: str, name: str, known: tuple[str, ...]) -> None:
+    """Refuse what is no name, without the advice to give a function."""
+    from difflib import get_close_matches
+
+    if name.strip().lower() not in known:
+        near = get_close_matches(name.strip().lower(), known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        msg = f"--{option} must be one of {', '.join(known)}, got {name!r:.80}{hint}"
+        raise ValueError(msg)
+
+
+def _scaler(text: str, *, saturation_is_overflow: bool) -> LossScaler | None:
+    """Return the loss scaler that options name."""
     from fp8num.nn.loss_scaling import LossScaler
 
     if text == "off":
         return None
     if text == "dynamic":
-        return LossScaler()
+        return LossScaler(saturation_is_overflow=saturation_is_overflow)
     try:
         scale = float(text)
     except ValueError:
         msg = f"--loss-scale must be off, dynamic or a number, got {text!r}"
         raise ValueError(msg) from None
-    return LossScaler(scale, dynamic=False)
+    return LossScaler(scale, dynamic=False, saturation_is_overflow=saturation_is_overflow)
