@@ -202,23 +202,23 @@ class Operators:
 
     # Options may be given by position, as in PyTorch.
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - as PyTorch's
         """Sum elements, as `fp8num.nn.sum`."""
         return self._apply("sum", self, axis=as_axes(axis), keepdims=keepdims)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - as PyTorch's
         """Average elements, as `fp8num.nn.mean`."""
         return self._apply("mean", self, axis=as_axes(axis), keepdims=keepdims)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - as PyTorch's
         """Find the largest element, as `fp8num.nn.max`."""
         return self._apply("max", self, axis=as_axes(axis), keepdims=keepdims)
 
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - as PyTorch's
         """Find the smallest element, as `fp8num.nn.min`."""
         return self._apply("min", self, axis=as_axes(axis), keepdims=keepdims)
 
-    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - as PyTorch's
         """Return the logarithm of the sum of exponentials, as `fp8num.nn.logsumexp`."""
         return self._apply("logsumexp", self, axis=as_axes(axis), keepdims=keepdims)
 

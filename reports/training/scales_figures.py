@@ -136,4 +136,4 @@ def _bars(panel: Panel, rows: pd.DataFrame, column: str, lags: list[int], how: o
         error = 2 * row[f"{column}_error"]
         if error > 0:
             ends = (min(max(row[column] + sign * error, -0.3), 1.05) for sign in (-1, 1))
-            panel.bar(lags.index(row["lag"]), *ends, how)  # type: ignore[arg-type]
+            panel.bar(lags.index(row["lag"]), *ends, how)  # type: ignore[arg-type]  # of pandas

@@ -864,7 +864,7 @@ def test_a_delayed_rule_with_another_cast_is_what_a_layer_casts_with() -> None:
         RECIPES["te-delayed"], x_forward=edited, x_wgrad=edited, w_forward=edited, w_dgrad=edited
     )
     seen: dict[str, Any] = {}
-    probe = lambda _, role, scaled, source: seen.update({role: (scaled, source)})  # noqa: E731
+    probe = lambda _, role, scaled, source: seen.update({role: (scaled, source)})  # noqa: E731 - one line says it
     model = nn.MLP([6, 5, 3], seed=0, recipe=recipe, probe=probe)
     x = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
     for _ in range(3):

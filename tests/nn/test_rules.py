@@ -79,7 +79,7 @@ CASES: list[tuple[str, str, Any, Sequence[Array]]] = [
     ("clip", "both ends", lambda a: nn.clip(a, -1, 0.5), [M]),
     ("clip", "from below", lambda a: nn.clip(a, low=0.05) * a, [M]),
     ("clip", "from above", lambda a: a.clip(high=0.05), [M]),
-    *((rule, f"along {axis}", lambda a, r=rule, x=axis: getattr(nn, r)(3 * a, x), [DEEP]) for rule in ("softmax", "log_softmax") for axis in (0, 1, -1)),  # noqa: E501
+    *((rule, f"along {axis}", lambda a, r=rule, x=axis: getattr(nn, r)(3 * a, x), [DEEP]) for rule in ("softmax", "log_softmax") for axis in (0, 1, -1)),  # noqa: E501 - a table's line
     ("softmax", "method", lambda a: a.softmax() * a, [M]),
     ("log_softmax", "method", lambda a: a.log_softmax(0) * a, [M]),
     ("exp", "", nn.exp, [M]),
@@ -91,9 +91,9 @@ CASES: list[tuple[str, str, Any, Sequence[Array]]] = [
     ("gelu", "exact", nn.gelu, [2 * M]),
     ("gelu", "tanh", lambda a: nn.gelu(a, approximate="tanh"), [2 * M]),
     ("silu", "", nn.silu, [3 * M]),
-    *((rule, f"all of {axis}, {keep}", lambda a, r=rule, x=axis, k=keep: getattr(nn, r)(a, x, keepdims=k), [DEEP]) for rule in ("sum", "mean", "max", "min", "logsumexp") for axis in (None, 1, -1, (0, 2), (-1, 0), (0, 1, 2)) for keep in (False, True)),  # noqa: E501
-    *((rule, "of a scalar", lambda a, r=rule: getattr(nn, r)(a), [ONE]) for rule in ("sum", "mean", "max", "min", "logsumexp")),  # noqa: E501
-    *((rule, "method, by position", lambda a, r=rule: getattr(a, r)([0, -1], *(True,)) * a, [DEEP]) for rule in ("sum", "mean", "max", "min", "logsumexp")),  # noqa: E501
+    *((rule, f"all of {axis}, {keep}", lambda a, r=rule, x=axis, k=keep: getattr(nn, r)(a, x, keepdims=k), [DEEP]) for rule in ("sum", "mean", "max", "min", "logsumexp") for axis in (None, 1, -1, (0, 2), (-1, 0), (0, 1, 2)) for keep in (False, True)),  # noqa: E501 - a table's line
+    *((rule, "of a scalar", lambda a, r=rule: getattr(nn, r)(a), [ONE]) for rule in ("sum", "mean", "max", "min", "logsumexp")),  # noqa: E501 - a table's line
+    *((rule, "method, by position", lambda a, r=rule: getattr(a, r)([0, -1], *(True,)) * a, [DEEP]) for rule in ("sum", "mean", "max", "min", "logsumexp")),  # noqa: E501 - a table's line
     ("reshape", "", lambda a: nn.reshape(a, (2, -1)), [M]),
     ("reshape", "flatten", lambda a: a.flatten() @ a.flatten(), [M]),
     ("reshape", "method", lambda a: a.reshape(4, 3) @ a, [M]),

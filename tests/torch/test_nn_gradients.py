@@ -77,15 +77,15 @@ CASES: list[tuple[str, Any, Any, list[list[Any]]]] = [
     ("silu", nn.silu, torch.nn.functional.silu, [[M], [9 * P], [ODD]]),
     # In float32, PyTorch's vectorised gelu of infinity is NaN.
     ("gelu", nn.gelu, torch.nn.functional.gelu, [[M], [9 * M], [ODD[:2]]]),
-    ("gelu", lambda x: nn.gelu(x, approximate="tanh"), lambda x: torch.nn.functional.gelu(x, approximate="tanh"), [[M], [3 * M], [ODD[:2]]]),  # noqa: E501
-    *((name, lambda x, n=name, a=axis, k=keep: getattr(nn, n)(x, a, keepdims=k), reduced(name, axis, keepdims=keep), [[DEEP], [np.stack([ODD, ODD[::-1]])], [np.stack([ODD[:2]] * 2)]]) for name in ("sum", "mean", "max", "min", "logsumexp") for axis in (None, 0, -1, (0, 2)) for keep in (False, True)),  # noqa: E501
+    ("gelu", lambda x: nn.gelu(x, approximate="tanh"), lambda x: torch.nn.functional.gelu(x, approximate="tanh"), [[M], [3 * M], [ODD[:2]]]),  # noqa: E501 - a table's line
+    *((name, lambda x, n=name, a=axis, k=keep: getattr(nn, n)(x, a, keepdims=k), reduced(name, axis, keepdims=keep), [[DEEP], [np.stack([ODD, ODD[::-1]])], [np.stack([ODD[:2]] * 2)]]) for name in ("sum", "mean", "max", "min", "logsumexp") for axis in (None, 0, -1, (0, 2)) for keep in (False, True)),  # noqa: E501 - a table's line
     ("minimum", nn.minimum, torch.minimum, [[ODD, ODD[::-1].copy()], [ODD, ODD]]),
     ("maximum", nn.maximum, torch.maximum, [[ODD, ODD[::-1].copy()], [ODD, ODD]]),
     ("clip", lambda x: nn.clip(x, -1, 2), lambda x: torch.clamp(x, -1, 2), [[M], [ODD]]),
     ("clip", lambda x: nn.clip(x, high=0), lambda x: torch.clamp(x, max=0), [[M], [ODD]]),
-    *((name, lambda x, n=name, a=axis: getattr(nn, n)(x, a), lambda x, n=name, a=axis: getattr(torch, n)(x, a), [[M], [500 * M], [ODD]]) for name in ("softmax", "log_softmax") for axis in (0, 1)),  # noqa: E501
-    ("stack", lambda a, b: nn.stack([a, b, a], 1), lambda a, b: torch.stack([a, b, a], 1), [[M, P]]),  # noqa: E501
-    ("matmul", nn.matmul, torch.matmul, [[M, WIDE], [ROW, Q[1]], [ROW, WIDE], [M, ROW], [DEEP, STACK], [DEEP, WIDE], [M, STACK], [ROW, STACK], [DEEP, ROW], [DEEP[:, None], STACK[:1]]]),  # noqa: E501
+    *((name, lambda x, n=name, a=axis: getattr(nn, n)(x, a), lambda x, n=name, a=axis: getattr(torch, n)(x, a), [[M], [500 * M], [ODD]]) for name in ("softmax", "log_softmax") for axis in (0, 1)),  # noqa: E501 - a table's line
+    ("stack", lambda a, b: nn.stack([a, b, a], 1), lambda a, b: torch.stack([a, b, a], 1), [[M, P]]),  # noqa: E501 - a table's line
+    ("matmul", nn.matmul, torch.matmul, [[M, WIDE], [ROW, Q[1]], [ROW, WIDE], [M, ROW], [DEEP, STACK], [DEEP, WIDE], [M, STACK], [ROW, STACK], [DEEP, ROW], [DEEP[:, None], STACK[:1]]]),  # noqa: E501 - a table's line
     ("matmul", lambda x: x @ x.T, lambda x: x @ x.T, [[M]]),
     ("reshape", lambda x: nn.reshape(x, (2, -1)), lambda x: x.reshape(2, -1), [[M], [DEEP]]),
     ("transpose", lambda x: nn.transpose(x, (2, 0, 1)), lambda x: x.permute(2, 0, 1), [[DEEP]]),
@@ -93,10 +93,10 @@ CASES: list[tuple[str, Any, Any, list[list[Any]]]] = [
     ("index", lambda x: x[[0, 2, 2, 0, 2]], lambda x: x[[0, 2, 2, 0, 2]], [[M]]),
     ("index", lambda x: x[[0, 1, 1], [3, 2, 2]], lambda x: x[[0, 1, 1], [3, 2, 2]], [[M]]),
     ("index", lambda x: x[MASK], lambda x: x[torch.tensor(MASK)], [[M]]),
-    ("concatenate", lambda a, b: nn.concatenate([a, b, a], 1), lambda a, b: torch.cat([a, b, a], 1), [[M, COLUMN]]),  # noqa: E501
-    ("where", lambda a, b: nn.where(MASK, a, b), lambda a, b: torch.where(torch.tensor(MASK), a, b), [[M, P], [ROW, COLUMN], [ODD, M]]),  # noqa: E501
+    ("concatenate", lambda a, b: nn.concatenate([a, b, a], 1), lambda a, b: torch.cat([a, b, a], 1), [[M, COLUMN]]),  # noqa: E501 - a table's line
+    ("where", lambda a, b: nn.where(MASK, a, b), lambda a, b: torch.where(torch.tensor(MASK), a, b), [[M, P], [ROW, COLUMN], [ODD, M]]),  # noqa: E501 - a table's line
     ("add", lambda x: bent(x, nn), lambda x: bent(x, torch), [[M]]),
-    ("cross_entropy", lambda z: nn.cross_entropy(z, LABELS), lambda z: torch.nn.functional.cross_entropy(z, torch.tensor(LABELS)), [[M], [500 * M]]),  # noqa: E501
+    ("cross_entropy", lambda z: nn.cross_entropy(z, LABELS), lambda z: torch.nn.functional.cross_entropy(z, torch.tensor(LABELS)), [[M], [500 * M]]),  # noqa: E501 - a table's line
     ("mean_square_error", nn.mean_square_error, torch.nn.functional.mse_loss, [[M, P]]),
 ]  # fmt: skip
 by_case = pytest.mark.parametrize(
