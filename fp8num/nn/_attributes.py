@@ -68,8 +68,10 @@ def described(value: object) -> Any:  # noqa: ANN401 - what JSON holds
         return [described(part) for part in value]
     if isinstance(value, Mapping):
         return {str(key): described(part) for key, part in value.items()}
-    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
-        return f"{value.__module__}.{value.__qualname__}"
+    # Those of NumPy 2.0 have a bare name, and only their class has a module.
+    name = getattr(value, "__qualname__", getattr(value, "__name__", None))
+    if callable(value) and isinstance(name, str):
+        return f"{getattr(value, '__module__', type(value).__module__)}.{name}"
     raise TypeError(type(value).__name__)
 
 

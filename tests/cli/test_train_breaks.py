@@ -48,7 +48,9 @@ def test_a_broken_training_is_resumed(
     process.send_signal(getattr(signal, sent))
     printed = process.communicate(timeout=60)
 
-    assert (process.returncode, *printed) == (code, "", said)
+    assert (process.returncode, printed[0]) == (code, "")
+    # NumPy 2.0 leaves a zip file open that is then closed with a complaint, after our line.
+    assert printed[1] == said or (said and printed[1].startswith(f"{said}Exception ignored in"))
     step = checkpoints.load_checkpoint(path).state["step"]
     assert 1 <= step < 192
     resumed = output(capsys, *LONG, "--checkpoint", str(path), "--resume")

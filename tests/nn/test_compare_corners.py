@@ -26,9 +26,9 @@ by_freedom = pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 9, 30, 101, 1
 @by_freedom
 @pytest.mark.parametrize("p", [0.3, 0.05, 1e-3, 2.5e-4, 2.4e-4, 1e-6, 1e-9, 1e-17, 1e-60])
 def test_quantiles_of_small_probabilities_are_those_of_scipy(freedom: int, p: float) -> None:
-    """Whose tail of 1e-9 is good to 13 digits; the same numbers on the other side."""
+    """To what SciPy 1.14 is good for, later ones for more; the same numbers on the other side."""
     found = student_quantile(p, freedom)
-    assert found == pytest.approx(stats.t.ppf(p, freedom), rel=2e-12)
+    assert found == pytest.approx(stats.t.ppf(p, freedom), rel=1e-9)
     if p == 0.3:
         assert student_quantile(0.7, freedom) == pytest.approx(-found, rel=1e-14)
 
