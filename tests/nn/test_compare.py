@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -474,21 +473,6 @@ def test_an_executor_changes_nothing() -> None:
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
         same(here, compare(DATA, ["te-current", "nvfp4"], executor=executor, **options))
         assert executor.submit(int, "7").result() == 7
-
-
-def test_no_more_tasks_wait_than_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six trainings, two at once: data are made as they are needed, in order."""
-    monkeypatch.setattr(importlib.import_module("fp8num.nn.compare"), "WAITING", 2)
-    backwards, most = Backwards(), 0
-
-    def look(_: Outcome) -> None:
-        nonlocal most
-        most = max(most, len(backwards.tasks))
-
-    options: dict[str, Any] = {"seeds": 3, **SETTINGS}
-    there = compare(DATA, ["bf16"], executor=backwards, progress=look, **options)
-    same(compare(DATA, ["bf16"], **options), there)
-    assert most <= 2
 
 
 def test_an_error_leaves_the_executor_nothing_to_do() -> None:
