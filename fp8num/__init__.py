@@ -13,6 +13,7 @@ from typing import Any
 from fp8num.codec import Flags, convert, decode, encode, flags, pack, quantize, unpack
 from fp8num.formats import *
 from fp8num.formats import __all__ as _format_names
+from fp8num.formats.spelling import AMBIGUOUS as _AMBIGUOUS
 from fp8num.projection import (
     PROFILES,
     NanResult,
@@ -92,7 +93,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module or whatever it defines
     if name not in _LAZY:
-        msg = f"module 'fp8num' has no attribute {name!r}"
+        advice = f": {_AMBIGUOUS[name]}" if name in _AMBIGUOUS else ""
+        msg = f"module 'fp8num' has no attribute {name!r}{advice}"
         raise AttributeError(msg)
     home = _LAZY[name]
     if home is None:

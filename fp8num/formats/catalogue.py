@@ -2,8 +2,8 @@
 The catalogue: the formats in use, each with the document that defines it.
 
 Names end in what is special, as in LLVM and ml_dtypes: F finite, N one NaN, UZ
-unsigned zero, B a bias, U unsigned.  `E4M3FN` is OCP's (largest value 448), `E4M3`
-the IEEE-like one (240).
+unsigned zero, B a bias, U unsigned.  A bare E4M3 would mean two: `E4M3FN` is OCP's
+(largest value 448), `E4M3IEEE` the IEEE-like one (240).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = [
     "E2M3FN",
     "E3M2FN",
     "E3M4",
-    "E4M3",
     "E4M3B11FNUZ",
     "E4M3FN",
     "E4M3FNUZ",
+    "E4M3IEEE",
     "E5M2",
     "E5M2FNUZ",
     "E8M0FNU",
@@ -50,8 +50,13 @@ E4M3FN = Format(
 E5M2 = Format(
     name="E5M2", exponent_bits=5, mantissa_bits=2, bias=15, specials=Specials.IEEE, source=_OCP_FP8
 )
-E4M3 = Format(
-    name="E4M3", exponent_bits=4, mantissa_bits=3, bias=7, specials=Specials.IEEE, source=_ML_DTYPES
+E4M3IEEE = Format(
+    name="E4M3IEEE",
+    exponent_bits=4,
+    mantissa_bits=3,
+    bias=7,
+    specials=Specials.IEEE,
+    source=_ML_DTYPES,
 )
 E3M4 = Format(
     name="E3M4", exponent_bits=3, mantissa_bits=4, bias=3, specials=Specials.IEEE, source=_ML_DTYPES
@@ -131,7 +136,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         for fmt in (
             E4M3FN,
             E5M2,
-            E4M3,
+            E4M3IEEE,
             E3M4,
             E4M3FNUZ,
             E5M2FNUZ,

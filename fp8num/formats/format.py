@@ -3,7 +3,7 @@ What a small floating-point format holds.
 
 ::
 
-    code  = 0b s eeee mmm      (E4M3: one sign bit, 4 exponent bits, 3 mantissa bits)
+    code  = 0b s eeee mmm      (E4M3FN: one sign bit, 4 exponent bits, 3 mantissa bits)
     value = (-1)**s * 2**(e - bias) * (1 + m / 2**mantissa_bits)     e > 0
             (-1)**s * 2**(1 - bias) * (    m / 2**mantissa_bits)     e = 0
 

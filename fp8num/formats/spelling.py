@@ -11,6 +11,7 @@ the spellings of frameworks and papers, and parameters written out::
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,27 @@ from fp8num.formats.tabulated import MXINT8, TabulatedFormat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["format_from_dict", "get_format"]
+__all__ = ["AMBIGUOUS", "format_from_dict", "get_format"]
+
+#: What must be written for a name that means two things, by that name.
+AMBIGUOUS = {
+    "E4M3": (
+        "write 'E4M3FN' for OCP's format (largest value 448: torch, CUDA, safetensors) or "
+        "'E4M3IEEE' for the IEEE-like one (240: ml_dtypes' float8_e4m3)"
+    )
+}
 
 #: Elements of scaled arrays that are no floats: found by name, but not in the catalogue.
 _INTEGERS = {MXINT8.name: MXINT8}
 
 _PARAMETERS = re.compile(
-    r"(?P<unsigned>u?)w(?P<exponent>\d+)m(?P<mantissa>\d+)(?:b(?P<bias>-?\d+))?"
-    r"-(?P<specials>[a-z]+)(?P<nosub>-nosub)?(?:-overflow_(?P<overflow>[a-z]+))?"
+    r"(?P<unsigned>u?)w(?P<exponent>\d{1,9})m(?P<mantissa>\d{1,9})(?:b(?P<bias>-?\d{1,9}))?"
+    r"-(?P<specials>[a-z]+)(?P<nosub>-nosub)?(?:-overflow_(?P<overflow>[a-z]+))?",
+    re.ASCII,
 )
-#: What frameworks write before a format's own name: float8_e5m2, torch.float8_e5m2, F8E5M2 ...
-_PREFIX = re.compile(r"((torch|np|numpy|ml_dtypes|jnp)\.)?(float|fp|f)?[468]?[_-]?(?=u?e\d)")
+_LIBRARY = re.compile(r"(torch|np|numpy|ml_dtypes|jnp)\.")
+#: What frameworks write before a format's own name: float8_e5m2, F8E5M2 ...
+_PREFIX = re.compile(r"(?:float|fp|f)?(?P<bits>[468]?)[_-]?(?=u?e\d)")
 _ALIASES = {
     "e2m1": "E2M1FN",
     "e2m3": "E2M3FN",
@@ -50,9 +61,9 @@ _ALIASES = {
     "fp16": "BINARY16",
     "f16": "BINARY16",
     "bf16": "BFLOAT16",
+    # Without the library's name it is what safetensors and PTX call E4M3FN.
+    "ml_dtypes.float8_e4m3": "E4M3IEEE",
 }
-#: Under these names E4M3 means one thing to ml_dtypes and another to safetensors and PTX.
-_AMBIGUOUS = "e4m3"
 
 
 def get_format(spec: object) -> Format:
@@ -95,8 +106,8 @@ def get_format(spec: object) -> Format:
             "fp8num.FORMATS lists the names"
         )
         raise TypeError(msg)
-    # A dtype is not ambiguous: ml_dtypes' float8_e4m3 is the IEEE-like format.
-    return FORMATS["E4M3"] if name == "float8_e4m3" else _format_by_name(name)
+    # A dtype is not ambiguous: only ml_dtypes has a float8_e4m3.
+    return _format_by_name("ml_dtypes.float8_e4m3" if name == "float8_e4m3" else name)
 
 
 def format_from_dict(description: Mapping[str, Any]) -> Format:
@@ -111,7 +122,8 @@ def format_from_dict(description: Mapping[str, Any]) -> Format:
     Returns
     -------
     Format
-        The catalogue's own object where it is that format.
+        The catalogue's own object where it is that format; one that is called by a name
+        that means two things (`E4M3IEEE` was called E4M3 once) is told by its parameters.
 
     Raises
     ------
@@ -124,6 +136,9 @@ def format_from_dict(description: Mapping[str, Any]) -> Format:
     except TypeError as error:
         msg = f"format must be described by the arguments of Format, got {dict(description)!r:.200}"
         raise ValueError(msg) from error
+    if found.name in AMBIGUOUS:
+        meant = (f for f in FORMATS.values() if replace(found, name=f.name) == f)
+        return next(meant, found)
     known = {**FORMATS, **_INTEGERS}.get(found.name)
     return known if known is not None and known == found else found
 
@@ -132,7 +147,7 @@ def _dtype_name(spec: object) -> str | None:
     """Return the name of a NumPy, ml_dtypes or torch dtype, or of a scalar type."""
     text = str(spec)
     if type(spec).__module__ == "torch" and text.startswith("torch."):
-        return text.removeprefix("torch.")
+        return text
     name = spec.__name__ if isinstance(spec, type) else getattr(spec, "name", None)
     is_dtype = isinstance(spec, type) or hasattr(spec, "newbyteorder")
     return name if isinstance(name, str) and is_dtype and hasattr(spec, "itemsize") else None
@@ -144,25 +159,30 @@ def _format_by_name(name: str) -> Format:
     if name in FORMATS:
         return FORMATS[name]
     plain = name.strip().lower()
-    short = _PREFIX.sub("", plain)
-    if short == _AMBIGUOUS:
-        msg = (
-            f"format name {name!r} is ambiguous: write 'E4M3FN' for OCP's format (largest value "
-            "448, what torch, CUDA and safetensors mean) or 'E4M3' for the IEEE-like one (240)"
-        )
+    bare = _LIBRARY.sub("", plain, count=1)
+    prefix = _PREFIX.match(bare)
+    short = bare[prefix.end() :] if prefix else bare
+    if short.upper() in AMBIGUOUS and plain not in _ALIASES:
+        msg = f"format name {name!r:.80} is ambiguous: {AMBIGUOUS[short.upper()]}"
         raise ValueError(msg)
-    for candidate in (plain, short):
+    for candidate in (plain, bare, short):
         key = _ALIASES.get(candidate, candidate).upper()
-        if key in FORMATS:
-            return FORMATS[key]
-        if key in _INTEGERS:
-            return _INTEGERS[key]
+        known = FORMATS.get(key) or _INTEGERS.get(key)
+        if known is None:
+            continue
+        if prefix and prefix["bits"] not in {"", str(known.bits)}:
+            msg = (
+                f"format name {name!r:.80} says {prefix['bits']} bits, but {known.name} has "
+                f"{known.bits}; write {known.name!r} if it is meant"
+            )
+            raise ValueError(msg)
+        return known
     found = p3109_format(plain)
     if found is not None:
         return found
     match = _PARAMETERS.fullmatch(plain)
-    if match is not None:
-        return _format_by_parameters(plain, match)
+    if match is not None:  # the same object for the same name
+        return _format_by_parameters(plain, match) if name == plain else _format_by_name(plain)
     msg = (
         f"format name {name!r:.80} is not known; use one of {', '.join(FORMATS)}, a P3109 name "
         "such as 'binary8p3se', or parameters such as 'w4m3b7-fn'"
@@ -171,11 +191,11 @@ def _format_by_name(name: str) -> Format:
 
 
 def _format_by_parameters(name: str, match: re.Match[str]) -> Format:
-    """Build the format that a spelling describes; it is named by it."""
+    """Build the format that a spelling in small letters describes; it is named by it."""
     specials = match["specials"]
     if specials not in {member.value for member in Specials}:
         choices = ", ".join(member.value for member in Specials)
-        msg = f"format {name!r} must end in one of {choices}, got {specials!r}"
+        msg = f"format {name!r:.80} must end in one of {choices}, got {specials!r:.40}"
         raise ValueError(msg)
     return Format(
         name=name,

@@ -96,7 +96,7 @@ _ML_DTYPES = _profile(
     "ml_dtypes",
     "ml_dtypes 0.6.0, array.astype; from float64 it rounds twice, through float32",
     replace(_SAT_NONE, nan=NanResult.ZERO),
-    _FP8 | {"E4M3", "E3M4", "E4M3B11FNUZ", "E2M3FN", "E3M2FN", "E2M1FN", "BFLOAT16"},
+    _FP8 | {"E4M3IEEE", "E3M4", "E4M3B11FNUZ", "E2M3FN", "E3M2FN", "E2M1FN", "BFLOAT16"},
     E8M0FNU=_E8M0_TIES_UP,
 )
 

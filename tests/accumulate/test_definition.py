@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fp8num.accumulate import dot, matmul
-from fp8num.formats import E4M3, E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, get_format
+from fp8num.formats import E4M3FN, E4M3FNUZ, E4M3IEEE, E5M2, E5M2FNUZ, get_format
 from fp8num.verify.reference import Datum, exact
 from fp8num.verify.reference.accumulators import (
     BFLOAT16,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 HOPPERS = (E4M3FN, E5M2)
 BLACKWELLS = (*HOPPERS, get_format("E3M2FN"), get_format("E2M3FN"), get_format("E2M1FN"))
 FNUZ = (E4M3FNUZ, E5M2FNUZ)
-ANY = (E4M3FN, E5M2, E4M3, E4M3FNUZ, get_format("Binary8p4se"), get_format("E2M1FN"))
+ANY = (E4M3FN, E5M2, E4M3IEEE, E4M3FNUZ, get_format("Binary8p4se"), get_format("E2M1FN"))
 DTYPES: dict[Binary, Any] = {
     BINARY32: np.float32,
     BINARY16: np.float16,

@@ -36,7 +36,7 @@ ML_DTYPES = {
 THRESHOLDS = {
     "E4M3FN": (464.0, False),
     "E5M2": (61440.0, True),
-    "E4M3": (248.0, True),
+    "E4M3IEEE": (248.0, True),
     "E3M4": (15.75, True),
     "E4M3FNUZ": (248.0, True),
     "E5M2FNUZ": (61440.0, True),

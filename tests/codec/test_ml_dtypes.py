@@ -14,7 +14,7 @@ import fp8num as fp
 TYPES = {
     "float8_e4m3fn": "E4M3FN",
     "float8_e5m2": "E5M2",
-    "float8_e4m3": "E4M3",
+    "float8_e4m3": "E4M3IEEE",
     "float8_e3m4": "E3M4",
     "float8_e4m3fnuz": "E4M3FNUZ",
     "float8_e5m2fnuz": "E5M2FNUZ",

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import fp8num as fp
+from fp8num.formats import MXINT8, format_from_dict
 
 ML_DTYPES = {
     "E4M3FN": "float8_e4m3fn",
     "E5M2": "float8_e5m2",
-    "E4M3": "float8_e4m3",
+    "E4M3IEEE": "float8_e4m3",
     "E3M4": "float8_e3m4",
     "E4M3FNUZ": "float8_e4m3fnuz",
     "E5M2FNUZ": "float8_e5m2fnuz",
@@ -63,6 +64,8 @@ def test_dtypes_of_ml_dtypes_name_their_format(name: str, dtype: str) -> None:
         ("float8_e8m0fnu", "E8M0FNU"),
         ("bf16", "BFLOAT16"),
         ("half", "BINARY16"),
+        ("torch.bfloat16", "BFLOAT16"),
+        ("float4_e2m1fn_x2", "E2M1FN"),
         ("hif8", "HIFLOAT8"),
         ("binary8p3se", "Binary8p3se"),
     ],
@@ -72,10 +75,76 @@ def test_usual_spellings(spelling: str, name: str) -> None:
     assert fp.get_format(spelling).name == name
 
 
-@pytest.mark.parametrize("spelling", ["e4m3", "float8_e4m3", "fp8_e4m3", "F8_E4M3", "FP8E4M3"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        *("E4M3", "e4m3", "E4m3", "e4M3", " E4M3 ", "float8_e4m3", "FLOAT8_E4M3", "float8-e4m3"),
+        *("fp8_e4m3", "fp8e4m3", "F8_E4M3", "Float8E4M3", "torch.float8_e4m3", "np.float8_e4m3"),
+    ],
+)
 def test_a_bare_e4m3_is_refused(spelling: str) -> None:
     """Two formats go by that name, so both are named instead of one being guessed."""
-    with pytest.raises(ValueError, match=r"ambiguous.*'E4M3FN'.*'E4M3'"):
+    with pytest.raises(ValueError, match=r"ambiguous.*'E4M3FN'.*448.*'E4M3IEEE'.*240"):
+        fp.get_format(spelling)
+
+
+def test_the_attribute_of_a_bare_e4m3_names_both() -> None:
+    """It was the IEEE-like format once; where there are two, neither is guessed."""
+    with pytest.raises(AttributeError, match=r"'E4M3FN'.*448.*'E4M3IEEE'.*240"):
+        fp.E4M3  # noqa: B018 - the attribute is what is tested
+
+
+def test_ml_dtypes_own_float8_e4m3_is_the_ieee_like_format() -> None:
+    """A dtype, and the name with the library's, mean one thing; ml_dtypes' largest is 240."""
+    assert float(ml_dtypes.finfo(ml_dtypes.float8_e4m3).max) == 240.0
+
+    for spec in (ml_dtypes.float8_e4m3, np.dtype(ml_dtypes.float8_e4m3), "ml_dtypes.float8_e4m3"):
+        found = fp.get_format(spec)
+        assert found is fp.E4M3IEEE
+        assert found.max == 240.0
+
+
+@pytest.mark.parametrize(
+    ("specials", "name"), [("ieee", "E4M3IEEE"), ("fn", "E4M3FN"), ("none", "E4M3")]
+)
+def test_a_description_named_e4m3_is_read_by_its_parameters(specials: str, name: str) -> None:
+    """As to_dict wrote the IEEE-like format before it was renamed, or others call theirs."""
+    old = {
+        "name": "E4M3",
+        "exponent_bits": 4,
+        "mantissa_bits": 3,
+        "bias": 7,
+        "specials": specials,
+        "source": "a file",
+    }
+
+    found = format_from_dict(old)
+
+    assert found.name == name
+    assert found.specials.value == specials
+    assert found is fp.FORMATS.get(name, found)
+
+
+def test_a_name_is_that_of_one_format() -> None:
+    """`get_format(f.name) is f`, whatever the spelling f was found by; in small letters too."""
+    spelled = ("W4M3B7-FN", " uw5m3b15-fn", "BINARY8P3SE", "w2m1-none-nosub")
+    for fmt in (*fp.FORMATS.values(), MXINT8, *map(fp.get_format, spelled)):
+        assert fp.get_format(fmt.name) is fmt
+        assert fp.get_format(fmt.name.lower()) is fmt
+
+
+@pytest.mark.parametrize(
+    ("spelling", "message"),
+    [
+        ("float4_e4m3fn", r"says 4 bits, but E4M3FN has 8; write 'E4M3FN'"),
+        ("fp8_e2m1", r"says 8 bits, but E2M1FN has 4"),
+        ("torch.float6_e5m2", r"says 6 bits, but E5M2 has 8"),
+        ("w4m3b" + 5000 * "1" + "-fn", r"'w4m3b1+ is not known"),
+    ],
+)
+def test_a_name_that_contradicts_itself_is_refused(spelling: str, message: str) -> None:
+    """A width that is not the format's, a number that is none."""
+    with pytest.raises(ValueError, match=message):
         fp.get_format(spelling)
 
 

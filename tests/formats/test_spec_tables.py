@@ -22,7 +22,7 @@ ENTRIES = {name: entry for table in TABLES.values() for name, entry in table["fo
 ML_DTYPES = {
     "E4M3FN": "float8_e4m3fn",
     "E5M2": "float8_e5m2",
-    "E4M3": "float8_e4m3",
+    "E4M3IEEE": "float8_e4m3",
     "E3M4": "float8_e3m4",
     "E4M3FNUZ": "float8_e4m3fnuz",
     "E5M2FNUZ": "float8_e5m2fnuz",

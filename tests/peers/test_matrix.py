@@ -53,9 +53,9 @@ def peer_or_skip(name: str, fmt: str, source: str) -> Any:
         ("ml_dtypes", "E4M3FN", "SatFinite", 14_720),
         ("ml_dtypes", "E5M2", "SatFinite", 258),
         ("ml_dtypes", "E4M3FNUZ", "SatFinite", 16_514),
-        ("pychop", "E4M3", "SatNone", 2_183),
-        ("pychop-fault", "E4M3", "SatNone", 5_249),
-        ("apytypes-cast", "E4M3", "SatNone", 256),
+        ("pychop", "E4M3IEEE", "SatNone", 2_183),
+        ("pychop-fault", "E4M3IEEE", "SatNone", 5_249),
+        ("apytypes-cast", "E4M3IEEE", "SatNone", 256),
     ],
 )
 def test_counts_over_all_of_float16(name: str, fmt: str, rule: str, wrong: int) -> None:
@@ -100,11 +100,11 @@ def test_these_round_float64_twice(name: str) -> None:
         ("onnx-e8m0-nearest", "E8M0FNU", 2.0**-127, "00 = 5.87747175411e-39"),
         ("onnx-saturate", "E2M1FN", np.nan, "8 = -0"),
         ("fpy2", "E8M0FNU", 0.0, "ff = nan"),
-        ("pychop", "E4M3", 300.0, "00 = 0"),
-        ("pychop", "E4M3", 512.0, "78 = inf"),
-        ("pychop", "E4M3", 250.0, "256 (none)"),
-        ("pychop-fault", "E4M3", 300.0, "78 = inf"),
-        ("pychop-fault", "E4M3", 0.00097751617, "00 = 0"),
+        ("pychop", "E4M3IEEE", 300.0, "00 = 0"),
+        ("pychop", "E4M3IEEE", 512.0, "78 = inf"),
+        ("pychop", "E4M3IEEE", 250.0, "256 (none)"),
+        ("pychop-fault", "E4M3IEEE", 300.0, "78 = inf"),
+        ("pychop-fault", "E4M3IEEE", 0.00097751617, "00 = 0"),
     ],
 )
 def test_answers_that_others_have_seen(name: str, fmt: str, x: float, answer: str) -> None:

@@ -416,7 +416,7 @@ def test_sets_of_different_words_are_not_united() -> None:
     message = "sets must hold words of one type, got {}; make one union for each"
     for sets, what in (
         ((specials(F16), specials(BF16)), "float16 numbers and bfloat16 numbers"),
-        ((all_codes("E5M2"), all_codes("E4M3")), "E5M2 codes and E4M3 codes"),
+        ((all_codes("E5M2"), all_codes("E4M3IEEE")), "E5M2 codes and E4M3IEEE codes"),
         ((all_codes("BINARY16"), specials(F16)), "BINARY16 codes and float16 numbers"),
     ):
         with pytest.raises(ValueError, match=message.format(what)):

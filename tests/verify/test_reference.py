@@ -45,7 +45,7 @@ ODD_ONES = [HOLLOW, ZEROLESS, UNSIGNED_FINITE, get_format("Binary5p2ue"), get_fo
 ML_DTYPES = {
     "E4M3FN": ml_dtypes.float8_e4m3fn,
     "E5M2": ml_dtypes.float8_e5m2,
-    "E4M3": ml_dtypes.float8_e4m3,
+    "E4M3IEEE": ml_dtypes.float8_e4m3,
     "E3M4": ml_dtypes.float8_e3m4,
     "E4M3FNUZ": ml_dtypes.float8_e4m3fnuz,
     "E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
@@ -125,7 +125,7 @@ def test_conversion_is_the_documents(row: list[str]) -> None:
     [
         ("E4M3FN", 0x7F, 0xFF),
         ("E5M2", 0x7E, 0xFE),
-        ("E4M3", 0x7C, 0xFC),
+        ("E4M3IEEE", 0x7C, 0xFC),
         ("E3M4", 0x78, 0xF8),
         ("BINARY16", 0x7E00, 0xFE00),
         ("BFLOAT16", 0x7FC0, 0xFFC0),

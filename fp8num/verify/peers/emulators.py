@@ -88,7 +88,7 @@ def _fpy2_decode(codes: Array, name: str) -> Array:
 
 
 #: Exponent and mantissa bits of formats with IEEE 754's specials.
-_IEEE = {"E4M3": "4,3", "E5M2": "5,2", "E3M4": "3,4"}
+_IEEE = {"E4M3IEEE": "4,3", "E5M2": "5,2", "E3M4": "3,4"}
 
 
 def _bits(name: str) -> tuple[int, int]:
@@ -227,7 +227,7 @@ EMULATORS: Mapping[str, Library] = MappingProxyType(
             about="pychop.FaultChop without faults",
             install="pychop",
             modules=("pychop",),
-            formats={"E4M3": "fp8-e4m3", "E5M2": "fp8-e5m2"},
+            formats={"E4M3IEEE": "fp8-e4m3", "E5M2": "fp8-e5m2"},
             encode=_pychop_fault,
             sources=("float16", "float32", "float64"),
             exact=False,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.formats import Format, get_format
+from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.projection import get_projection
 from fp8num.verify.cases import CASE_SETS, case_set
 from fp8num.verify.hexlines import code_digits
@@ -239,7 +239,7 @@ def _entry(record: dict[str, Any]) -> Entry:
 def _format(record: dict[str, Any]) -> Format:
     """Return the format that an entry describes in full."""
     if "exponent_bits" in record:
-        return Format(**record)
+        return format_from_dict(record)
     found = get_format(record["name"])
     _require(found.to_dict() == record, f"its format {found.name} is defined otherwise here")
     return found
