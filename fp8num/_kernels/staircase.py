@@ -198,11 +198,13 @@ def _overflow_result(fmt: Format, *, negative: bool) -> int:
 def _overflow(fmt: Format, projection: Projection, *, negative: bool) -> int:
     """Return the result for a finite number that rounds past the largest value."""
     inward = Rounding.TOWARD_POSITIVE if negative else Rounding.TOWARD_NEGATIVE
+    # Of the largest value and infinity ToOdd takes the odd code: P3109 v4.0 for unsigned
+    # extended formats, SoftFloat's round_odd and RISC-V's vfncvt.rod for IEEE 754's.
+    max_is_odd = fmt.has_infinity and fmt.magnitudes.codes[-1] % 2 == 1
     stops = (
         projection.saturation is not Saturation.SAT_NONE
         or projection.rounding in {Rounding.TOWARD_ZERO, inward}
-        # P3109's clause for unsigned extended formats, whose largest code is odd
-        or (projection.rounding is Rounding.TO_ODD and not fmt.signed and fmt.has_infinity)
+        or (projection.rounding is Rounding.TO_ODD and max_is_odd)
     )
     return _max(fmt, negative=negative) if stops else _overflow_result(fmt, negative=negative)
 

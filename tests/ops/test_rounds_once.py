@@ -180,18 +180,16 @@ def test_roots_of_wide_formats_are_the_defined_codes(
 
 
 def test_what_is_beyond_float64_overflows_a_format_that_ends_there() -> None:
-    """2**1024 and more, to odd: the format's largest code is odd and must not stay."""
-    fmt = fp.get_format("Binary16p5sf")
-    nan_overflow = fp.Format(
-        name="mine", exponent_bits=11, mantissa_bits=4, bias=1023, specials="ieee"
-    )
-    for found, wanted in ((nan_overflow, nan_overflow.infinity_code()), (fmt, None)):
-        largest = int(found.magnitudes.codes[-1])
-        top = found.code_dtype.type(largest)
+    """2**1024 and more, to odd: where overflow is NaN, the odd largest code must not stay."""
+    for name, stays in (("w11m4b1024-fnuz", False), ("w11m4-ieee", True), ("Binary16p5sf", True)):
+        fmt = fp.get_format(name)
+        largest = int(fmt.magnitudes.codes[-1])
+        assert largest % 2 == 1
+        top = fmt.code_dtype.type(largest)
 
-        actual = ops.multiply(top, top, found, rounding="ro", saturation="SatNone")
+        actual = ops.multiply(top, top, fmt, rounding="ro", saturation="SatNone")
 
-        assert actual == (largest if wanted is None else wanted)
+        assert actual == (largest if stays else fmt.nan_code())
 
 
 # Stochastic rounding.

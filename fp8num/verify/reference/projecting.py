@@ -340,9 +340,12 @@ def _overflow(z: Datum, fmt: Format, rounding: Rounding, end: Datum) -> Datum:
 
 def _stops(z: Datum, fmt: Format, rounding: Rounding) -> bool:
     """Whether a finite number beyond the range becomes the end of the range."""
-    # ToOdd and Unsigned and Extended and X > M_hi: M_hi
+    # ToOdd and Unsigned and Extended and X > M_hi: M_hi.  That is where M_hi has the odd code
+    # and infinity the even one; so it is in IEEE 754's formats, where SoftFloat's round_odd and
+    # RISC-V's vfncvt.rod do the same.
     if rounding is Rounding.TO_ODD:
-        return not fmt.signed and has_infinity(fmt) and not z.negative
+        values = finite_values(fmt)
+        return has_infinity(fmt, negative=z.negative) and values.codes[values.high] % 2 == 1
     # (TowardZero or TowardPositive) and X < M_lo: M_lo
     if z.negative:
         return rounding in (Rounding.TOWARD_ZERO, Rounding.TOWARD_POSITIVE)
