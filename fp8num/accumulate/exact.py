@@ -47,13 +47,6 @@ class ExactProduct:
         self.nearest = nearest
         self.depth = a.codes.shape[1]
         self.a, self.b = _values(a), _values(b)
-        self.scale = 1.0 if a.scale is None else a.scale.tensor
-        self.scale_b = 1.0 if b.scale is None else b.scale.tensor
-        with np.errstate(invalid="ignore"):
-            if not np.isfinite(self.scale):  # infinite or NaN: as a scale of the elements
-                self.a, self.scale = self.a * self.scale, 1.0
-            if not np.isfinite(self.scale_b):
-                self.b, self.scale_b = self.b * self.scale_b, 1.0
         self.special = not (np.isfinite(self.a).all() and np.isfinite(self.b).all())
         self.signs: tuple[Array, Array] | None = None
         if self.special:
@@ -129,9 +122,6 @@ class ExactProduct:
             limbs.add(sums)
         else:
             limbs = self._limbs(rows, columns)
-        for scale in (self.scale, self.scale_b):
-            if scale != 1:
-                limbs.multiply(scale)
         for x in added:
             limbs.add(x)
         if factor != 1:

@@ -95,9 +95,10 @@ def matmul(
 
     Notes
     -----
-    ``"exact"`` is the exact sum of exact products (of codes times their `scales`, with C
-    and bias) rounded once: the error is at most half an ulp of `out_dtype`.  Units of real hardware
-    are reproduced bit for bit; each says what that rests on (`Accumulator.verified`).
+    ``"exact"`` is the exact sum of exact products (of codes times their `scales`, float32 also
+    where there are two levels, with C and bias) rounded once: the error is at most half an ulp
+    of `out_dtype`.  Units of real hardware are reproduced bit for bit; each says what that rests
+    on (`Accumulator.verified`).
 
     References
     ----------
@@ -122,9 +123,14 @@ def matmul(
         msg = f"a_scale and b_scale must be given with scaling={scaling!r}, got neither"
         raise ValueError(msg)
     unit = get_accumulator(accumulator)
-    left = as_operand("a", a, a_format, scale=a_scale, scaling=scaling, transpose=transpose_a)
-    right = as_operand("b", b, b_format, scale=b_scale, scaling=scaling, transpose=transpose_b)
-    output = as_output(out_dtype, out_scale, exact=isinstance(unit, ExactSum))
+    exact = isinstance(unit, ExactSum)
+    left = as_operand(
+        "a", a, a_format, scale=a_scale, scaling=scaling, transpose=transpose_a, apart=not exact
+    )
+    right = as_operand(
+        "b", b, b_format, scale=b_scale, scaling=scaling, transpose=transpose_b, apart=not exact
+    )
+    output = as_output(out_dtype, out_scale, exact=exact)
     _check_rotations(a, b)
     request = make_request(
         unit, left, right, c=c, bias=bias, output=output, rng=rng, threads=threads

@@ -142,6 +142,7 @@ def as_operand(
     scale: npt.ArrayLike | None = None,
     scaling: str | None = None,
     transpose: bool = False,
+    apart: bool = True,
 ) -> Operand:
     """
     Return an operand of codes with a format, or of an object that holds its own.
@@ -160,6 +161,9 @@ def as_operand(
         What the raw scales belong to.
     transpose : bool, optional
         Whether to exchange the last two axes, of the scales too.
+    apart : bool, optional
+        Whether two levels of scales stay apart, as units with scales of their own take them;
+        if not, an object's `scales` are taken, float32 with both in them.
 
     Returns
     -------
@@ -176,7 +180,7 @@ def as_operand(
             if value is not None:
                 msg = f"{argument} must not be given, as {name} brings its own, got {value!r:.60}"
                 raise ValueError(msg)
-        found = _of_object(name, x, (name == "a") ^ transpose)
+        found = _of_object(name, x, (name == "a") ^ transpose, apart=apart)
         return found.transposed if transpose else found
     if fmt is None:
         msg = f"{name}_format must be given with raw codes: a Format or a name such as 'E4M3FN'"
@@ -278,13 +282,15 @@ def _of_object(
     name: str,
     x: Any,  # noqa: ANN401 - whatever holds codes and scales
     contracted: int,
+    *,
+    apart: bool,
 ) -> Operand:
     """Return the operand of an object with codes, format, scales and the blocks they belong to."""
     fmt = get_format(x.format)
     codes = _check_codes(name, x.codes, fmt)
     stored = getattr(x, "scale_codes", None)
     tensor = getattr(x, "tensor_scale", None)
-    if stored is not None and tensor is not None:  # what a unit applies, and the rest of it
+    if apart and stored is not None and tensor is not None:  # what a unit applies, and the rest of it
         scales = decode(stored, x.scale_format)
         factor = float(from_float32(np.asarray(tensor, np.float32)))
     else:

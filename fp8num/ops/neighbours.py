@@ -55,7 +55,7 @@ def _neighbour_table(fmt: Format, convention: Convention, step: int) -> Codes:
         if fmt.has_nan:
             # IEEE 754: nextUp(infinity) is itself.  P3109: what has no next one gives NaN.
             stays = numbers.is_infinite if convention is Convention.IEEE else np.False_
-            found[beyond & ~stays] = fmt.nan_code()
+            found[beyond & ~stays] = fmt.nan_code(negative=step < 0)
             nan = np.flatnonzero(numbers.is_nan)
             found[nan] = [fmt.nan_code(negative=sign) for sign in numbers.negative[nan].tolist()]
         return found

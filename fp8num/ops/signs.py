@@ -209,7 +209,9 @@ def copysign(
         check_codes(signs, other)
         out[...] = np.where(ours.take(block) != sign.take(signs), opposite.take(block), block)
         if p3109 and fmt.has_nan:
-            out[theirs.is_nan.take(signs)] = fmt.nan_code()
+            nan = theirs.is_nan.take(signs)
+            minus = theirs.negative.take(signs)
+            out[nan] = np.where(minus[nan], fmt.nan_code(negative=True), fmt.nan_code())
 
     run(work, (first, second, result), check_threads(threads))
     return result

@@ -52,29 +52,25 @@ def test_scales_of_arrays_enter_as_given_ones(
 
 @pytest.mark.parametrize("rule", ["te-mxfp8", "te-nvfp4", "torchao-mx-floor", "block-32"])
 def test_exact_is_the_sum_of_scaled_products(rule: str) -> None:
-    """In rationals: code times scale times code times scale, summed, rounded once."""
-    a = fp.scale_quantize(A[:2, :70], rule)
-    b = fp.scale_quantize(B[:70, :2], rule, axis=0)
+    """In rationals: code times float32 scale times code times float32 scale, rounded once."""
+    a = fp.scale_quantize(A[:6, :70], rule)
+    b = fp.scale_quantize(B[:70, :6], rule, axis=0)
 
     found = fp.matmul(a, b, out_dtype=np.float64)
 
-    for i, j in np.ndindex(2, 2):
-        total = sum(
-            (x * y for x, y in zip(_values(a[i]), _values(b[:, j]), strict=True)), Fraction(0)
-        )
-        assert abs(Fraction(float(found[i, j])) - total) <= abs(total) * Fraction(2) ** -53
+    for i, j in np.ndindex(6, 6):
+        left, right = _values(a[i]), _values(b[:, j])
+        total = sum((x * y for x, y in zip(left, right, strict=True)), Fraction(0))
+        assert found[i, j] == float(total)
+        assert fp.dot(a[i], b[:, j], out_dtype=np.float64) == float(total)
 
 
 def _values(x: Any) -> list[Fraction]:
     """Return a vector's values exactly: what decoded codes are multiplied by is float32."""
     scales = np.repeat(x.scales, x.block[0])[: x.size]
-    if x.tensor_scale is not None:  # two factors, each of which enters exactly
-        stored = fp.decode(x.scale_codes, x.scale_format)
-        scales = np.repeat(stored, x.block[0])[: x.size]
-    factor = Fraction(1) if x.tensor_scale is None else Fraction(float(x.tensor_scale))
     codes = fp.decode(x.codes, x.format, dtype=np.float64)
     return [
-        Fraction(float(code)) * Fraction(float(scale)) * factor
+        Fraction(float(code)) * Fraction(float(scale))
         for code, scale in zip(codes, scales, strict=True)
     ]
 
