@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -145,18 +147,18 @@ def source_of(dtype: np.dtype[Any]) -> Source:
     raise TypeError(msg)
 
 
-def as_values(x: npt.ArrayLike) -> npt.NDArray[Any]:
+def as_values(x: npt.ArrayLike, argument: str = "x") -> npt.NDArray[Any]:
     """
     Return `x` as an array of a type that has words.
 
     Raises
     ------
     TypeError
-        If `x` is complex, boolean, text, a date or an object.
+        If `x` is complex, boolean, text, a date or an object, or a masked array.
     """
     if isinstance(x, int) and not isinstance(x, bool) and x.bit_length() > 63:
         return np.asarray(_odd_float(x))
-    values = np.asarray(x)
+    values = as_array(x, argument)
     if values.dtype.kind not in "fiu":
         source_of(values.dtype)  # bfloat16 passes; others say why not
     return values

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num.accumulate.accumulator import Accumulator, ExactSum
 from fp8num.accumulate.catalogue import get_accumulator
 from fp8num.accumulate.operands import as_operand
@@ -212,14 +213,14 @@ def dot(
             msg = f"{name} must be a vector, got shape {shape}; matmul() takes matrices"
             raise ValueError(msg)
     found = matmul(
-        _as_matrix(a),
-        _as_matrix(b),
+        _as_matrix("a", a),
+        _as_matrix("b", b),
         a_format,
         b_format,
         accumulator=accumulator,
         c=c,
-        a_scale=None if a_scale is None else np.asarray(a_scale).reshape(1, -1),
-        b_scale=None if b_scale is None else np.asarray(b_scale).reshape(1, -1),
+        a_scale=None if a_scale is None else as_array(a_scale, "a_scale").reshape(1, -1),
+        b_scale=None if b_scale is None else as_array(b_scale, "b_scale").reshape(1, -1),
         scaling=scaling,
         out_dtype=out_dtype,
         out_scale=out_scale,
@@ -242,13 +243,13 @@ class _Row:
     tensor_scale: object = None
 
 
-def _as_matrix(x: Any) -> object:  # noqa: ANN401 - codes, or an object that holds them
+def _as_matrix(name: str, x: Any) -> object:  # noqa: ANN401 - codes, or an object that holds them
     """Return a vector as one row."""
     if not hasattr(x, "codes"):
-        return np.asarray(x)[None, :]
-    scales, stored = np.asarray(x.scales), getattr(x, "scale_codes", None)
+        return as_array(x, name)[None, :]
+    scales, stored = as_array(x.scales, f"{name}.scales"), getattr(x, "scale_codes", None)
     return _Row(
-        np.asarray(x.codes)[None, :],
+        as_array(x.codes, f"{name}.codes")[None, :],
         x.format,
         scales[None, :] if scales.ndim else scales,
         (1, *getattr(x, "block", ())) if scales.ndim else (),

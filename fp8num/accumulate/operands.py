@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.float32 import as_float64
 from fp8num.accumulate.binary import from_float32, to_float32
 from fp8num.codec import decode
+from fp8num.codec._arguments import codes_advice
 from fp8num.formats import Format, get_format
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ class Operand:
 
 def float32_array(name: str, x: npt.ArrayLike, *, dtype: str = "float32") -> npt.NDArray[Any]:
     """Return values as float32; refuse those that float32 (or float16) does not hold."""
-    array = np.asarray(x)
+    array = as_array(x, name)
     if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
         msg = f"{name} must hold numbers, got {array.dtype} of shape {array.shape}"
         raise TypeError(msg)
@@ -202,11 +204,11 @@ def as_operand(
 
 def _check_codes(name: str, x: object, fmt: Format) -> Codes:
     """Return an array of at least two axes, of the format's codes."""
-    codes = np.asarray(x)
+    codes = as_array(x, name)
     if codes.dtype.newbyteorder("=") != fmt.code_dtype:
         msg = (
             f"{name} must hold codes, {fmt.code_dtype} for {fmt.name}, got {codes.dtype} of shape "
-            f"{codes.shape}; encode() makes codes from values"
+            f"{codes.shape}; {codes_advice(codes, fmt, name)}"
         )
         raise TypeError(msg)
     if codes.ndim < 2:
@@ -290,11 +292,13 @@ def _of_object(
     codes = _check_codes(name, x.codes, fmt)
     stored = getattr(x, "scale_codes", None)
     tensor = getattr(x, "tensor_scale", None)
-    if apart and stored is not None and tensor is not None:  # what a unit applies, and the rest of it
+    if (
+        apart and stored is not None and tensor is not None
+    ):  # what a unit applies, and the rest of it
         scales = decode(stored, x.scale_format)
         factor = float(from_float32(np.asarray(tensor, np.float32)))
     else:
-        scales, factor = np.asarray(x.scales, dtype=np.float32), 1.0
+        scales, factor = np.asarray(as_array(x.scales, f"{name}.scales"), np.float32), 1.0
     if scales.ndim < 2:
         if scales.size != 1:
             msg = (

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num.accumulate.binary import Floats, from_float32, to_float32
 from fp8num.codec import encode
 from fp8num.formats import BFLOAT16, BINARY16, Format, get_format
@@ -164,7 +165,7 @@ def _out_scale(out_scale: float | None) -> float:
     """Return the scale, a float32 number."""
     if out_scale is None:
         return 1.0
-    array = np.asarray(out_scale)
+    array = as_array(out_scale, "out_scale")
     if array.size != 1 or array.dtype.kind not in "fiu":
         msg = f"out_scale must be one number, got {out_scale!r:.60}"
         raise TypeError(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num.accumulate.accumulator import (
     Accumulator,
     ExactSum,
@@ -131,7 +132,7 @@ def _added(unit: Accumulator, name: str, x: npt.ArrayLike | None) -> npt.NDArray
     if x is None:
         return None
     if isinstance(unit, ExactSum):
-        array = np.asarray(x)
+        array = as_array(x, name)
         if array.dtype.newbyteorder("=") == np.float64:
             return array.astype(np.float64, copy=False)
         return float32_array(name, array)

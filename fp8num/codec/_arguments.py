@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array, refuse_mask
+
 if TYPE_CHECKING:
     from fp8num.formats import Format
 
@@ -15,6 +17,7 @@ __all__ = [
     "as_codes",
     "check_codes",
     "check_threads",
+    "codes_advice",
     "describe",
     "holds",
     "named_dtype",
@@ -52,6 +55,7 @@ def output(
     """Return the array to fill: `out` if it fits, else a new one."""
     if out is None:
         return np.empty(shape, dtype)
+    refuse_mask(out, "out")
     if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
         got = describe(out) if isinstance(out, np.ndarray) else type(out).__name__
         msg = f"out must be an array of {dtype} of shape {shape}, got {got}"
@@ -68,18 +72,33 @@ def output(
 
 def as_codes(codes: npt.ArrayLike, fmt: Format) -> npt.NDArray[Any]:
     """Return an array of codes of the format's type."""
-    array = np.asarray(codes)
-    if isinstance(codes, int | list | tuple) and (array.dtype.kind in "iu" or not array.size):
-        return _codes_from_integers(array, fmt)
+    array = as_array(codes, "codes")
+    if isinstance(codes, int | list | tuple):
+        # Python's integers beyond 64 bits are objects to NumPy.
+        huge = array.dtype.kind == "O" and set(map(type, array.flat)) == {int}
+        if array.dtype.kind in "iu" or huge or not array.size:
+            return _codes_from_integers(array, fmt)
     if array.dtype != fmt.code_dtype:  # byte-swapped uint16 compares unequal, and is meant
         if array.dtype.newbyteorder("=") == fmt.code_dtype:
             return array
         msg = (
             f"codes must be {fmt.code_dtype} for {fmt.name}, got {describe(array)}; "
-            "encode() makes codes from values, codes.view(np.uint8) reads bytes as codes"
+            f"{codes_advice(array, fmt)}"
         )
         raise TypeError(msg)
     return array
+
+
+def codes_advice(array: npt.NDArray[Any], fmt: Format, argument: str = "codes") -> str:
+    """Say how to make codes of an array of another type."""
+    wanted = f"np.{fmt.code_dtype}"
+    same_width = array.dtype.itemsize == fmt.code_dtype.itemsize
+    if array.dtype.kind in "iu" and not same_width:
+        return f"{argument}.astype({wanted}) makes codes of integers"
+    advice = "encode() makes codes from values"
+    if same_width and array.dtype.kind != "b":
+        advice += f", {argument}.view({wanted}) reads bytes as codes"
+    return advice
 
 
 def _codes_from_integers(array: npt.NDArray[Any], fmt: Format) -> npt.NDArray[Any]:
@@ -187,7 +206,7 @@ def random_source(
 def _given_bits(
     random_bits: npt.ArrayLike, random_width: int, shape: tuple[int, ...]
 ) -> npt.NDArray[Any]:
-    bits = np.asarray(random_bits)
+    bits = as_array(random_bits, "random_bits")
     if bits.dtype.kind not in "iu":
         msg = f"random_bits must be integers, got {describe(bits)}"
         raise TypeError(msg)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.blocks import blocks_of
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, get_format
@@ -100,7 +101,7 @@ def unpack(data: npt.ArrayLike, fmt: Format | str, count: int) -> npt.NDArray[An
     [1, 2, 3]
     """
     fmt = get_format(fmt)
-    array = np.asarray(data)
+    array = as_array(data, "data")
     if array.dtype != np.uint8 or array.ndim != 1:
         msg = f"data must be a one-dimensional array of uint8, got {array.dtype} {array.shape}"
         raise TypeError(msg)

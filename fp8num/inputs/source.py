@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse_mask
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -176,6 +178,7 @@ def tensor_from_array(
     >>> tensor.dtype, tensor.size, [len(block) for block in tensor.blocks(4)]
     ('F32', 6, [4, 2])
     """
+    refuse_mask(array, "array")
     names = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
     dtype = names.get(array.dtype.name)
     if dtype is None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse_mask
 from fp8num._kernels.blocks import blocks_of
 from fp8num.codec import pack
 from fp8num.inputs.parts import PACKED
@@ -230,7 +231,8 @@ def _plan(name: str, value: object) -> _Planned:
     """Check a tensor and find the name of its type."""
     where = f"tensor {shown(name, 60)}"
     array, dtype = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
-    if not isinstance(array, np.ndarray | np.generic) or isinstance(array, np.ma.MaskedArray):
+    refuse_mask(array, where)
+    if not isinstance(array, np.ndarray | np.generic):
         msg = (
             f"{where} must be an array, or an array of codes and the name of their type, got "
             f"{type(array).__name__}; convert it with np.asarray"

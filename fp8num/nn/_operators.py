@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -113,7 +115,7 @@ class Operators:
 
     def _compared(self, other: object, compare: Callable[..., Booleans]) -> Booleans:
         """Compare the elements with those of another tensor or array, or with a number."""
-        array = other.data if isinstance(other, Operators) else np.asarray(other)
+        array = other.data if isinstance(other, Operators) else as_array(other, "an operand")
         if array.dtype.kind not in "fiub":
             # Python asks the other operand, then compares identity.
             return cast("Booleans", NotImplemented)

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -258,7 +260,7 @@ def _packed(value: object, name: str, arrays: dict[str, Array]) -> Any:  # noqa:
     if isinstance(value, list | tuple):
         return [_packed(part, f"{name}/{i}", arrays) for i, part in enumerate(value)]
     if isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value)
+        array = as_array(value, f"{name} of a checkpoint")
         if array.dtype.hasobject:
             msg = f"{name} of a checkpoint must hold no objects, got {array.dtype}"
             raise TypeError(msg)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse_mask
 from fp8num.nn._numbers import whole
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ _WITHOUT = "x[:0] and y[:0] hold nothing out"
 
 
 def _check_inputs(name: str, x: object) -> None:
+    refuse_mask(x, name)
     wanted = f"{name} must be a float32 array of shape (n, features)"
     if not isinstance(x, np.ndarray):
         way = "numpy.asarray makes one" if x is not None else _WITHOUT
@@ -234,6 +236,7 @@ def _check_inputs(name: str, x: object) -> None:
 
 
 def _check_labels(name: str, y: object, count: int, classes: int) -> None:
+    refuse_mask(y, name)
     wanted = f"{name} must be an int64 array of shape ({count},)"
     if not isinstance(y, np.ndarray):
         way = "numpy.asarray makes one" if y is not None else _WITHOUT

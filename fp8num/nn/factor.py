@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num.accumulate.operands import Operand, as_operand
 from fp8num.formats import E4M3FN, E5M2
 from fp8num.nn._matrix import Matrix
@@ -94,7 +95,7 @@ class Factor:
         elif isinstance(source, OnGrid):
             self.shape = source.values.shape
         else:
-            given = np.asarray(source)
+            given = as_array(source, name)
             self.plain = given.astype(given.dtype.newbyteorder("="), copy=False)
             self.shape = self.plain.shape
             if self.plain.dtype.type is not np.float32:

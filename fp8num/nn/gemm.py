@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.float32 import multiply as product_of_float32
 from fp8num.accumulate import ACCUMULATORS, Accumulator, BlasSum, ExactSum, get_accumulator, matmul
 from fp8num.accumulate.binary import from_float32, to_float32
@@ -103,7 +104,7 @@ def multiply(a: npt.ArrayLike, b: npt.ArrayLike) -> Single:
 
 def _matrix(name: str, x: npt.ArrayLike) -> Array:
     """Return a matrix of float32 or float64 in the machine's byte order."""
-    array = np.asarray(x)
+    array = as_array(x, name)
     if array.dtype.type not in (np.float32, np.float64):
         msg = (
             f"{name} must be float32 or float64, got {array.dtype} of shape {array.shape}; "

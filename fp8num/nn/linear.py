@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.nn._arrays import plain_array
+from fp8num._arguments import as_array
 from fp8num.nn._numbers import whole
 from fp8num.nn._takes import check_depths
 from fp8num.nn.quantized import Casts, Probe, linear
@@ -240,7 +240,7 @@ class Linear:
 def _array(wanted: str, x: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return an array of inputs, whatever its type is."""
     try:
-        return plain_array("x", x)
+        return as_array(x)
     except (TypeError, ValueError) as error:
         msg = f"{wanted}: {error}"
         raise type(error)(msg) from error

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num.nn.tape import Operand, Tensor, apply, as_tensors, record
 
 __all__ = ["cross_entropy", "mean_square_error"]
@@ -80,7 +81,7 @@ def cross_entropy(logits: Operand, labels: npt.ArrayLike) -> Tensor:
 
 def _checked_labels(labels: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.intp]:
     """Return labels that are integers, one for each row, and of a class that there is."""
-    found = np.asarray(labels.data if isinstance(labels, Tensor) else labels)
+    found = as_array(labels.data if isinstance(labels, Tensor) else labels, "labels")
     if found.size == 0 and not isinstance(labels, np.ndarray):
         found = found.astype(np.intp)  # an empty list says nothing of its type
     if found.dtype.kind not in "iu":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num.nn.tape import Operand, Tensor, apply
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def where(condition: npt.ArrayLike, a: Operand, b: Operand) -> Tensor:
     >>> where([True, False], [1.0, 2.0], 0).data
     array([1., 0.])
     """
-    mask = np.asarray(condition)
+    mask = as_array(condition, "condition")
     if mask.dtype != np.bool_:
         msg = (
             f"condition must be boolean, got {mask.dtype} of shape {mask.shape}; "

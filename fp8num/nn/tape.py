@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.nn._arrays import float_array, plain_array, unbroadcast
+from fp8num._arguments import as_array
+from fp8num.nn._arrays import float_array, unbroadcast
 from fp8num.nn._functions import Functions
 from fp8num.nn._operators import Axis
 from fp8num.nn._refusals import check_arguments, find_rule, refusal
@@ -64,7 +65,7 @@ class Tensor(Functions):
     Raises
     ------
     TypeError
-        If the data are neither float32 nor float64, or some of them are masked; if
+        If the data are neither float32 nor float64, or a masked array; if
         `requires_grad` is no boolean or `name` no text.
 
     Notes
@@ -352,7 +353,7 @@ def as_tensors(name: str, operands: Sequence[Operand]) -> list[Tensor]:
         If types are mixed, or are none that gradients are taken in.
     """
     arrays = [
-        None if isinstance(x, Tensor) else plain_array(f"an operand of {name}", x) for x in operands
+        None if isinstance(x, Tensor) else as_array(x, f"an operand of {name}") for x in operands
     ]
     strong = {x.dtype for x in operands if isinstance(x, Tensor)}
     strong |= {x.dtype for x in arrays if x is not None and x.ndim and x.dtype.kind not in "iub"}

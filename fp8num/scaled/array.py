@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float64, divide, multiply
 from fp8num.codec import decode
+from fp8num.codec._arguments import codes_advice
 from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.scaled.blocks import Blocks, beside, slabs
 from fp8num.scaled.picture import picture
@@ -117,7 +119,7 @@ class ScaledArray:
 
     def __post_init__(self) -> None:
         """Check types and shapes."""
-        codes, scales = _native(self.codes), _native(self.stored_scales)
+        codes, scales = _native("codes", self.codes), _native("stored_scales", self.stored_scales)
         _set(self, format=get_format(self.format))
         _check_codes("codes", codes, self.format)
         if self.scale_format is not None:
@@ -427,15 +429,15 @@ def _set(scaled: ScaledArray, **fields: object) -> None:
         object.__setattr__(scaled, name, value)
 
 
-def _native(array: npt.ArrayLike) -> npt.NDArray[Any]:
+def _native(argument: str, array: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return an array in the machine's byte order."""
-    found = np.asarray(array)
+    found = as_array(array, argument)
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
 def _amax(amax: object, scale_format: Format | None) -> np.float32:
     """Return a tensor's largest magnitude; ValueError if it can be none."""
-    found = np.asarray(amax)
+    found = as_array(amax, "tensor_amax")
     if scale_format is None or found.shape != () or found.dtype.kind not in "fiu" or found < 0:
         msg = (
             "tensor_amax must be one magnitude, beside block scales in a format of their own, "
@@ -470,7 +472,7 @@ def _check_codes(argument: str, codes: npt.NDArray[Any], fmt: Format) -> None:
     if codes.dtype != fmt.code_dtype:
         msg = (
             f"{argument} must be {fmt.code_dtype} for {fmt.name}, got {codes.dtype} of shape "
-            f"{codes.shape}; encode() makes codes from values, codes.view(np.uint8) reads bytes"
+            f"{codes.shape}; {codes_advice(codes, fmt, argument)}"
         )
         raise TypeError(msg)
     if fmt.bits < 8 * codes.itemsize and codes.size and int(codes.max()) >> fmt.bits:

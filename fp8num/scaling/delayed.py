@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.float32 import divide
 from fp8num._kernels.words import as_values
 from fp8num.formats import Format, format_from_dict
@@ -79,7 +80,7 @@ class DelayedState:
     def __post_init__(self) -> None:
         """Check what a file could have wrong, and keep the history from being written to."""
         object.__setattr__(self, "rule", _stateful(self.rule))
-        history = np.array(self.history, np.float32)
+        history = np.array(as_array(self.history, "history"), np.float32)
         if history.ndim != 1 or not history.size or np.signbit(history).any():
             msg = f"history must be one-dimensional and hold magnitudes, got {self.history!r:.80}"
             raise ValueError(msg)

@@ -118,7 +118,7 @@ def distance(a: npt.ArrayLike, b: npt.ArrayLike) -> Distance:
     >>> found.relative_frobenius, round(found.one_minus_cosine, 6), found.changed
     (0.1, 0.00154, 0.5)
     """
-    first, second = as_values(a), as_values(b)
+    first, second = as_values(a, "a"), as_values(b, "b")
     if first.shape != second.shape:
         msg = f"a and b must have one shape, got {first.shape} and {second.shape}"
         raise ValueError(msg)

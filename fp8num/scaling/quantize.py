@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.blocks import share
 from fp8num._kernels.encoder import Kernel, decoder, encoder
 from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
@@ -336,7 +337,7 @@ def _given(scales: npt.ArrayLike, rule: Rule, blocks: Blocks) -> Scales:
     if rule.is_two_level:
         msg = f"scales cannot be given for {rule.name}, whose blocks share the tensor's amax"
         raise ValueError(msg)
-    asked = np.asarray(scales)
+    asked = as_array(scales, "scales")
     if asked.dtype.kind not in "fiu" and asked.dtype.name != "bfloat16":
         msg = f"scales must be real numbers, got dtype {asked.dtype}"
         raise TypeError(msg)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse_mask
 from fp8num._kernels.float32 import as_float64, flushes_subnormals
 from fp8num._kernels.words import float32_words
 
@@ -81,9 +82,12 @@ class Rotation:
 
         Raises
         ------
+        TypeError
+            If `x` is a masked array.
         ValueError
             If the axis is not a multiple of the tile.
         """
+        refuse_mask(x, "x")
         n = len(self.signs)
         if x.ndim == 0 or x.shape[axis] % n:
             msg = (

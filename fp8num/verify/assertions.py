@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.words import as_values
 from fp8num.formats import Format, get_format
 from fp8num.verify.sources import SOURCES
@@ -65,13 +66,15 @@ def assert_codes_equal(
     __tracebackhide__ = True
     fmt, rule = get_format(fmt), NanRule(compare_nan)
     one, other = _codes(actual, fmt, "actual"), _codes(expected, fmt, "expected")
+    values = None if x is None else as_values(x)
     if one.shape != other.shape:
         msg = f"shapes of codes differ: actual {one.shape}, expected {other.shape}"
         raise AssertionError(msg)
     wrong = differing(other.ravel(), one.ravel(), fmt, rule)
     if not wrong.size:
         return
-    values = None if x is None else np.broadcast_to(as_values(x), one.shape).ravel()
+    if values is not None:
+        values = np.broadcast_to(values, one.shape).ravel()
     lines = [f"{wrong.size:,} of {one.size:,} codes of {fmt.name} differ"]
     for place in wrong[:SHOWN].tolist():
         index = ", ".join(str(int(i)) for i in np.unravel_index(place, one.shape))
@@ -87,7 +90,7 @@ def assert_codes_equal(
 
 def _codes(given: npt.ArrayLike, fmt: Format, name: str) -> npt.NDArray[Any]:
     """Return an array of codes of the format's type."""
-    codes = np.asarray(given)
+    codes = as_array(given, name)
     if not codes.size:
         return codes.astype(fmt.code_dtype)
     if codes.dtype.kind in "Vf" and codes.dtype.itemsize == fmt.code_dtype.itemsize:

@@ -195,6 +195,9 @@ def check_decoded_lines(
 
 def _words(answer: object, shape: tuple[int, ...], source: SourceType) -> npt.NDArray[Any]:
     """Return the bits of an answer's values; ImplementationError if they are of another type."""
+    if isinstance(answer, np.ma.MaskedArray):
+        detail = "returned a masked array, whose mask would be forgotten; return a plain one"
+        raise ImplementationError(Fault.DTYPE, detail)
     values = np.asarray(answer)
     if values.shape != shape:
         detail = f"returned shape {values.shape} for an array of shape {shape}"

@@ -226,6 +226,9 @@ def fingerprint(implementation: Implementation) -> str:
 
 def check_codes(answer: object, shape: tuple[int, ...], fmt: Format) -> npt.NDArray[Any]:
     """Return an answer as codes of a format; ImplementationError if it cannot be that."""
+    if isinstance(answer, np.ma.MaskedArray):
+        detail = "returned a masked array, whose mask would be forgotten; return a plain one"
+        raise ImplementationError(Fault.DTYPE, detail)
     codes = np.asarray(answer)
     if codes.shape == shape and not codes.size:
         return np.empty(shape, fmt.code_dtype)  # of whatever type an empty list becomes

@@ -75,6 +75,12 @@ def test_matmul_refuses_types(a: Any, b: Any, options: dict[str, Any], message: 
         matmul(a, b, E4M3FN, E4M3FN, **options)
 
 
+def test_wide_integers_are_no_codes() -> None:
+    """They are converted, not viewed: a view would have eight codes of each."""
+    with pytest.raises(TypeError, match=r"b must hold codes.* got int64 .*; b.astype\(np.uint8\)"):
+        matmul(A, B.astype(np.int64), E4M3FN, E4M3FN)
+
+
 def test_codes_need_formats() -> None:
     with pytest.raises((TypeError, ValueError), match=r"a_format"):
         matmul(A, B)

@@ -291,7 +291,6 @@ def test_extended_precision_is_refused(tmp_path: Path) -> None:
         (1.0, "float"),
         ((np.ones(2), "F64", 3), "tuple"),
         (([1, 2], "U8"), "list"),
-        (np.ma.masked_array([1.0, 2.0], [True, False]), "MaskedArray"),
     ],
 )
 def test_what_is_no_array_is_refused(tmp_path: Path, value: Any, type_name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import operator
 from itertools import pairwise
 from typing import Any
@@ -193,6 +195,54 @@ def test_p3109_neighbours() -> None:
     assert ops.next_down(0x00, "Binary8p3ue") == 0xFF  # zero, unsigned: NaN
     assert ops.next_up(0x7C, "E5M2") == 0x7C
     assert ops.next_up(0xFC, "E5M2") == 0xFB
+
+
+#: Of formats whose NaNs have both signs: those that ml_dtypes writes.
+NANS = {
+    "E4M3FN": (0x7F, 0xFF),
+    "E5M2": (0x7E, 0xFE),
+    "E4M3IEEE": (0x7C, 0xFC),
+    "BINARY16": (0x7E00, 0xFE00),
+}
+#: What does not hand a NaN on as it is: other operands win, or the sign is what it is about.
+NOT_HANDED_ON = {"absolute", "copysign", "negate"} | {
+    f"{end}_{kind}"
+    for end in ("minimum", "maximum")
+    for kind in ("number", "magnitude_number", "finite")
+}
+
+
+@pytest.mark.parametrize("fmt", NANS)
+def test_a_nan_keeps_its_sign_through_every_operation(fmt: str) -> None:
+    """In each operand, by either convention."""
+    plus, minus = NANS[fmt]
+    one, asked = int(fp.encode(1.0, fmt)), 0
+    for name in ops.__all__:
+        operation = getattr(ops, name)
+        hints = inspect.get_annotations(operation)
+        if name in NOT_HANDED_ON or hints.get("return") not in {"Codes", "npt.NDArray[Any]"}:
+            continue
+        has_convention = {"convention", "options"} & hints.keys()
+        options = [{"convention": key} for key in ("ieee", "p3109")] if has_convention else [{}]
+        operands = list(inspect.signature(operation).parameters).index("fmt")
+        for place, option in itertools.product(range(operands), options):
+            for nan in (plus, minus):
+                given = [nan if place == other else one for other in range(operands)]
+                assert operation(*given, fmt, **option) == nan, (name, place)
+                asked += 1
+    assert asked > 100
+
+
+def test_what_no_value_is_beyond_is_nan_of_its_sign() -> None:
+    """As overflow is: ml_dtypes makes 0x7F of 1e9 and 0xFF of -1e9."""
+    assert ops.next_up(0x7E, "E4M3FN") == 0x7F
+    assert ops.next_down(0xFE, "E4M3FN") == 0xFF
+    for fmt, infinity, nan in (("E5M2", 0x7C, 0x7E), ("E4M3IEEE", 0x78, 0x7C)):
+        assert ops.next_up(infinity, fmt, convention="p3109") == nan
+        assert ops.next_down(infinity | 0x80, fmt, convention="p3109") == nan | 0x80
+    assert ops.copysign(0x38, 0xFF, "E4M3FN", convention="p3109") == 0xFF
+    assert ops.next_down(0xFF, "E4M3FNUZ") == 0x80  # there is one NaN
+    assert ops.next_down(0x00, "UE5M3") == 0xFF
 
 
 @by_format

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,21 @@ ONE = np.array([0x38], np.uint8)
 def test_an_argument_is_refused(call: Any, kind: Any, message: str | None) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("code", [256, -1, 1 << 64, -(1 << 70)])
+def test_python_integers_that_are_no_codes_are_refused_alike(code: int) -> None:
+    """By every operation as by nextafter, alone and in a list; those that are codes are taken."""
+    for name in ops.__all__:
+        operation = getattr(ops, name)
+        if inspect.isclass(operation):
+            continue
+        operands = list(inspect.signature(operation).parameters).index("fmt")
+        operation(*[0x38] * operands, "E4M3FN")
+        for given in (code, [0x38, code]):
+            message = f"codes must be from 0 to 255 for E4M3FN of 8 bits, got {code}; unpack"
+            with pytest.raises(ValueError, match=message):
+                operation(*[given] * operands, "E4M3FN")
 
 
 def test_stochastic_rounding_needs_room_below_the_smallest_value() -> None:

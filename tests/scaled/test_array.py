@@ -328,7 +328,8 @@ CODES = np.zeros((4, 70), np.uint8)
     ("parts", "error", "message"),
     [
         ({"codes": CODES.astype(np.float32)}, TypeError, "codes must be .* got .*float32"),
-        ({"codes": CODES.astype(np.int8)}, TypeError, "codes must be .* got .*int8"),
+        ({"codes": CODES.astype(np.int8)}, TypeError, r"codes must be .* got .*int8.*codes.view"),
+        ({"codes": CODES.astype(int)}, TypeError, r"got int64 .*; codes.astype\(np.uint8\) makes"),
         ({"stored_scales": np.ones((4, 3), np.float64)}, TypeError, "scales must be .*float64"),
         ({"stored_scales": np.ones((3, 4), F32)}, ValueError, r"\(4, 3\).* got .*\(3, 4\)"),
         ({"stored_scales": np.ones((4, 2), F32)}, ValueError, r"\(4, 3\)"),

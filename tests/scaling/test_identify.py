@@ -787,6 +787,7 @@ def test_one_number() -> None:
     [
         ((np.ones((2, 2)), 1.0), TypeError, "codes must be uint8, .* got float64 of shape"),
         ((np.zeros(2, bool), 1.0), TypeError, "codes must be uint8, .* got bool"),
+        ((np.zeros(2, int), 1.0), TypeError, r"got int64 .*; codes.astype\(np.uint8\) makes codes"),
         ((np.zeros(2, np.uint8), ["a"]), TypeError, "scales must be floats, integers or codes"),
         ((np.zeros(2, np.uint8), 1j), TypeError, "scales must be floats, .* got complex128"),
     ],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num._kernels.float32 import as_float32, as_float64
 from fp8num._kernels.words import as_values, float32_words
 from fp8num.codec import decode
@@ -149,11 +150,13 @@ def gather(
         If a format is unknown.
     """
     findings: list[Finding] = []
+    codes, scales = as_array(codes, "codes"), as_array(scales, "scales")
+    source = None if source is None else as_values(source, "source")
     if np.ndim(codes) == 0:  # one element of no axis is one of one axis
-        codes = np.asarray(codes).reshape(1)
-        source = None if source is None else np.asarray(source).reshape(-1)
+        codes = codes.reshape(1)
+        source = None if source is None else source.reshape(-1)
     plain, known = _codes(codes, None if fmt is None else get_format(fmt))
-    readings = tuple(_readings(np.asarray(scales), _scale_format(scale_format)))
+    readings = tuple(_readings(scales, _scale_format(scale_format)))
     usable = _check_codes(plain, known, findings)
     if len(readings) == 1:
         _check_scales(readings[0], findings)
@@ -189,9 +192,12 @@ def _codes(codes: npt.ArrayLike, fmt: Format | None) -> tuple[npt.NDArray[np.uin
         if own is not None:
             found = np.ascontiguousarray(array).view(np.uint8).reshape(array.shape)
             return found, own if fmt is None else fmt
+    advice = "values are quantised by scale_quantize()"
+    if array.dtype.kind in "iu":
+        advice = "codes.astype(np.uint8) makes codes of integers"
     msg = (
         f"codes must be uint8, or of an FP8 type of ml_dtypes, got {array.dtype} of shape "
-        f"{array.shape}; values are quantised by scale_quantize()"
+        f"{array.shape}; {advice}"
     )
     raise TypeError(msg)
 
@@ -337,7 +343,7 @@ def _source(
 def _tensor_scale(tensor_scale: npt.ArrayLike | None, findings: list[Finding]) -> np.float32 | None:
     if tensor_scale is None:
         return None
-    array = as_values(tensor_scale)
+    array = as_values(tensor_scale, "tensor_scale")
     if array.size != 1:
         findings.append(
             Finding("shape", f"tensor_scale should be one number, it is of shape {array.shape}")

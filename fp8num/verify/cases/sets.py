@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import as_array
 from fp8num.formats import get_format
 from fp8num.verify.classes import CLASSES, classify
 
@@ -57,7 +58,7 @@ class CaseSet:
 
     def __post_init__(self) -> None:
         """Check the words and keep others from writing to them."""
-        words = np.array(self.words)
+        words = np.array(as_array(self.words, "words"))
         if words.dtype.kind != "u" or words.ndim != 1:
             msg = (
                 f"words must be unsigned integers in one dimension, got {words.dtype} of shape "
