@@ -45,6 +45,7 @@ def scale_quantize(
     fmt: Format | str | None = None,
     axis: int = -1,
     scales: npt.ArrayLike | None = None,
+    tensor_amax: npt.ArrayLike | None = None,
     random_bits: npt.ArrayLike | None = None,
     rng: np.random.Generator | None = None,
     threads: int = 1,
@@ -68,6 +69,10 @@ def scale_quantize(
         Scales to use instead of finding them, one for each block: what decoded values
         are multiplied by.  They must be positive and finite, and exact in the rule's
         own scale format.
+    tensor_amax : float, optional
+        For rules of two levels (NVFP4): the largest magnitude to make the tensor's scale
+        of, in place of that of `x`.  Layers that are fused (query, key and value) share
+        one, the largest of them all; blocks beyond a smaller one saturate.
     random_bits : array_like of int, broadcastable to the shape of `x`, optional
         For rules that round stochastically: integers below ``2**32``.
     rng : numpy.random.Generator, optional
@@ -83,10 +88,12 @@ def scale_quantize(
     Raises
     ------
     TypeError
-        If `x` is complex, boolean, text, a date or an object, or `rule` no rule.
+        If `x` is complex, boolean, text, a date or an object, `rule` no rule, or
+        `tensor_amax` no number.
     ValueError
         If the rule is unknown or does not take the format, there is no such axis, a
-        block may not be ragged and is, `scales` are not usable, or random bits are
+        block may not be ragged and is, `scales` are not usable, `tensor_amax` is not
+        positive and finite in float32 or the rule has one level, or random bits are
         missing.
 
     Notes
@@ -108,7 +115,14 @@ def scale_quantize(
     [[0.25, 1.75, 100.0, 0.390625]]
     """
     return get_rule(rule).quantize(
-        x, fmt=fmt, axis=axis, scales=scales, random_bits=random_bits, rng=rng, threads=threads
+        x,
+        fmt=fmt,
+        axis=axis,
+        scales=scales,
+        tensor_amax=tensor_amax,
+        random_bits=random_bits,
+        rng=rng,
+        threads=threads,
     )
 
 
@@ -119,6 +133,7 @@ def quantize(
     fmt: Format | str | None,
     axis: int,
     scales: npt.ArrayLike | None,
+    tensor_amax: npt.ArrayLike | None,
     random_bits: npt.ArrayLike | None,
     rng: np.random.Generator | None,
     threads: int,
@@ -127,8 +142,17 @@ def quantize(
     values = as_values(x)
     if values.ndim == 0 and rule.granularity.kind == "tensor":
         given = None if random_bits is None else np.reshape(random_bits, 1)
-        vector = quantize(values.reshape(1), rule, fmt=fmt, axis=0, scales=scales,
-                          random_bits=given, rng=rng, threads=1)  # fmt: skip
+        vector = quantize(
+            values.reshape(1),
+            rule,
+            fmt=fmt,
+            axis=0,
+            scales=scales,
+            tensor_amax=tensor_amax,
+            random_bits=given,
+            rng=rng,
+            threads=1,
+        )
         return replace(vector, codes=vector.codes.reshape(()), block=(), axis=-1)
     found = rule.choose_format(fmt)
     threads = check_threads(threads)
@@ -138,10 +162,12 @@ def quantize(
     largest_input = _largest_input(values.dtype)
     if rule.rotation is not None:
         values = rule.rotation.apply(values, axis)
-    tensor_amax = np.float32(0)
-    if rule.is_two_level:
+    shared = np.float32(0)
+    if tensor_amax is not None:
+        shared = _given_amax(tensor_amax, rule)
+    elif rule.is_two_level:
         nan = rule.finder.nan if isinstance(rule.finder, Amax) else "ignore"
-        tensor_amax = largest_magnitude(values, nan)
+        shared = largest_magnitude(values, nan)
     blocks = Blocks(values.shape, block)
     layout = FLOAT64 if rule.exact else FLOAT32
     width = 32 if projection.rounding.is_stochastic else 0
@@ -149,7 +175,7 @@ def quantize(
         rule,
         found,
         values,
-        Context(found, tensor_amax, largest_input),
+        Context(found, shared, largest_input),
         encoder(found, projection, layout, width),
         adjustment(rule.cast),
         random,
@@ -170,7 +196,7 @@ def quantize(
         rule.scale.format,
         axis,
         Descale(rule.way_out),
-        tensor_amax if rule.is_two_level else None,
+        shared if rule.is_two_level else None,
         rule,
     )
 
@@ -330,6 +356,25 @@ def _largest_input(dtype: np.dtype[Any]) -> np.float32:
         return np.float32(float.fromhex("0x1.fep127"))
     largest = float(np.finfo(dtype).max) if dtype.kind == "f" else np.inf
     return np.float32(min(largest, float(np.finfo(np.float32).max)))
+
+
+def _given_amax(amax: npt.ArrayLike, rule: Rule) -> np.float32:
+    """Return the tensor's largest magnitude that the caller gave, in float32."""
+    if not rule.is_two_level:
+        msg = f"tensor_amax is for rules of two levels, {rule.name} has one; leave it out"
+        raise ValueError(msg)
+    asked = np.asarray(amax)
+    if asked.dtype.kind not in "fiu" and asked.dtype.name != "bfloat16":
+        msg = f"tensor_amax must be a real number, got {amax!r:.80}"
+        raise TypeError(msg)
+    if asked.shape != ():
+        msg = f"tensor_amax must be one number, got an array of shape {asked.shape}"
+        raise ValueError(msg)
+    found = as_float32(as_values(asked).reshape(1))
+    if not 0 < int(found.view(np.uint32)[0]) < 0x7F800000:
+        msg = f"tensor_amax must be positive and finite in float32, got {amax!r:.80}"
+        raise ValueError(msg)
+    return found[0]  # type: ignore[no-any-return]  # an element's type
 
 
 def _given(scales: npt.ArrayLike, rule: Rule, blocks: Blocks) -> Scales:

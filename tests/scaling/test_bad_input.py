@@ -73,6 +73,33 @@ def test_given_scales_must_be_real_numbers(scales: Any) -> None:
         fp.scale_quantize(X[:1], "row", scales=scales)
 
 
+# A tensor's largest magnitude that the caller gives.
+
+
+@pytest.mark.parametrize("amax", [0.0, -0.0, -1.0, np.nan, np.inf, -np.inf, 1e-50, 1e39])
+def test_a_given_tensor_amax_must_be_positive_and_finite(amax: float) -> None:
+    """Also after rounding to float32, in which 1e-50 is zero and 1e39 infinite."""
+    with pytest.raises(ValueError, match=r"tensor_amax must be positive and finite.* got"):
+        fp.scale_quantize(X, "te-nvfp4", tensor_amax=amax)
+
+
+@pytest.mark.parametrize("amax", ["1", 1j, True, np.datetime64(1, "s")], ids=repr)
+def test_a_given_tensor_amax_must_be_a_real_number(amax: Any) -> None:
+    with pytest.raises(TypeError, match="tensor_amax must be a real number, got"):
+        fp.scale_quantize(X, "te-nvfp4", tensor_amax=amax)
+
+
+def test_a_given_tensor_amax_must_be_one_number() -> None:
+    with pytest.raises(ValueError, match=r"tensor_amax must be one number, .* shape \(1,\)"):
+        fp.scale_quantize(X, "te-nvfp4", tensor_amax=[3.0])
+
+
+@pytest.mark.parametrize("rule", [name for name in NAMES if name != "te-nvfp4"])
+def test_rules_of_one_level_take_no_tensor_amax(rule: str) -> None:
+    with pytest.raises(ValueError, match=f"tensor_amax is for rules of two levels, {rule}"):
+        fp.scale_quantize(X, rule, tensor_amax=3.0)
+
+
 # Blocks and axes.
 
 

@@ -332,6 +332,65 @@ def test_two_levels_of_scales(rule: str, fmt: Any) -> None:
     assert_rule(blocks | beside | below, rule, fmt)
 
 
+@pytest.mark.parametrize("rule", ["te-nvfp4", "te-nvfp4-2d", "te-nvfp4-rht"])
+def test_parts_share_the_amax_that_is_given(rule: str) -> None:
+    """Fused layers: each part by the amax of all is that part of the whole, and only then."""
+    rng = np.random.default_rng(6)
+    whole = rng.standard_normal((48, 64)).astype(F32) * np.repeat(F32([1, 0.25, 3]), 16)[:, None]
+    amax = fp.scale_quantize(whole, rule).tensor_amax
+    together = fp.scale_quantize(whole, rule)
+
+    for start in (0, 16, 32):
+        scaled = fp.scale_quantize(whole[start : start + 16], rule, tensor_amax=amax)
+        part = together[start : start + 16]
+        assert scaled.tensor_amax == amax
+        np.testing.assert_array_equal(scaled.codes, part.codes)
+        np.testing.assert_array_equal(scaled.scale_codes, part.scale_codes)
+        np.testing.assert_array_equal(scaled.dequantize(), part.dequantize())
+    alone = fp.scale_quantize(whole[:16], rule)
+    assert (alone.scale_codes != together[:16].scale_codes).any()
+
+
+@pytest.mark.parametrize("amax", [2.0**-149, 1e-37, 0.3, 2.0, 2688.0, 3.4e38])
+def test_a_given_amax_enters_the_formula(amax: float) -> None:
+    """Smaller than the tensor's own it makes blocks saturate; larger ones leave room."""
+    x = np.random.default_rng(7).standard_normal((4, 16)).astype(F32)
+
+    with np.errstate(all="ignore"):
+        expected = [oracle.nvfp4(row, F32(amax)) for row in x]
+    scaled = fp.scale_quantize(x, "te-nvfp4", tensor_amax=amax)
+
+    assert scaled.tensor_amax == F32(amax)
+    assert scaled.scale_codes is not None
+    np.testing.assert_array_equal(scaled.scale_codes[:, 0], [block.scale for block in expected])
+    np.testing.assert_array_equal(scaled.codes, [block.codes for block in expected])
+
+
+def test_a_given_amax_of_other_types() -> None:
+    """A number alone is a tensor too; bfloat16 and integers are numbers."""
+    import ml_dtypes
+
+    vector = fp.scale_quantize([1.0], "te-nvfp4", tensor_amax=7)
+    for amax in (7.0, np.float64(7), np.array(7, ml_dtypes.bfloat16), np.array(7, ">f4")):
+        scaled = fp.scale_quantize([1.0], "te-nvfp4", tensor_amax=amax)
+        assert scaled.scale_codes == vector.scale_codes
+        assert scaled.tensor_amax == 7
+
+
+def test_what_was_made_with_a_given_amax_moves_on() -> None:
+    """It keeps that amax, also in parts; what is quantised again finds its own."""
+    x = np.random.default_rng(8).standard_normal((32, 32)).astype(F32)
+
+    scaled = fp.scale_quantize(x, "te-nvfp4", tensor_amax=40)
+    again = scaled.requantize(axis=0)
+
+    assert scaled[:16].tensor_amax == scaled.transpose().tensor_amax == 40
+    assert again.tensor_amax == np.abs(scaled.dequantize()).max()
+    moved = scaling.move(scaled, "te-nvfp4", axis=0).moving
+    expected = scaling.distance(scaled.dequantize(), again.dequantize())
+    assert moved == expected
+
+
 @over(TWO_DIMENSIONAL)
 def test_scales_of_rectangles(rule: str, fmt: Any) -> None:
     """Each corner in a ragged block, and blocks of different corners in one matrix."""
