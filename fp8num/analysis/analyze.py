@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from fp8num._kernels.words import as_values
-from fp8num.analysis.blocks import Block, is_wide
+from fp8num.analysis.blocks import Block
 from fp8num.analysis.distribution import Distribution
 from fp8num.analysis.metrics import ErrorMetrics, measure
-from fp8num.analysis.results import FormatResult, TensorAnalysis
-from fp8num.analysis.scales import RULES
-from fp8num.codec import decode, encode
+from fp8num.analysis.pieces import Magnitudes, Tensor, pieces, refusal
+from fp8num.analysis.results import FormatResult, ScaleRange, TensorAnalysis
 from fp8num.formats import Format, get_format
+from fp8num.projection import Rounding
+from fp8num.scaling import Rule, get_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from fp8num.scaled import ScaledArray
+
 __all__ = [
     "DEFAULT_FORMATS",
+    "DEFAULT_RULES",
     "Tensor",
     "analyze",
     "analyze_tensor",
+    "choose",
 ]
 
 #: Formats that a tensor may be stored in; those of scales are left out.
@@ -43,46 +48,18 @@ DEFAULT_FORMATS = (
     "BFLOAT16",
 )
 
+#: Rules that formats are measured under: without a scale, and with one for the tensor.
+DEFAULT_RULES = ("unit", "tensor")
+
 #: Elements that are looked at together: arrays of float64 of this length stay in the cache.
 BLOCK = 1 << 16
 
-
-class Tensor(Protocol):
-    """What `analyze_tensor` needs; ``fp8num.inputs.StoredTensor`` has it."""
-
-    @property
-    def name(self) -> str:
-        """The tensor's name."""
-
-    @property
-    def file(self) -> str:
-        """Where it was found."""
-
-    @property
-    def dtype(self) -> str:
-        """The type of its elements, for display."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-
-    @property
-    def order(self) -> Literal["C", "F"]:
-        """The order in which `blocks` yields the elements."""
-
-    @property
-    def format_name(self) -> str | None:
-        """The format of its codes, None if blocks hold floats."""
-
-    def blocks(self, size: int, /) -> Iterator[npt.NDArray[np.generic]]:
-        """Yield the elements, at most `size` at a time."""
+Transposable = TypeVar("Transposable", "npt.NDArray[Any]", "ScaledArray")
+Formats = Iterable[Format | str] | Format | str | None
+Rules = Iterable[Rule | str] | Rule | str | None
 
 
-def analyze(
-    x: npt.ArrayLike,
-    formats: Iterable[Format | str] | Format | str | None = None,
-    rules: Iterable[str] | str | None = None,
-) -> pd.DataFrame:
+def analyze(x: npt.ArrayLike, formats: Formats = None, rules: Rules = None) -> pd.DataFrame:
     """
     Measure what formats make of an array.
 
@@ -91,25 +68,33 @@ def analyze(
     x : array_like, shape (...)
         Elements of any type that `fp8num.encode` accepts.
     formats : Format, str or several of them, optional
-        Formats, or what `get_format` accepts.  The default is `DEFAULT_FORMATS`.
-    rules : str or several, optional
-        How elements are scaled before they are rounded to nearest, saturating: ``"none"``,
-        or ``"tensor"``: all by one factor, which takes the largest magnitude to the
-        format's largest value.  The default is both.
+        Formats, or what `get_format` accepts.  The default is `DEFAULT_FORMATS`, and the
+        formats of rules that take none of these.
+    rules : str, Rule or several of them, optional
+        How elements are scaled and rounded: what `fp8num.scale_quantize` takes, along the
+        last axis.  The default is ``"unit"``, no scale, and ``"tensor"``, one factor that
+        takes the largest magnitude to the format's largest value.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each format and rule, with the columns
+        A row for each format and each rule that takes it, with the columns
 
-        ``format``, ``rule``, ``scale``
-            Which format and rule, and what elements were multiplied by.
+        ``format``, ``rule``
+            Their names.
+        ``scale``
+            What elements were multiplied by; NaN if blocks have several scales.
+        ``scales``, ``scale_inv_min``, ``scale_inv_max``
+            How many scales there are, and the least and the largest of what decoded values
+            are multiplied by: the ``scales`` of a `ScaledArray`, TransformerEngine's
+            ``scale_inv``.
         ``size``, ``amax``, ``zeros``, ``nans``, ``infinities``
             Elements, their largest finite magnitude, and how many are special.
         ``underflow``, ``underflow_rate``
             Nonzero finite elements that became zero; their share of those.
         ``saturated``, ``saturation_rate``
-            Finite elements that round past the largest value; their share of those.
+            Finite elements that round past the largest value, in units of their scale;
+            their share of those.
         ``sqnr_db``
             Ratio of the sum of squares to that of the errors, in decibels.
         ``relative_rms_error``, ``cosine_distance``
@@ -123,25 +108,32 @@ def analyze(
     Raises
     ------
     TypeError
-        If `x` is complex, boolean, text, a date or an object, or a format or rule is not
-        given by name.
+        If `x` is complex, boolean, text, a date or an object, or a format or rule is none.
     ValueError
-        If there is no format or rule, one is unknown or given twice, or float64 cannot
-        hold a format's values.
+        If there is no format or rule, one is unknown or given twice or goes with none of
+        the others, a rule does not fit the shape or draws at random, or float64 cannot hold
+        a format's values.
 
     Notes
     -----
+    What is measured is ``scale_quantize(x, rule, fmt=fmt)``, code for code, dequantised in
+    float64 and turned back if the rule rotates.  Rules that keep a state (te-delayed, flax)
+    stand at their first step, with the scale 1.
+
     NaN and infinities are counted, and take no part in what is measured.  A rate without
     anything to be a share of, and a ratio without signal, is NaN.
 
     Examples
     --------
     >>> from fp8num import analyze
-    >>> table = analyze([0.0, 0.001, 1.0, 1000.0], ["E4M3FN", "E5M2"], "none")
+    >>> table = analyze([0.0, 0.001, 1.0, 1000.0], ["E4M3FN", "E5M2"], "unit")
     >>> print(table[["format", "underflow", "saturated", "max_abs_at"]].to_string(index=False))
     format  underflow  saturated max_abs_at
     E4M3FN          0          1       (3,)
       E5M2          0          0       (3,)
+    >>> table = analyze([[0.001, 1.0, 1000.0, 0.5]], rules=["nvfp4", "block-2"])
+    >>> table[["format", "rule", "scales"]].iloc[-2:].values.tolist()
+    [['E2M1FN', 'block-2', 2], ['BFLOAT16', 'block-2', 2]]
     """
     values = as_values(x)
     return analyze_tensor(_ArrayTensor(values), formats, rules).to_frame()
@@ -149,14 +141,14 @@ def analyze(
 
 def analyze_tensor(
     tensor: Tensor,
-    formats: Iterable[Format | str] | Format | str | None = None,
-    rules: Iterable[str] | str | None = None,
+    formats: Formats = None,
+    rules: Rules = None,
     *,
     progress: Callable[[int], object] | None = None,
     block_size: int = BLOCK,
 ) -> TensorAnalysis:
     """
-    Measure what formats make of a tensor, holding one block of it in memory.
+    Measure what formats make of a tensor, holding one piece of it in memory.
 
     Parameters
     ----------
@@ -165,11 +157,11 @@ def analyze_tensor(
     formats, rules
         As for `analyze`.
     progress : callable, optional
-        Called with the number of elements of each block that is done: their sum is the
+        Called with the number of elements of each piece that is done: their sum is the
         size of the tensor.
     block_size : int, optional
-        Elements that are held at a time; counts and largest errors do not depend on it,
-        and sums but for rounding.
+        Elements of a piece; counts and largest errors do not depend on it, and sums but for
+        rounding.
 
     Returns
     -------
@@ -180,26 +172,37 @@ def analyze_tensor(
     ------
     TypeError, ValueError
         As for `analyze`.
+
+    Notes
+    -----
+    A piece has more elements where rules need it: a row for scales of rows; as many rows
+    as blocks are high.  The whole tensor is held for scales of channels, for one that is a
+    percentile or was searched for, for rows and blocks of a tensor that is stored column by
+    column, and for two levels of scales where the tensor's largest magnitude is infinite.
     """
-    chosen = _chosen_formats(formats)
-    names = _chosen_rules(rules)
-    distribution, wide = _survey(tensor, block_size)
-    plans = [
-        (fmt, name, RULES[name](fmt, distribution.amax, wide=wide))
-        for fmt in chosen
-        for name in names
-    ]
-    nothing = np.empty(0)
-    totals = [ErrorMetrics.of(nothing, nothing.astype(fmt.code_dtype), fmt) for fmt, _, _ in plans]
+    chosen, used = choose(formats, rules)
+    pairs = [(fmt, rule) for fmt in chosen for rule in used if rule.takes(fmt)]
+    wrong = next(filter(None, (refusal(rule, tensor.shape) for rule in used)), None)
+    if wrong is not None:
+        raise ValueError(wrong)
+    distribution, magnitudes = Distribution.of(np.empty(0)), Magnitudes(used)
+    with np.errstate(all="ignore"):
+        for values in pieces(tensor, used, block_size):
+            distribution += Distribution.of(values)
+            magnitudes.look(values)
+    whole = magnitudes.needs_all
+    totals: list[tuple[ErrorMetrics, ScaleRange] | None] = [None] * len(pairs)
     position = 0
-    for values in _blocks(tensor, block_size):
+    for values in pieces(tensor, used, block_size, whole=whole):
         with np.errstate(all="ignore"):
-            block = Block.of(values)
-            for i, (fmt, _, scale) in enumerate(plans):
-                totals[i] += _measure_format(block, fmt, scale, position)
-        position += len(values)
-        if progress is not None:
-            progress(len(values))
+            block = Block.of(_in_storage_order(values, tensor))
+            for i, (fmt, rule) in enumerate(pairs):
+                scaled = magnitudes.quantize(values, rule, fmt)
+                found = measure(block, _in_storage_order(scaled, tensor), offset=position)
+                totals[i] = _merge(totals[i], (found, ScaleRange.of(scaled)), rule)
+        position += values.size
+        if progress is not None and values.size:
+            progress(values.size)
     return TensorAnalysis(
         name=tensor.name,
         file=tensor.file,
@@ -208,31 +211,28 @@ def analyze_tensor(
         order=tensor.order,
         distribution=distribution,
         results=tuple(
-            FormatResult(format=fmt, rule=name, scale=scale, metrics=metrics)
-            for (fmt, name, scale), metrics in zip(plans, totals, strict=True)
+            FormatResult(format=fmt, rule=rule.name, metrics=total[0], scales=total[1])
+            for (fmt, rule), total in zip(pairs, totals, strict=True)
+            if total is not None
         ),
     )
 
 
-def _survey(tensor: Tensor, size: int) -> tuple[Distribution, bool]:
-    """Return what a tensor holds, and whether its elements are of 64 bits."""
-    distribution, wide = Distribution.of(np.empty(0)), False
-    for values in _blocks(tensor, size):
-        distribution += Distribution.of(values)
-        wide = is_wide(values.dtype)
-    return distribution, wide
+def _in_storage_order(array: Transposable, tensor: Tensor) -> Transposable:
+    """Return an array whose C order is the order in which a tensor is stored."""
+    return array.transpose() if tensor.order == "F" else array
 
 
-def _measure_format(block: Block, fmt: Format, scale: float, offset: int) -> ErrorMetrics:
-    scaled = block.times(scale)
-    codes = encode(scaled, fmt)
-    return measure(block, codes, fmt, scale=scale, offset=offset, scaled=scaled)
-
-
-def _blocks(tensor: Tensor, size: int) -> Iterator[npt.NDArray[Any]]:
-    """Yield the elements; codes are decoded, exactly."""
-    for block in tensor.blocks(size):
-        yield block if tensor.format_name is None else decode(block, tensor.format_name)
+def _merge(
+    total: tuple[ErrorMetrics, ScaleRange] | None,
+    found: tuple[ErrorMetrics, ScaleRange],
+    rule: Rule,
+) -> tuple[ErrorMetrics, ScaleRange]:
+    """Add what was found in a piece; a scale of the whole tensor is in every piece the same."""
+    if total is None:
+        return found
+    one = rule.granularity.kind == "tensor"
+    return total[0] + found[0], total[1] if one else total[1].merge(found[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,7 +259,46 @@ class _ArrayTensor:
             yield flat[start : start + size]
 
 
-def _chosen_formats(formats: Iterable[Format | str] | Format | str | None) -> tuple[Format, ...]:
+def choose(formats: Formats, rules: Rules) -> tuple[tuple[Format, ...], tuple[Rule, ...]]:
+    """
+    Return the formats and rules to measure: each goes with one of the others at least.
+
+    Parameters
+    ----------
+    formats, rules
+        As for `analyze`.
+
+    Returns
+    -------
+    tuple of tuples of Format and of Rule
+        In the order they were given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `analyze`.
+    """
+    taking = _chosen_rules(rules)
+    chosen = _chosen_formats(formats)
+    if formats is None:  # for a rule that takes none of the usual ones, its own
+        left = [rule for rule in taking if not any(map(rule.takes, chosen))]
+        own = tuple(rule.choose_format(None) for rule in left)
+        usual = (fmt for fmt in chosen if any(rule.takes(fmt) for rule in taking))
+        return tuple({fmt.name: fmt for fmt in (*usual, *own)}.values()), taking
+    for rule in taking:
+        if not any(map(rule.takes, chosen)):
+            names = ", ".join(fmt.name for fmt in chosen)
+            msg = f"formats must hold one of {', '.join(rule.formats)} for {rule.name}, got {names}"
+            raise ValueError(msg)
+    for fmt in chosen:
+        if not any(rule.takes(fmt) for rule in taking):
+            which = "; ".join(f"{rule.name} takes {', '.join(rule.formats)}" for rule in taking)
+            msg = f"formats must each be taken by a rule, got {fmt.name}; {which}"
+            raise ValueError(msg)
+    return chosen, taking
+
+
+def _chosen_formats(formats: Formats) -> tuple[Format, ...]:
     """Return the formats that were asked for."""
     if formats is None:
         formats = DEFAULT_FORMATS
@@ -272,22 +311,22 @@ def _chosen_formats(formats: Iterable[Format | str] | Format | str | None) -> tu
     return chosen
 
 
-def _chosen_rules(rules: Iterable[str] | str | None) -> tuple[str, ...]:
+def _chosen_rules(rules: Rules) -> tuple[Rule, ...]:
     """Return the rules that were asked for."""
     if rules is None:
-        return tuple(RULES)
-    several = isinstance(rules, Iterable) and not isinstance(rules, str)
-    asked: tuple[object, ...] = tuple(rules) if several else (rules,)
-    chosen = []
-    for rule in asked:
-        msg = f"rules must be some of {', '.join(RULES)}, got {rule!r}"
-        if not isinstance(rule, str):
-            raise TypeError(msg)
-        if rule not in RULES:
+        rules = DEFAULT_RULES
+    elif isinstance(rules, str) or not isinstance(rules, Iterable):
+        rules = (rules,)
+    chosen = tuple(get_rule(rule) for rule in rules)
+    _check_distinct("rules", [rule.name for rule in chosen])
+    for rule in chosen:
+        if Rounding.parse(rule.cast.rounding).is_stochastic:
+            msg = (
+                f"rules must round the same way every time, {rule.name} draws at random; "
+                "ErrorMetrics.of measures what scale_quantize(x, rule, rng=...) returns"
+            )
             raise ValueError(msg)
-        chosen.append(rule)
-    _check_distinct("rules", chosen)
-    return tuple(chosen)
+    return chosen
 
 
 def _check_distinct(argument: str, names: Iterable[str]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.float32 import as_float64
+from fp8num._kernels.words import as_values
 from fp8num.analysis.binades import (
     BINADES,
     INFINITY_KEY,
@@ -17,7 +19,6 @@ from fp8num.analysis.binades import (
     binade_keys,
     magnitude_words,
 )
-from fp8num.analysis.blocks import as_float64
 
 __all__ = ["Distribution"]
 
@@ -96,7 +97,7 @@ class Distribution:
         >>> found.zeros, found.infinities, found.amax, found.amin, found.exponents
         (2, 1, 3.0, 0.5, range(-1, 2))
         """
-        _, values = as_float64(x)
+        values = as_float64(as_values(x).reshape(-1))
         words = magnitude_words(values)
         keys = binade_keys(words)
         counts = np.bincount(keys, minlength=KEYS)

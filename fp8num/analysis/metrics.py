@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fp8num._kernels.float32 import as_float64
 from fp8num.analysis.binades import BinadeErrors
 from fp8num.analysis.blocks import Block
 from fp8num.analysis.sums import Scaled, decibels, dot, root
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, TabulatedFormat, get_format
+from fp8num.scaled import Descale, ScaledArray
+from fp8num.scaling.quantize import odd_product
+from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +28,6 @@ __all__ = ["ErrorMetrics", "Peak", "measure", "overflow_threshold"]
 #: Fields of the metrics that add up.
 _COUNTS = ("size", "finite", "nonzero", "underflow", "saturated", "pairs")
 _ADDED = (*_COUNTS, "xx", "xe", "ee", "xq", "qq")
-_LARGEST = float(np.finfo(np.float64).max)
 #: Relative errors count as no more than this, which leaves room for rounding their means.
 _MOST = 2.0**1023
 
@@ -56,9 +59,9 @@ class ErrorMetrics:
     r"""
     Elements x compared with what a format makes of them.
 
-    The result q is a code's value divided by the scale, and the error is e = q - x, both
-    in float64.  Metrics of parts merge to those of the whole: counts and largest errors
-    exactly, sums but for the rounding within the parts.
+    The result q is what a code and its scale stand for, turned back if the rule rotates,
+    and the error is e = q - x, both in float64.  Metrics of parts merge to those of the
+    whole: counts and largest errors exactly, sums but for the rounding within the parts.
 
     Attributes
     ----------
@@ -67,7 +70,8 @@ class ErrorMetrics:
     underflow : int
         Nonzero finite elements whose result is zero, of either sign.
     saturated : int
-        Finite elements that round past the format's largest value, to nearest.
+        Finite elements that round past the format's largest value, to nearest, in units of
+        their scale; of a rule that rotates, once they are rotated.
     pairs : int
         Elements that are finite and have a finite result.  What follows is about these.
     xx, xe, ee, xq, qq : Fraction
@@ -105,10 +109,9 @@ class ErrorMetrics:
     def of(
         cls,
         x: npt.ArrayLike,
-        codes: npt.ArrayLike,
-        fmt: Format | str,
+        codes: npt.ArrayLike | ScaledArray,
+        fmt: Format | str | None = None,
         *,
-        scale: float = 1.0,
         offset: int = 0,
     ) -> ErrorMetrics:
         """
@@ -118,12 +121,10 @@ class ErrorMetrics:
         ----------
         x : array_like, shape (...)
             The elements, of any type that `fp8num.encode` accepts.
-        codes : array_like of uint8 (uint16 above 8 bits), shape (...)
-            The codes of ``x * scale``.
-        fmt : Format or str
-            Their format.
-        scale : float, optional
-            What the elements were multiplied by: positive, and 1 / scale finite.
+        codes : array_like of uint8 (uint16 above 8 bits) or ScaledArray, shape (...)
+            The codes of the elements; or codes with their scales.
+        fmt : Format or str, optional
+            The format of codes without scales.
         offset : int, optional
             Position of the first element in the whole tensor.
 
@@ -137,30 +138,26 @@ class ErrorMetrics:
         TypeError
             If `x` has no such type, or the codes are not of the format's type.
         ValueError
-            If the shapes differ, the scale or a code is out of range, or float64 cannot
-            hold the format's values.
+            If the shapes differ, a code is out of range, `fmt` is missing or not needed, or
+            float64 cannot hold the format's values.
 
         Examples
         --------
-        >>> from fp8num import E4M3FN, encode
+        >>> import fp8num as fp
         >>> x = [1.0, 1.1, 1e-9, 1000.0]
-        >>> found = ErrorMetrics.of(x, encode(x, E4M3FN), E4M3FN)
+        >>> found = ErrorMetrics.of(x, fp.encode(x, "E4M3FN"), "E4M3FN")
         >>> found.underflow, found.saturated, found.max_abs_error, found.max_abs_index
         (1, 1, 552.0, 3)
+        >>> found = ErrorMetrics.of(x, fp.scale_quantize(x, "block-2", fmt="E4M3FN"))
+        >>> found.underflow, found.saturated, round(found.max_abs_error, 4)
+        (1, 0, 0.0018)
         """
-        fmt = get_format(fmt)
-        array, shape = as_codes(codes, fmt), np.shape(x)
-        if array.shape != shape:
-            msg = f"codes must have the shape of x, {shape}, got {array.shape}"
+        scaled = _scaled(codes, fmt)
+        if scaled.shape != np.shape(x):
+            msg = f"codes must have the shape of x, {np.shape(x)}, got {scaled.shape}"
             raise ValueError(msg)
-        if not (scale > 0 and math.isfinite(scale) and math.isfinite(1 / scale)):
-            msg = f"scale must be positive with a finite reciprocal, got {scale!r}"
-            raise ValueError(msg)
-        check_codes(array, fmt)
         with np.errstate(all="ignore"):
-            block = Block.of(x)
-            ordered = array.reshape(-1).take(block.order)
-            return measure(block, ordered, fmt, scale=scale, offset=offset)
+            return measure(Block.of(x), scaled, offset=offset)
 
     def merge(self, other: ErrorMetrics) -> ErrorMetrics:
         """
@@ -257,17 +254,25 @@ class ErrorMetrics:
         return self.codes_used.bit_count()
 
 
-class _Codes(NamedTuple):
-    """What each code stands for."""
-
-    values: npt.NDArray[np.float64]
-    zero: npt.NDArray[np.bool_]
-    finite: npt.NDArray[np.bool_]
+def _scaled(codes: npt.ArrayLike | ScaledArray, fmt: Format | str | None) -> ScaledArray:
+    """Return codes with their scales; with the scale 1 if they have none."""
+    if isinstance(codes, ScaledArray) != (fmt is None):
+        msg = f"fmt must be given for codes, and for codes alone, got {fmt!r:.80}"
+        raise ValueError(msg)
+    if isinstance(codes, ScaledArray):
+        codes.format.require_float64()
+        return codes
+    found = get_format(fmt)
+    array = as_codes(codes, found)
+    check_codes(array, found)
+    block = tuple(max(n, 1) for n in array.shape)
+    return ScaledArray(array, found, np.ones((), np.float32), block)
 
 
 @lru_cache(maxsize=64)
-def _codes(fmt: Format) -> _Codes:
-    return _Codes(fmt.values, fmt.values == 0, np.isfinite(fmt.values))
+def _may_saturate(fmt: Format) -> npt.NDArray[np.bool_]:
+    """Whether a code is what numbers past the largest value may become."""
+    return ~(np.abs(fmt.values) < float(fmt.max))  # infinities and NaN too
 
 
 @lru_cache(maxsize=64)
@@ -285,96 +290,101 @@ def overflow_threshold(fmt: Format) -> float:
     float
         Infinity if no finite number does.
     """
+    middle, inclusive = _end(fmt)
+    return middle if inclusive else math.nextafter(middle, math.inf)
+
+
+@lru_cache(maxsize=64)
+def _end(fmt: Format) -> tuple[float, bool]:
+    """Return what lies halfway above the largest value, and whether it rounds past that."""
     if fmt.successor is None:
-        return math.inf
+        return math.inf, True
     if isinstance(fmt, TabulatedFormat):
         integer, exponent, inclusive = fmt.nearest[-1]
     else:  # halfway to the successor; the tie goes to the even code
         code = int(fmt.magnitudes.codes[-1])
         integer, exponent = fmt.decompose(code)
         integer, exponent, inclusive = 2 * integer + 1, exponent - 1, code % 2 == 1
-    middle = math.ldexp(integer, exponent)
-    return middle if inclusive else math.nextafter(middle, math.inf)
+    return math.ldexp(integer, exponent), inclusive
 
 
-def measure(
-    block: Block,
-    codes: npt.NDArray[Any],
-    fmt: Format,
-    *,
-    scale: float = 1.0,
-    offset: int = 0,
-    scaled: npt.NDArray[Any] | None = None,
-) -> ErrorMetrics:
+def measure(block: Block, scaled: ScaledArray, *, offset: int = 0) -> ErrorMetrics:
     """
-    Compare a block with codes in its order.
+    Compare a block of elements with what they were quantised to.
 
     Parameters
     ----------
     block : Block
         The elements.
-    codes : ndarray of uint8 or uint16, shape (n,)
-        The codes of `scaled`.
-    fmt : Format
-        Their format.
-    scale : float, optional
-        What the elements were multiplied by.
+    scaled : ScaledArray, shape (...)
+        Their codes and scales, in the order in which the elements were before they were
+        sorted.
     offset : int, optional
         Position of the block in the tensor.
-    scaled : ndarray, shape (n,), optional
-        ``block.times(scale)``, if at hand.
 
     Returns
     -------
     ErrorMetrics
         The comparison.
     """
-    table = _codes(fmt)
-    zeros, finite = block.zeros, block.finite
-    counts = np.bincount(codes[zeros:finite], minlength=len(table.values))
-    used = counts > 0
-    used[codes[:zeros]] = True
-    pairs, pair_codes = block, codes[:finite]
-    if not table.finite[used].all():
-        keep = np.zeros(len(codes), np.bool_)
-        keep[:finite] = table.finite[pair_codes]
-        pairs, pair_codes = block.select(keep), codes[keep]
-    used[codes[finite:]] = True
-    sums = _sums(pairs, table.values.take(pair_codes), scale, offset)
+    zeros, finite, fmt = block.zeros, block.finite, scaled.format
+    codes = scaled.codes.reshape(-1).take(block.order)
+    decoded = scaled.dequantize(np.float64)
+    if scaled.rule is not None:
+        decoded = as_float64(scaled.rule.unrotated(decoded, scaled.axis))
+    pairs, results = block, decoded.reshape(-1).take(block.order[:finite])
+    keep = np.isfinite(results)
+    if not keep.all():
+        pairs = block.select(np.append(keep, np.zeros(len(codes) - finite, np.bool_)))
+        results = results[keep]
+    used = np.bincount(codes, minlength=len(fmt.values)) > 0
     return ErrorMetrics(
         size=len(codes),
         finite=finite,
         nonzero=finite - zeros,
-        underflow=int(counts[table.zero].sum()),
-        saturated=_count_saturated(block, fmt, scale, scaled),
-        pairs=len(pair_codes),
+        underflow=int(np.count_nonzero(results[pairs.zeros :] == 0)),
+        saturated=_count_saturated(block, codes, scaled),
+        pairs=len(results),
         codes_used=int.from_bytes(np.packbits(used, bitorder="little").tobytes(), "little"),
-        codes_total=len(table.values),
-        **sums,
+        codes_total=len(used),
+        **_sums(pairs, results, offset),
     )
 
 
-def _count_saturated(
-    block: Block, fmt: Format, scale: float, scaled: npt.NDArray[Any] | None
-) -> int:
-    """Count the finite elements that round past the largest value once scaled."""
-    threshold = overflow_threshold(fmt)
-    if threshold == math.inf or block.largest_times(scale) < threshold:
+def _count_saturated(block: Block, codes: npt.NDArray[Any], scaled: ScaledArray) -> int:
+    """Count the finite elements that round past the largest value in units of their scale."""
+    middle, inclusive = _end(scaled.format)
+    at = np.flatnonzero(_may_saturate(scaled.format).take(codes[: block.finite]))
+    if middle == math.inf or not at.size:
         return 0
-    if scale == 1.0:
-        scaled = block.values
-    elif scaled is None:
-        scaled = block.times(scale)
-    finite = scaled[: block.finite]
-    past = (np.abs(finite) if fmt.signed else finite) >= np.float64(threshold)
-    return int(np.count_nonzero(past))
+    x = _as_scaled(block, scaled).take(at)
+    if scaled.format.signed:
+        x = np.abs(x)
+    scales = scaled.operands
+    if scales.size > 1:
+        places = np.unravel_index(block.order.take(at), scaled.shape)
+        scales = scales[tuple(i // n for i, n in zip(places, scaled.block, strict=True))]
+    if scaled.descale is Descale.DIVIDE:  # to odd: nothing crosses the middle
+        x, end = odd_product(x, scales), np.asarray(middle)
+    else:  # exact: a few bits times float32
+        end = middle * as_float64(scales)
+    return int(np.count_nonzero(x >= end if inclusive else x > end))
 
 
-def _sums(
-    block: Block, values: npt.NDArray[np.float64], scale: float, offset: int
-) -> dict[str, Any]:
-    """Measure the errors of a block of finite elements, given the values of their codes."""
-    results, e = _compare(block.values[: len(values)], values, scale)
+def _as_scaled(block: Block, scaled: ScaledArray) -> npt.NDArray[np.float64]:
+    """Return a block's elements as the rule multiplies them: rotated, if it rotates."""
+    rule = scaled.rule
+    if not isinstance(rule, Rule) or rule.rotation is None:
+        return block.values
+    natural = np.empty(len(block.order))
+    natural[block.order] = block.values
+    rotated = rule.rotation.apply(natural.reshape(scaled.shape), scaled.axis)
+    return as_float64(rotated.reshape(-1)).take(block.order)
+
+
+def _sums(block: Block, results: npt.NDArray[np.float64], offset: int) -> dict[str, Any]:
+    """Measure the errors of a block's finite elements, given what became of them."""
+    e = results - block.values[: len(results)]
     errors = np.abs(e)
     largest = float(errors.max(initial=0.0))
     relative = errors[block.zeros :] / block.magnitudes[block.zeros :]
@@ -382,33 +392,17 @@ def _sums(
     binades = BinadeErrors.of(relative, block.starts, block.exponents)
     worst = float(binades.maximum.max(initial=0.0))
     scaled_e = Scaled(e).normalize(largest)
+    scaled_q = Scaled(results).normalize(float(np.abs(results).max(initial=0.0)))
     return {
         "xx": block.sum_of_squares,
         "xe": dot(block.elements, scaled_e),
         "ee": dot(scaled_e, scaled_e),
-        "xq": dot(block.elements, results),
-        "qq": dot(results, results),
+        "xq": dot(block.elements, scaled_q),
+        "qq": dot(scaled_q, scaled_q),
         "max_abs": _peak(errors, largest, block.order, offset),
         "max_rel": _peak(relative, worst, block.order[block.zeros :], offset),
         "binades": binades,
     }
-
-
-def _compare(
-    x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], scale: float
-) -> tuple[Scaled, npt.NDArray[np.float64]]:
-    """Return results, the values over the scale, and errors."""
-    q = values if scale == 1.0 else values / scale
-    e = q - x
-    largest = float(np.abs(q).max(initial=0.0))
-    if largest < math.inf:
-        return Scaled(q).normalize(largest), e
-    # A quotient beyond float64's range, of an element near its end: in units of 2**8.
-    over = np.isinf(q)
-    q = np.clip(values * 2.0**-8 / scale, -_LARGEST, _LARGEST)
-    difference = (q[over] - x[over] * 2.0**-8) * 2.0**8
-    e[over] = np.clip(difference, -_LARGEST, _LARGEST)
-    return Scaled(q, 8).normalize(float(np.abs(q).max())), e
 
 
 def _peak(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from fp8num._kernels.float32 import as_float64
+from fp8num.scaled import Descale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,14 +17,18 @@ if TYPE_CHECKING:
     from fp8num.analysis.distribution import Distribution
     from fp8num.analysis.metrics import ErrorMetrics
     from fp8num.formats import Format
+    from fp8num.scaled import ScaledArray
 
-__all__ = ["COLUMNS", "FormatResult", "TensorAnalysis"]
+__all__ = ["COLUMNS", "FormatResult", "ScaleRange", "TensorAnalysis"]
 
 #: Columns of the table that `analyze` returns.
 COLUMNS = (
     "format",
     "rule",
     "scale",
+    "scales",
+    "scale_inv_min",
+    "scale_inv_max",
     "size",
     "amax",
     "zeros",
@@ -42,6 +50,54 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScaleRange:
+    """
+    The scales of a tensor.  Those of parts merge to those of the whole.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    inv_min, inv_max : float
+        The least and the largest of what decoded values are multiplied by, NaN left out.
+    one : float
+        What the elements were multiplied by, if that is one number for all of them; NaN if
+        it is not.
+    """
+
+    count: int
+    inv_min: float
+    inv_max: float
+    one: float
+
+    @classmethod
+    def of(cls, scaled: ScaledArray) -> ScaleRange:
+        """Look at the scales of an array."""
+        found = as_float64(scaled.scales)
+        one = math.nan
+        if found.size == 1:
+            with np.errstate(all="ignore"):  # of zero
+                inverse = np.divide(1.0, found)
+            divides = scaled.descale is Descale.DIVIDE
+            one = float((as_float64(scaled.operands) if divides else inverse).item())
+        return cls(
+            count=found.size,
+            inv_min=float(np.fmin.reduce(found, axis=None, initial=math.nan)),
+            inv_max=float(np.fmax.reduce(found, axis=None, initial=math.nan)),
+            one=one,
+        )
+
+    def merge(self, other: ScaleRange) -> ScaleRange:
+        """Return the range of both together."""
+        return ScaleRange(
+            count=self.count + other.count,
+            inv_min=float(np.fmin(self.inv_min, other.inv_min)),
+            inv_max=float(np.fmax(self.inv_max, other.inv_max)),
+            one=math.nan,
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FormatResult:
     """
@@ -53,16 +109,21 @@ class FormatResult:
         The format.
     rule : str
         The rule's name.
-    scale : float
-        What the elements were multiplied by.
+    scales : ScaleRange
+        Its scales.
     metrics : ErrorMetrics
         How far the result is from the tensor.
     """
 
     format: Format
     rule: str
-    scale: float
+    scales: ScaleRange
     metrics: ErrorMetrics
+
+    @property
+    def scale(self) -> float:
+        """What the elements were multiplied by; NaN where there is no such number."""
+        return self.scales.one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,7 +138,7 @@ class TensorAnalysis:
     distribution : Distribution
         What it holds.
     results : tuple of FormatResult
-        For each format, each rule.
+        For each format, each rule that takes it.
     """
 
     name: str
@@ -126,6 +187,9 @@ class TensorAnalysis:
             "format": result.format.name,
             "rule": result.rule,
             "scale": result.scale,
+            "scales": result.scales.count,
+            "scale_inv_min": result.scales.inv_min,
+            "scale_inv_max": result.scales.inv_max,
             "size": found.size,
             "amax": found.amax,
             "zeros": found.zeros,

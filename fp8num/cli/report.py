@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fp8num.nn import Comparison
     from fp8num.nn.outcome import Outcome
     from fp8num.report import ReportFiles, Skipped
+    from fp8num.scaling import Rule
 
 __all__ = ["add_parser", "run"]
 
@@ -26,8 +27,8 @@ MAX_LINES = 20  #: about what was skipped; the page and report.json say the rest
 
 DESCRIPTION = """
 Round the tensors of files to small floating-point formats, with and without a per-tensor
-scale, and write what becomes of them: index.html to read, report.csv and report.json to
-compute with. Without files, the built-in tensors are used, and a small net is trained on
+scale or as any library scales them, and write what becomes of them: index.html to read,
+report.csv and report.json to compute with. Without files, the built-in tensors are used, and a small net is trained on
 the built-in digits in FP32 and in FP8, many times, to see what that costs: the page shows
 losses and accuracies with error bars, training.csv and training-curves.csv hold them.
 """
@@ -54,6 +55,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAMES",
         type=_formats,
         help="formats by name, with commas between, such as e4m3fn,e5m2",
+    )
+    parser.add_argument(
+        "--rules",
+        metavar="NAMES",
+        type=_rules,
+        help="scaling rules by name, with commas between, such as mxfp8,nvfp4,block-128x128 "
+        "(default: unit,tensor)",
     )
     parser.add_argument(
         "--json", action="store_true", help="also write the contents of report.json to stdout"
@@ -89,6 +97,17 @@ def _formats(text: str) -> tuple[Format, ...]:
     return formats
 
 
+def _rules(text: str) -> tuple[Rule, ...]:
+    """Read the names of rules."""
+    from fp8num.analysis import choose
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        return choose(None, names)[1]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def run(arguments: argparse.Namespace) -> int:
     """
     Write the report.
@@ -108,6 +127,9 @@ def run(arguments: argparse.Namespace) -> int:
     ValueError
         If a file cannot be read, or the report cannot be written.
     """
+    from fp8num.analysis import choose
+
+    choose(arguments.formats, arguments.rules)  # those that go with no other are refused first
     tensors, skipped = _open(arguments.files)
     for one in skipped[:MAX_LINES]:
         name, file = shorten(one.name), shorten(one.file, 100)
@@ -151,6 +173,7 @@ def _build(
                 tensors,
                 arguments.output,
                 formats=arguments.formats,
+                rules=arguments.rules,
                 progress=progress,
                 skipped=skipped,
                 command=shlex.join(["fp8num", *arguments.argv]),

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fp8num.analysis import DEFAULT_FORMATS, RULES, analyze_tensor
-from fp8num.formats import get_format
+from fp8num.analysis import analyze_tensor, choose, refusal
 from fp8num.report.files import output_folder, write_together
 from fp8num.report.pages import MAX_FIGURES, hardest_first, render_page
 from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from fp8num.analysis import Tensor, TensorAnalysis
     from fp8num.formats import Format
     from fp8num.nn import Comparison
+    from fp8num.scaling import Rule
 
 __all__ = ["ReportFiles", "build_report"]
 
@@ -59,7 +59,7 @@ def build_report(
     out_dir: str | os.PathLike[str],
     *,
     formats: Iterable[Format | str] | None = None,
-    rules: Iterable[str] | None = None,
+    rules: Iterable[Rule | str] | None = None,
     progress: Callable[[int], object] | None = None,
     skipped: Iterable[Skipped] = (),
     command: str = "",
@@ -77,8 +77,10 @@ def build_report(
     formats : iterable of Format or str, optional
         Formats, or what `get_format` accepts.  The default is
         ``fp8num.analysis.DEFAULT_FORMATS``.
-    rules : iterable of str, optional
-        Rules of ``fp8num.analysis.RULES``.  The default is all of them.
+    rules : iterable of str or Rule, optional
+        Rules, or what `scale_quantize` accepts.  The default is
+        ``fp8num.analysis.DEFAULT_RULES``.  A tensor of a shape that a rule does not take is
+        listed as left out under that rule.
     progress : callable, optional
         Called with the number of elements of each block that is done.
     skipped : iterable of Skipped, optional
@@ -98,7 +100,8 @@ def build_report(
     TypeError
         If `training` is no Comparison.
     ValueError
-        If there are no tensors, a format or rule is unknown, or `out_dir` is a file.
+        If there are no tensors, or none of a shape that a rule takes, a format or rule is
+        unknown or goes with none of the others, or `out_dir` is a file.
     fp8num.inputs.InputError
         If a tensor's file turns out to be damaged.
     OSError
@@ -109,7 +112,8 @@ def build_report(
     All files are written or, if anything fails, none; an older report is then as it was.
     Otherwise tables of an older report's trainings go, unless there are new ones.
     They depend on the arguments and on versions of libraries alone: there is no date in
-    them.  Memory is bounded by one block of elements, 40 tensors' figures and the tables.
+    them.  Memory is bounded by one piece of a tensor as in `analyze_tensor`, 40 tensors'
+    figures and the tables.
 
     Examples
     --------
@@ -120,26 +124,38 @@ def build_report(
     ...     files.page.name, len(files.csv.read_text().splitlines())
     ('index.html', 13)
     """
-    chosen = tuple(get_format(fmt) for fmt in (DEFAULT_FORMATS if formats is None else formats))
-    names = tuple(RULES if rules is None else rules)
+    chosen, used = choose(formats, rules)
+    refused: list[Skipped] = []
     _check_training(training)
     folder = Path(out_dir)
     with output_folder(folder, NAMES):
         records: list[TensorRecord] = []
         drawn = _Hardest(MAX_FIGURES)
         for tensor in tensors:
-            analysis = analyze_tensor(tensor, chosen, names, progress=progress)
+            reasons = {rule.name: refusal(rule, tensor.shape) for rule in used}
+            refused += [
+                Skipped(file=tensor.file, name=tensor.name, reason=reason)
+                for reason in filter(None, reasons.values())
+            ]
+            fitting = [rule for rule in used if not reasons[rule.name]]
+            if not fitting:
+                continue
+            taken = [fmt for fmt in chosen if any(rule.takes(fmt) for rule in fitting)]
+            analysis = analyze_tensor(tensor, taken, fitting, progress=progress)
             record = TensorRecord.of(analysis)
             drawn.offer(record, len(records), analysis)
             records.append(record)
         if not records:
             msg = "tensors must hold at least one tensor, got none; open a file that has some"
+            if refused:
+                msg = f"tensors must hold one that a rule takes at least; {refused[-1].reason}"
             raise ValueError(msg)
         contents = Contents(
             records=records,
             formats=chosen,
-            rules=names,
-            skipped=tuple(skipped),
+            rules=tuple(rule.name for rule in used),
+            definitions=used,
+            skipped=(*skipped, *refused),
             command=command,
             verified=verify_codec(chosen),
             training=training,

@@ -34,7 +34,15 @@ COLUMN_GROUPS: tuple[tuple[str, tuple[Column, ...]], ...] = (
         (
             Column("format", "format", "", lambda name: shorten(name, 16)),
             Column("rule", "rule", "", rule_name),
-            Column("scale", "scale", "factor", number),
+        ),
+    ),
+    (
+        "Scale",
+        (
+            Column("scale", "of x", "factor", number),
+            Column("scales", "scales", "count", count),
+            Column("scale_inv_min", "least", "of codes", number),
+            Column("scale_inv_max", "largest", "of codes", number),
         ),
     ),
     (

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 MISSING = "–"  #: stands for a rate or a ratio with an empty denominator
-_RULES = {"none": "no scale", "tensor": "per-tensor scale"}
+_RULES = {"unit": "no scale", "tensor": "per-tensor scale"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -164,5 +164,5 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def rule_name(rule: str) -> str:
-    """Write what a rule is called in words, if it has words."""
-    return _RULES.get(rule, rule)
+    """Write what a rule is called, in words if it has words."""
+    return _RULES.get(rule, shorten(rule, 32))

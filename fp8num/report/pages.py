@@ -78,9 +78,9 @@ def render_page(contents: Contents, analyses: Mapping[int, TensorAnalysis]) -> s
             "index": i,
             "drawn": i in analyses,
             "record": contents.records[i],
-            "lines": overview_group(contents.records[i], contents.rules),
+            "lines": overview_group(contents.records[i], contents.rules, contents.formats),
         }
-        for i in order[: MAX_ROWS // len(contents.rules)]
+        for i in order[: max(MAX_ROWS // len(contents.rules), 1)]
     ]
     # Markup is what is not escaped: our own style and script, and drawings, which escape
     # what they are given themselves.

@@ -82,7 +82,10 @@ def standing_rows(summary: Summary) -> list[dict[str, Any]]:
         alone = sum(other.bits == fmt.bits for other in formats) == 1
         cells = []
         for rule in summary.contents.rules:
-            one = summary.standings[fmt.name, rule]
+            one = summary.standings.get((fmt.name, rule))
+            if one is None:
+                cells += [labels.MISSING] * 4
+                continue
             cells += [
                 labels.decibels(one.sqnr_db),
                 labels.MISSING if alone else f"{one.wins} of {one.judged}",
@@ -104,8 +107,10 @@ class Cell:
     saturation: str
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Cell:
-        """Write a result."""
+    def of(cls, row: Mapping[str, Any] | None) -> Cell:
+        """Write a result; a dash where the rule does not take the format."""
+        if row is None:
+            return cls(labels.MISSING, "-1e9", "none", "", "")
         sqnr = row["sqnr_db"]
         unknown = math.isnan(sqnr)
         return cls(
@@ -117,14 +122,20 @@ class Cell:
         )
 
 
-def overview_group(record: TensorRecord, rules: Iterable[str]) -> list[dict[str, Any]]:
-    """Return a tensor's lines of the overview, one for each rule."""
+def overview_group(
+    record: TensorRecord, rules: Iterable[str], formats: Iterable[Format]
+) -> list[dict[str, Any]]:
+    """Return a tensor's lines of the overview, one for each rule that takes it."""
+    rows = {(row["rule"], row["format"]): row for row in record.rows}
+    names = [fmt.name for fmt in formats]
+    there = {rule for rule, _ in rows}
     return [
         {
             "rule": labels.rule_name(rule),
-            "cells": [Cell.of(row) for row in record.rows if row["rule"] == rule],
+            "cells": [Cell.of(rows.get((rule, name))) for name in names],
         }
         for rule in rules
+        if rule in there
     ]
 
 

@@ -126,12 +126,18 @@ class Summary:
 
     @cached_property
     def standings(self) -> dict[tuple[str, str], Standing]:
-        """How each format does under each rule, by their names."""
+        """How each format does under each rule that takes it, by their names."""
         return {
             (fmt.name, rule): self._standing(fmt, rule)
             for fmt in self.contents.formats
             for rule in self.contents.rules
+            if (fmt.name, rule) in self._rows
         }
+
+    def _ranked(self, names: Iterable[str], rule: str) -> list[Standing]:
+        """Return how some formats do under a rule, those that it takes."""
+        pairs = ((name, rule) for name in names)
+        return [self.standings[pair] for pair in pairs if pair in self.standings]
 
     def _standing(self, fmt: Format, rule: str) -> Standing:
         rows = self._rows[fmt.name, rule]
@@ -177,13 +183,13 @@ class Summary:
         parts: list[str | Name] = []
         names = self._of_width(bits)
         for rule in reversed(self.contents.rules):  # with a scale is how formats are used
-            ranked = [self.standings[name, rule] for name in names]
-            best = max(ranked, key=lambda one: (one.wins, one.sqnr_db))
-            if not best.judged:
+            ranked = self._ranked(names, rule)
+            best = max(ranked, key=lambda one: (one.wins, one.sqnr_db), default=None)
+            if best is None or not best.judged:
                 continue
             typical = f"{decibels(best.sqnr_db)} dB (median). "
             parts += [f"{_condition(rule)}, ", Name(best.format.name)]
-            if len(names) == 1:
+            if len(ranked) == 1:
                 parts.append(f" reaches {typical}")
             else:
                 of = f"{count(best.wins)} of {plural(best.judged, 'tensor')}"
@@ -195,13 +201,13 @@ class Summary:
         chosen = self._of_width(8) or [fmt.name for fmt in self.contents.formats]
         parts: list[str | Name] = []
         for rule in reversed(self.contents.rules):
-            ranked = [self.standings[name, rule] for name in chosen]
+            ranked = self._ranked(chosen, rule)
             known = [one for one in ranked if not math.isnan(one.underflow_rate)]
             if not known:
                 continue
             condition = _condition(rule)
             if not parts and len(chosen) < len(self.contents.formats):
-                condition = f"Of the 8-bit formats {condition[0].lower()}{condition[1:]}"
+                condition = f"Of the 8-bit formats {_lower(condition)}"
             worst = max(known, key=lambda one: one.underflow_rate)
             if not worst.underflow_rate:
                 parts.append(f"{condition}, none loses an element. ")
@@ -219,11 +225,11 @@ class Summary:
 
     def _scaling(self) -> Finding | None:
         """Say where the scale helps most and least."""
-        if not {"none", "tensor"} <= set(self.contents.rules):
+        if not {"unit", "tensor"} <= set(self.contents.rules):
             return None
         gains = {}
         for fmt in self.contents.formats:
-            pairs = zip(self._rows[fmt.name, "tensor"], self._rows[fmt.name, "none"], strict=True)
+            pairs = zip(self._rows[fmt.name, "tensor"], self._rows[fmt.name, "unit"], strict=True)
             known = [a["sqnr_db"] - b["sqnr_db"] for (_, a), (_, b) in pairs if _finite(a, b)]
             if known:
                 gains[fmt.name] = median_low(known)
@@ -260,7 +266,7 @@ class Summary:
                 Name(record.name),
                 ": ",
                 Name(row["format"]),
-                f" {_condition(row['rule']).lower()} saturates ",
+                f" {_lower(_condition(row['rule']))} saturates ",
                 f"{percent(row['saturation_rate'])} of it.",
             ),
         )
@@ -315,8 +321,12 @@ class Summary:
 
 
 def _condition(rule: str) -> str:
-    names = {"none": "Without a scale", "tensor": "With a per-tensor scale"}
+    names = {"unit": "Without a scale", "tensor": "With a per-tensor scale"}
     return names.get(rule, f"Under {rule_name(rule)}")
+
+
+def _lower(condition: str) -> str:
+    return condition[0].lower() + condition[1:]
 
 
 def _median(values: Iterable[float]) -> float:

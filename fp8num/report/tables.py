@@ -17,12 +17,14 @@ import numpy as np
 
 import fp8num
 from fp8num.analysis import COLUMNS, LOWEST_EXPONENT
+from fp8num.projection import Rounding
 
 if TYPE_CHECKING:
     from fp8num.analysis import TensorAnalysis
     from fp8num.formats import Format
     from fp8num.nn import Comparison
     from fp8num.report.verification import Verified
+    from fp8num.scaling import Rule
 
 __all__ = ["Contents", "Skipped", "TensorRecord", "to_csv", "to_json"]
 
@@ -111,7 +113,7 @@ class Contents:
     formats : tuple of Format
         What they were rounded to.
     rules : tuple of str
-        How they were scaled.
+        How they were scaled: the rules' names.
     skipped : tuple of Skipped
         What was left out.
     command : str
@@ -120,6 +122,8 @@ class Contents:
         What was verified of the conversions.
     training : Comparison or None
         What recipes did in training, if that was asked for.
+    definitions : tuple of Rule
+        What the names of rules stand for.
     """
 
     records: list[TensorRecord]
@@ -129,6 +133,12 @@ class Contents:
     command: str
     verified: tuple[Verified, ...] = ()
     training: Comparison | None = None
+    definitions: tuple[Rule, ...] = ()
+
+    @property
+    def is_nearest(self) -> bool:
+        """Whether all rules round to nearest, ties to even."""
+        return all(_rounding(rule) == "NearestTiesToEven" for rule in self.definitions)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -198,8 +208,12 @@ def to_json(contents: Contents) -> str:
         "schema_version": SCHEMA_VERSION,
         "versions": contents.versions,
         "command": contents.command,
-        "projection": {"rounding": "NearestTiesToEven", "saturation": "SatFinite"},
+        "projection": {
+            "rounding": "NearestTiesToEven" if contents.is_nearest else None,
+            "saturation": "SatFinite",
+        },
         "rules": contents.rules,
+        "rule_definitions": [_rule_facts(rule) for rule in contents.definitions],
         "formats": [_format_facts(fmt) for fmt in contents.formats],
         "tensors": [
             {
@@ -235,6 +249,19 @@ def _format_facts(fmt: Format) -> dict[str, Any]:
     parameters = "name bits exponent_bits mantissa_bits bias"
     derived = "max smallest_normal smallest_subnormal source"
     return {name: getattr(fmt, name) for name in f"{parameters} {derived}".split()}
+
+
+def _rule_facts(rule: Rule) -> dict[str, str]:
+    return {
+        "name": rule.name,
+        "granularity": str(rule.granularity),
+        "rounding": _rounding(rule),
+        "source": rule.source,
+    }
+
+
+def _rounding(rule: Rule) -> str:
+    return Rounding.parse(rule.cast.rounding).value
 
 
 def _strict(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything

@@ -187,11 +187,12 @@ class ScaledArray:
     def scales(self) -> npt.NDArray[np.float32]:
         """What decoded values are multiplied by: float32, with the tensor's scale in them."""
         if self.descale is Descale.DIVIDE:
-            return divide(np.float32(1), self._operands())
-        return self._operands()
+            return divide(np.float32(1), self.operands)
+        return self.operands
 
-    def _operands(self) -> npt.NDArray[np.float32]:
-        """Return what the rule multiplies or divides decoded values by, float32."""
+    @property
+    def operands(self) -> npt.NDArray[np.float32]:
+        """What decoded values are multiplied by or divided, as `descale` says: float32."""
         if self.scale_format is None:
             return self.stored_scales
         scales: npt.NDArray[np.float32] = decode(self.stored_scales, self.scale_format)
@@ -230,7 +231,7 @@ class ScaledArray:
             return self._as_vector().dequantize(found).reshape(())
         result = np.empty(self.shape, found)
         table = decoder(self.format, found)
-        operands: npt.NDArray[Any] = self._operands()
+        operands: npt.NDArray[Any] = self.operands
         if found == np.float64:  # by their bits: subnormals stay whatever the process does
             operands = as_float64(operands)
         scales = _grid(operands, self.blocks)

@@ -5,7 +5,7 @@ The rules by name: every library's, as data.
 
     te-*        TransformerEngine      torchao-*     torchao.float8 and its MX formats
     mx*         OCP MX 1.0             deepgemm-*    DeepGEMM, DeepSeek-V3
-    flax, ms-amp, microxcaling-*       tensor, row, channel, block-N, block-NxM: our own
+    flax, ms-amp, microxcaling-*       unit, tensor, row, channel, block-N, block-NxM: our own
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from fp8num.scaling.rule import Cast, Enters, Rule
 from fp8num.scaling.scales import (
     AmaxQuotient,
     DeepGemm,
+    Fixed,
     PowerOfTwo,
     TorchaoQuotient,
     TransformerEngine,
@@ -47,6 +48,14 @@ _CUDA, _TORCH = Cast(like="cuda-satfinite"), Cast(like="torch>=2.13")
 
 # Our own: the product with the scale is exact, elements are rounded once.
 
+_UNIT = Rule(
+    name="unit",
+    granularity=_TENSOR,
+    scale=Fixed(1.0),
+    finder=_FINITE,
+    exact=True,
+    source="fp8num: no scale",
+)
 _OWN = tuple(
     Rule(
         name=name,
@@ -277,6 +286,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {
         rule.name: rule
         for rule in (
+            _UNIT,
             *_OWN,
             *_OCP,
             *_TE_DELAYED,
@@ -296,6 +306,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 #: Further names of the same rules.
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
+        "none": "unit",
         "mxfp8": "mxfp8-e4m3fn",
         "mxfp4": "mxfp4-e2m1fn",
         "nvfp4": "te-nvfp4",

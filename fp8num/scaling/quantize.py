@@ -18,7 +18,7 @@ from fp8num._arguments import as_array
 from fp8num._kernels.blocks import share
 from fp8num._kernels.encoder import Kernel, decoder, encoder
 from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
-from fp8num._kernels.words import FLOAT32, FLOAT64, as_values
+from fp8num._kernels.words import FLOAT32, FLOAT64, as_values, source_of
 from fp8num.codec import decode, encode
 from fp8num.codec._arguments import check_threads, random_source, refuse_random
 from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, slabs
@@ -29,6 +29,7 @@ from fp8num.scaling.finders import Amax
 from fp8num.scaling.scales import Context, Scales
 
 if TYPE_CHECKING:
+    from fp8num._kernels.words import Layout
     from fp8num.formats import Format
     from fp8num.scaling.rule import Rule
 
@@ -170,6 +171,8 @@ def quantize(
         shared = largest_magnitude(values, nan)
     blocks = Blocks(values.shape, block)
     layout = FLOAT64 if rule.exact else FLOAT32
+    if rule.is_unscaled:
+        layout = source_of(values.dtype).layout
     width = 32 if projection.rounding.is_stochastic else 0
     job = _Job(
         rule,
@@ -177,6 +180,7 @@ def quantize(
         values,
         Context(found, shared, largest_input),
         encoder(found, projection, layout, width),
+        layout,
         adjustment(rule.cast),
         random,
         np.empty(values.shape, found.code_dtype),
@@ -213,6 +217,7 @@ class _Job:
     values: npt.NDArray[Any]
     context: Context
     kernel: Kernel
+    layout: Layout
     adjust: Adjustment | None
     random: npt.NDArray[Any] | None
     codes: npt.NDArray[Any]
@@ -249,8 +254,7 @@ class _Job:
             target = out[part]
             flat = target.reshape(-1) if target.flags.c_contiguous else None
             codes = np.empty(target.size, target.dtype) if flat is None else flat
-            words = np.ascontiguousarray(scaled).reshape(-1)
-            words = words.view(np.uint64 if self.rule.exact else np.uint32)
+            words = np.ascontiguousarray(scaled).reshape(-1).view(self.layout.dtype)
             if self.adjust is not None:
                 words = self.adjust(words, self.fmt)
             kernel: Any = self.kernel
@@ -262,9 +266,11 @@ class _Job:
                 target[...] = codes.reshape(target.shape)
 
     def _scale(self, values: npt.NDArray[Any], factor: Floats) -> npt.NDArray[Any]:
-        """Return values times or over their factors, in float32 or exactly to odd."""
+        """Return values times or over their factors, in float32 or exactly to odd; or words."""
         native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
         native = native.reshape(values.shape)
+        if self.rule.is_unscaled:
+            return source_of(native.dtype).words(native)
         if self.rule.exact:
             return odd_product(as_float64(native), factor)
         combine = divide if self.rule.way_in is Descale.DIVIDE else multiply

@@ -188,6 +188,15 @@ class Rule:
         """Whether the tensor has a scale besides its blocks'."""
         return isinstance(self.scale, TwoLevel)
 
+    @property
+    def is_unscaled(self) -> bool:
+        """Whether elements are rounded to the format as they are."""
+        return self.exact and self.scale == Fixed(1.0)
+
+    def takes(self, fmt: Format) -> bool:
+        """Whether elements may be of a format."""
+        return not self.formats or fmt.name in self.formats
+
     def choose_format(self, fmt: Format | str | None) -> Format:
         """
         Return the elements' format: the one asked for, or the rule's own.
@@ -200,7 +209,7 @@ class Rule:
         if fmt is None:
             return self.format if self.format is not None else get_format("E4M3FN")
         found = get_format(fmt)
-        if self.formats and found.name not in self.formats:
+        if not self.takes(found):
             msg = f"fmt must be one of {', '.join(self.formats)} for {self.name}, got {found.name}"
             raise ValueError(msg)
         return found

@@ -203,6 +203,42 @@ def test_formats_that_cannot_be_used_are_refused(
     assert re.match(f"fp8num: error: {message}", line)
 
 
+def test_rules_are_chosen_by_any_of_their_names(weights: str, tmp_path: Path) -> None:
+    rules = "none, mxfp8,nvfp4,block-1x5"
+
+    assert main(["report", weights, "--rules", rules, "--output", "r"]) == 0
+
+    document = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert document["rules"] == ["unit", "mxfp8-e4m3fn", "te-nvfp4", "block-1x5"]
+    (tensor,) = document["tensors"]
+    found = {(row["format"], row["rule"]): row["scales"] for row in tensor["results"]}
+    assert found["E4M3FN", "block-1x5"] == 8
+    assert ("E4M3FN", "te-nvfp4") not in found
+    assert len(found) == 2 * 9 + 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rules", "rows"], "argument --rules: rule 'rows' is not known.* did you mean row"),
+        (["--rules", ""], "argument --rules: rules must name at least one, got none"),
+        (["--rules", "none,unit"], "argument --rules: rules must differ .* got unit twice"),
+        (["--rules", "te-nvfp4-sr"], "argument --rules: rules must round the same way every time"),
+        (["--rules", "nvfp4", "--formats", "e5m2"], "formats must hold one of E2M1FN for te-nvfp4"),
+        (["--rules", "te-nvfp4-2d", "b.npy"], "tensors must hold one that a rule takes at least"),
+    ],
+)
+def test_rules_that_cannot_be_used_are_refused(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "b.npy", np.ones(3, np.float32))
+
+    line = refused(["report", *options], capsys)
+
+    assert re.match(f"fp8num: error: {message}", line)
+    assert not (tmp_path / "fp8num-report").exists()
+
+
 BAD_FILES = {
     "missing.npy": (None, "does not exist"),
     "empty.npy": (b"", "is empty"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_trainings_that_are_none_are_refused_before_any_work(tmp_path: Path) -> 
         ({"formats": []}, "formats must name at least one"),
         ({"formats": ["E5M2", "e5m2"]}, "formats must differ from each other, got E5M2 twice"),
         ({"formats": ["binary16p1se"]}, "does not fit float64"),
-        ({"rules": ["row-ish"]}, "rules must be some of none, tensor"),
+        ({"rules": ["row-ish"]}, "rule 'row-ish' is not known"),
     ],
 )
 def test_wrong_arguments_are_refused_before_any_work(
@@ -187,10 +188,45 @@ def test_progress_adds_up_to_the_number_of_elements(tmp_path: Path) -> None:
 
 
 def test_one_rule_is_enough(tmp_path: Path) -> None:
-    found = build_report([tensor()], tmp_path, formats=FORMATS, rules=["none"])
+    found = build_report([tensor()], tmp_path, formats=FORMATS, rules=["unit"])
 
     assert "per-tensor scale</th>" not in found.page.read_text(encoding="utf-8")
     assert found.csv.read_text(encoding="utf-8").count("\n") == 1 + 2
+
+
+def test_six_rules_some_without_some_formats_or_shapes(tmp_path: Path, parse: Any) -> None:
+    """Rows are the pairs that exist; what does not is a dash, and what a shape forbids is said."""
+    rules = ["block-32", "nvfp4", "mxfp8", "microxcaling-floor", "row", "te-nvfp4-2d"]
+    vector = tensor_from_array("bias", np.arange(1, 8, dtype=np.float32))
+
+    found = build_report([tensor(), vector], tmp_path, formats=FORMATS, rules=rules)
+
+    document = json.loads(found.json.read_text(encoding="utf-8"))
+    first, second = ([(r["format"], r["rule"]) for r in t["results"]] for t in document["tensors"])
+    assert first == [
+        *(("E4M3FN", rule) for rule in ("block-32", "mxfp8-e4m3fn", "microxcaling-floor", "row")),
+        *(("E2M1FN", rule) for rule in ("block-32", "te-nvfp4", "microxcaling-floor", "row")),
+        ("E2M1FN", "te-nvfp4-2d"),
+    ]
+    assert second == first[:-1]
+    assert [one["name"] for one in document["rule_definitions"]] == document["rules"]
+    assert document["projection"]["rounding"] is None
+    (left_out,) = document["skipped"]
+    assert left_out["reason"].startswith("te-nvfp4-2d does not fit the shape (7,): axis must be")
+    page = parse(found.page.read_text(encoding="utf-8"))
+    for name in document["rules"]:
+        assert name in page.text("table")
+    assert len(page.all("svg")) == 1 + 2 * 2
+    keys = {attributes.get("class") for attributes in page.all("path")}
+    assert {"stroke-fifth", "stroke-sixth"} <= keys
+
+
+def test_a_rule_that_takes_no_tensor_is_refused(tmp_path: Path) -> None:
+    vector = tensor_from_array("bias", np.arange(1, 8, dtype=np.float32))
+
+    with pytest.raises(ValueError, match="one that a rule takes at least; te-nvfp4-2d does not fi"):
+        build_report([vector], tmp_path / "new", rules=["te-nvfp4-2d"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_only_the_hardest_tensors_are_drawn(
@@ -201,7 +237,7 @@ def test_only_the_hardest_tensors_are_drawn(
     tensors = [tensor(f"w{i}", 2.0**-i) for i in (0, 7, 1, 8)]
     tensors.append(tensor_from_array("zeros", np.zeros(3, np.float32)))
 
-    found = build_report(tensors, tmp_path, formats=["E4M3FN"], rules=["none"])
+    found = build_report(tensors, tmp_path, formats=["E4M3FN"], rules=["unit"])
 
     page = parse(found.page.read_text(encoding="utf-8"))
     names = ("w0", "w1", "w7", "w8", "zeros")

@@ -40,7 +40,7 @@ def render(
     contents = Contents(
         records=[TensorRecord.of(analysis) for analysis in analyses],
         formats=tuple(fp.get_format(name) for name in formats),
-        rules=("none", "tensor"),
+        rules=("unit", "tensor"),
         skipped=skipped,
         command="fp8num report <b>",
         training=training,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def summary(*records: TensorRecord, formats: str, rules: tuple[str, ...] = ("none",)) -> Summary:
+def summary(*records: TensorRecord, formats: str, rules: tuple[str, ...] = ("unit",)) -> Summary:
     chosen = tuple(fp.get_format(name) for name in formats.split())
     return Summary(
         Contents(records=list(records), formats=chosen, rules=rules, skipped=(), command="")
@@ -45,16 +45,16 @@ def sentences(found: Summary) -> dict[str, str]:
 def test_best_formats(
     record: Callable[..., TensorRecord], sqnr: dict[str, float], expected: list[str]
 ) -> None:
-    found = record("w", {(name, "none"): value for name, value in sqnr.items()})
+    found = record("w", {(name, "unit"): value for name, value in sqnr.items()})
 
-    assert best_formats(found, sqnr, "none") == expected
+    assert best_formats(found, sqnr, "unit") == expected
     assert best_formats(found, sqnr, "tensor") == []
 
 
 def test_the_best_format_of_each_width_is_named(record: Callable[..., TensorRecord]) -> None:
     def tensor(name: str, *sqnr: float) -> TensorRecord:
         names = ("E4M3FN", "E5M2", "E2M1FN")
-        return record(name, {(n, "none"): v for n, v in zip(names, sqnr, strict=True)})
+        return record(name, {(n, "unit"): v for n, v in zip(names, sqnr, strict=True)})
 
     found = summary(
         tensor("a", 31, 25, 17), tensor("b", 30, 25, 12), tensor("c", 2, 26, 3),
@@ -73,7 +73,7 @@ def test_the_best_format_of_each_width_is_named(record: Callable[..., TensorReco
 def test_lost_elements_are_told_for_the_formats_of_8_bits(
     record: Callable[..., TensorRecord],
 ) -> None:
-    tensor = record("w", {("E4M3FN", "none"): 3.0, ("E5M2", "none"): 3.0, ("E2M1FN", "none"): 0.0})
+    tensor = record("w", {("E4M3FN", "unit"): 3.0, ("E5M2", "unit"): 3.0, ("E2M1FN", "unit"): 0.0})
     for row, rate in zip(tensor.rows, (0.25, 0.0, 1.0), strict=True):
         row["underflow_rate"] = rate
 
@@ -86,7 +86,7 @@ def test_lost_elements_are_told_for_the_formats_of_8_bits(
 
 
 def test_nothing_lost_and_nothing_beyond_is_said_too(record: Callable[..., TensorRecord]) -> None:
-    said = sentences(summary(record("w", {("E5M2", "none"): 3.0}), formats="E5M2"))
+    said = sentences(summary(record("w", {("E5M2", "unit"): 3.0}), formats="E5M2"))
 
     assert said["Underflow"] == "Without a scale, none loses an element."
     assert said["Saturation"] == "No element is beyond the range of any format."
@@ -97,13 +97,13 @@ def test_the_scale_s_effect_is_the_median_difference(record: Callable[..., Tenso
         return record(
             "w",
             {
-                ("E5M2", "none"): 20.0, ("E5M2", "tensor"): 20.0 + gain,
-                ("POSIT8", "none"): 30.0, ("POSIT8", "tensor"): 30.0 - 2 * gain,
+                ("E5M2", "unit"): 20.0, ("E5M2", "tensor"): 20.0 + gain,
+                ("POSIT8", "unit"): 30.0, ("POSIT8", "tensor"): 30.0 - 2 * gain,
             },
         )  # fmt: skip
 
     tensors = [tensor(1.0), tensor(2.0), tensor(9.0)]
-    said = sentences(summary(*tensors, formats="E5M2 POSIT8", rules=("none", "tensor")))
+    said = sentences(summary(*tensors, formats="E5M2 POSIT8", rules=("unit", "tensor")))
 
     assert said["Scale"] == (
         "A per-tensor scale changes the SQNR by +2.0 dB (median) in E5M2 and by −4.0 dB in POSIT8."
@@ -113,9 +113,9 @@ def test_the_scale_s_effect_is_the_median_difference(record: Callable[..., Tenso
 def test_saturation_names_the_tensor_with_the_highest_rate(
     record: Callable[..., TensorRecord],
 ) -> None:
-    a = record("a", {("E5M2", "none"): 3.0}, saturated=9, saturation_rate=0.01)
-    b = record("b", {("E5M2", "none"): 3.0}, saturated=1, saturation_rate=0.5)
-    c = record("c", {("E5M2", "none"): 3.0})
+    a = record("a", {("E5M2", "unit"): 3.0}, saturated=9, saturation_rate=0.01)
+    b = record("b", {("E5M2", "unit"): 3.0}, saturated=1, saturation_rate=0.5)
+    c = record("c", {("E5M2", "unit"): 3.0})
 
     said = sentences(summary(a, b, c, formats="E5M2"))
 
@@ -128,8 +128,8 @@ def test_saturation_names_the_tensor_with_the_highest_rate(
 def test_exact_tensors_and_those_that_are_not_finite_are_named(
     record: Callable[..., TensorRecord],
 ) -> None:
-    exact = record("a", {("E4M3FN", "none"): math.inf, ("E5M2", "none"): math.inf})
-    broken = record("b", {("E4M3FN", "none"): 1.0, ("E5M2", "none"): 1.0}, nans=3, infinities=1)
+    exact = record("a", {("E4M3FN", "unit"): math.inf, ("E5M2", "unit"): math.inf})
+    broken = record("b", {("E4M3FN", "unit"): 1.0, ("E5M2", "unit"): 1.0}, nans=3, infinities=1)
 
     said = sentences(summary(exact, broken, formats="E4M3FN E5M2"))
 
@@ -141,14 +141,14 @@ def test_exact_tensors_and_those_that_are_not_finite_are_named(
 
 
 def test_tensors_without_signal_are_not_judged(record: Callable[..., TensorRecord]) -> None:
-    zeros = record("a", {("E4M3FN", "none"): math.nan, ("E5M2", "none"): math.nan})
+    zeros = record("a", {("E4M3FN", "unit"): math.nan, ("E5M2", "unit"): math.nan})
     for row in zeros.rows:
         row["underflow_rate"] = math.nan
 
     found = summary(zeros, formats="E4M3FN E5M2")
 
     assert set(sentences(found)) == {"Saturation"}
-    standing = found.standings["E4M3FN", "none"]
+    standing = found.standings["E4M3FN", "unit"]
     assert (standing.wins, standing.judged) == (0, 0)
     assert math.isnan(standing.sqnr_db)
     assert math.isnan(standing.underflow_rate)

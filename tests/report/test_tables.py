@@ -29,7 +29,7 @@ def contents(tensors: Iterable[StoredTensor], **rest: Any) -> Contents:
     records = [TensorRecord.of(analyze_tensor(tensor, FORMATS)) for tensor in tensors]
     formats = tuple(fp.get_format(name) for name in FORMATS)
     blank: dict[str, Any] = {"skipped": (), "command": ""}
-    return Contents(records=records, formats=formats, rules=("none", "tensor"), **blank | rest)
+    return Contents(records=records, formats=formats, rules=("unit", "tensor"), **blank | rest)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_csv_has_a_row_for_each_tensor_format_and_rule(tensors: list[StoredTenso
         (tensor.name, fmt, rule)
         for tensor in tensors
         for fmt in FORMATS
-        for rule in ("none", "tensor")
+        for rule in ("unit", "tensor")
     ]
 
 

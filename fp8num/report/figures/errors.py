@@ -15,6 +15,7 @@ from fp8num.report.figures.style import (
     draw_line,
     draw_magnitude_axis,
     draw_markers,
+    legend_height,
     magnitude_ticks,
     rule_styles,
 )
@@ -56,7 +57,7 @@ def error_against_magnitude(analysis: TensorAnalysis, *, key: str = "errors") ->
     bottom = TOP + rows * PANEL
     drawing = Drawing(
         width=570,
-        height=bottom + 46,
+        height=bottom + 46 + legend_height(styles.values(), bars=False),
         key=key,
         title=f"Relative error of {shorten(analysis.name)} against magnitude",
         description=_describe(analysis),

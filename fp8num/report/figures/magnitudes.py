@@ -19,6 +19,7 @@ from fp8num.report.figures.style import (
     draw_magnitude_axis,
     draw_name,
     draw_range,
+    legend_height,
     magnitude_ticks,
     rule_styles,
 )
@@ -55,7 +56,8 @@ def exponent_histogram(
         What was found about a tensor.
     formats : iterable of Format, optional
         The formats to draw: as each rule's scale moves them if they are among the
-        results, else as they are.  The default is those of the results.
+        results, else as they are.  The default is those of the results.  Rules with
+        several scales have no range and are not drawn.
     key : str, optional
         Prefix of the ids, to be unique on a page.
 
@@ -66,13 +68,16 @@ def exponent_histogram(
     """
     if formats is None:
         formats = dict.fromkeys(result.format for result in analysis.results)
-    styles = rule_styles([result.rule for result in analysis.results] or ["none"])
+    # Where blocks have scales of their own, no range is that of the tensor.
+    one = {result.rule for result in analysis.results if math.isfinite(result.scale)}
+    every = rule_styles([result.rule for result in analysis.results])
+    styles = {rule: style for rule, style in every.items() if rule in one} or rule_styles(["unit"])
     windows = {fmt: _windows(analysis, fmt, next(iter(styles))) for fmt in formats}
     row = 8 * len(styles) + 8
     bottom = ROWS_TOP + row * len(windows)
     drawing = Drawing(
         width=570,
-        height=bottom + 28,
+        height=bottom + 28 + legend_height(styles.values(), bars=True),
         key=key,
         title=f"Magnitudes of {shorten(analysis.name)}",
         description=_describe(analysis),
@@ -94,7 +99,11 @@ def exponent_histogram(
 def _windows(analysis: TensorAnalysis, fmt: Format, unscaled: str) -> dict[str, Window]:
     """Return where a format's range lies under each rule."""
     window = Window.of(fmt)
-    scales = {result.rule: result.scale for result in analysis.results if result.format == fmt}
+    scales = {
+        result.rule: result.scale
+        for result in analysis.results
+        if result.format == fmt and 0 < result.scale < math.inf
+    }
     return {rule: window.shifted(s) for rule, s in scales.items()} or {unscaled: window}
 
 

@@ -9,7 +9,7 @@ from fp8num.report.labels import power_of_two, rule_name, shorten
 from fp8num.report.svg import steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fp8num.formats import Format
     from fp8num.report.svg import Drawing, Scale
@@ -31,6 +31,7 @@ __all__ = [
     "draw_markers",
     "draw_name",
     "draw_range",
+    "legend_height",
     "magnitude_ticks",
     "rule_styles",
 ]
@@ -39,6 +40,7 @@ FAINT, GREY, GRID, PAPER, BLUE = "#57606a", "#6e7781", "#d8dee4", "#fff", "#0072
 
 MAGNITUDE = "magnitude |x|, scale of powers of two"
 NAME_WIDTH = 104  #: of the names of formats left of an axis
+LEGEND_WIDTH, LEGEND_LINE = 600, 16  #: at most, a little of it blank; from line to line
 
 
 class Caption(TypedDict):
@@ -68,6 +70,8 @@ _STYLES = (
     ("second", "#c04a00", "4 2", False),
     ("third", "#00785a", "1 2", True),
     ("fourth", "#8a4f7d", "6 2 1 2", False),
+    ("fifth", "#6d6100", "8 3", True),
+    ("sixth", "#b0185c", "1 4 4 4", False),
 )
 
 
@@ -153,12 +157,31 @@ def draw_range(
 
 def draw_legend(drawing: Drawing, y: float, styles: Iterable[RuleStyle], *, bars: bool) -> None:
     """Show the rules' names beside a sample of their bars, or of their lines."""
-    x = float(NAME_WIDTH if bars else 52)
+    for style, x, line in _places(styles, bars=bars):
+        _draw_sample(drawing, x, y + LEGEND_LINE * line, style, bars=bars)
+
+
+def legend_height(styles: Iterable[RuleStyle], *, bars: bool) -> int:
+    """Return the height of a legend's lines after the first."""
+    return LEGEND_LINE * max((line for _, _, line in _places(styles, bars=bars)), default=0)
+
+
+def _places(styles: Iterable[RuleStyle], *, bars: bool) -> Iterator[tuple[RuleStyle, float, int]]:
+    """Yield where each rule's sample is: the next line begins where the width is used up."""
+    left = float(NAME_WIDTH if bars else 52)
+    x, line = left, 0
     for style in styles:
-        if bars:
-            draw_range(drawing, x, x + 24, y - 6.5, style)
-        else:
-            draw_line(drawing, [("M", x, y - 4), ("L", x + 24, y - 4)], style)
-            draw_markers(drawing, [(x + 12, y - 4)], style)
-        drawing.text(x + 31, y, style.label, **caption)
-        x += 60 + 6 * len(style.label)
+        width = 60 + 6 * len(style.label)
+        if x > left and x + width > LEGEND_WIDTH:
+            x, line = left, line + 1
+        yield style, x, line
+        x += width
+
+
+def _draw_sample(drawing: Drawing, x: float, y: float, style: RuleStyle, *, bars: bool) -> None:
+    if bars:
+        draw_range(drawing, x, x + 24, y - 6.5, style)
+    else:
+        draw_line(drawing, [("M", x, y - 4), ("L", x + 24, y - 4)], style)
+        draw_markers(drawing, [(x + 12, y - 4)], style)
+    drawing.text(x + 31, y, style.label, **caption)

@@ -227,7 +227,9 @@ def _with_source(
     wanted = asked - named - {match.rule for match in consistent}
     near: tuple[Near, ...] = ()
     if not obeyed or wanted:
-        left = [c for c in found if c.rule.name not in named]
+        # Codes without a scale are a mistake that each rule tells of, and near to no other.
+        left = [c for c in found if not c.rule.is_unscaled or c.rule.name in asked]
+        left = [c for c in left if c.rule.name not in named]
         near = nearest(left, rules, evidence, predictor, axis=axis, wanted=wanted)
     if obeyed and obeyed[0][1].is_inverted:
         evidence.findings.append(_inverted(*obeyed[0], predictor))

@@ -18,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def analysis(
-    x: npt.ArrayLike, formats: tuple[str, ...] = ("E2M1FN",), rules: tuple[str, ...] = ("none",)
+    x: npt.ArrayLike, formats: tuple[str, ...] = ("E2M1FN",), rules: tuple[str, ...] = ("unit",)
 ) -> TensorAnalysis:
     return analyze_tensor(tensor_from_array("w", np.asarray(x, np.float64)), formats, rules)
 
@@ -81,7 +81,7 @@ def test_errors_beyond_the_axis_are_drawn_at_its_end() -> None:
 
 def test_every_format_has_a_panel_and_every_rule_a_line() -> None:
     found = analysis(
-        np.linspace(0.1, 7, 99), ("E2M1FN", "E2M3FN", "E3M2FN", "E5M2"), ("none", "tensor")
+        np.linspace(0.1, 7, 99), ("E2M1FN", "E2M3FN", "E3M2FN", "E5M2"), ("unit", "tensor")
     )
 
     root = ET.XML(error_against_magnitude(found))

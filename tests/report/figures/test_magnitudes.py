@@ -17,7 +17,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def analysis(
-    x: npt.ArrayLike, formats: tuple[str, ...] = ("E4M3FN",), rules: tuple[str, ...] = ("none",)
+    x: npt.ArrayLike, formats: tuple[str, ...] = ("E4M3FN",), rules: tuple[str, ...] = ("unit",)
 ) -> TensorAnalysis:
     array = np.asarray(x)
     if array.dtype != np.float64:
@@ -53,7 +53,7 @@ def test_a_rare_binade_is_at_least_a_pixel_high() -> None:
 
 def test_a_range_ends_at_the_largest_value_over_the_scale() -> None:
     """With a scale that takes amax = 1 to E2M1FN's 6, the range ends where the elements do."""
-    image = exponent_histogram(analysis([1.0, 0.25], ("E2M1FN",), ("none", "tensor")))
+    image = exponent_histogram(analysis([1.0, 0.25], ("E2M1FN",), ("unit", "tensor")))
 
     bar_of_one = max(right for _, right, *_ in rects(image, "bar"))
     end = max(right for _, right, *_ in rects(image, "fill-second")[:-1])  # the last: legend
@@ -90,7 +90,7 @@ def test_two_thousand_binades_share_bars() -> None:
 def test_any_tensor_can_be_drawn(x: npt.ArrayLike) -> None:
     x = np.asarray(x, np.float64)
 
-    image = exponent_histogram(analysis(x, ("E4M3FN", "E8M0FNU", "POSIT8"), ("none", "tensor")))
+    image = exponent_histogram(analysis(x, ("E4M3FN", "E8M0FNU", "POSIT8"), ("unit", "tensor")))
 
     ET.XML(image)
     drawn = bool(np.any(np.isfinite(x) & (x != 0)))
