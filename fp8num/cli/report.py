@@ -28,9 +28,10 @@ MAX_LINES = 20  #: about what was skipped; the page and report.json say the rest
 DESCRIPTION = """
 Round the tensors of files to small floating-point formats, with and without a per-tensor
 scale or as any library scales them, and write what becomes of them: index.html to read,
-report.csv and report.json to compute with. Without files, the built-in tensors are used, and a small net is trained on
-the built-in digits in FP32 and in FP8, many times, to see what that costs: the page shows
-losses and accuracies with error bars, training.csv and training-curves.csv hold them.
+report.csv and report.json to compute with. Without files, the built-in tensors are used, and
+a small net is trained on the built-in digits in FP32 and in FP8, many times, to see what that
+costs: the page shows losses and accuracies with error bars, training.csv and
+training-curves.csv hold them.
 """
 
 
