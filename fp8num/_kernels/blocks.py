@@ -6,6 +6,7 @@ Blocks fit the cache, and are all the memory that a conversion needs besides its
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -71,7 +72,7 @@ def run(
 
 
 def share(work: Callable[[T], None], parts: Iterable[T], threads: int) -> None:
-    """Call ``work(part)`` for all the parts, which threads take as they come."""
+    """Call ``work(part)`` for all parts, which threads take as they come, under one errstate."""
     if threads == 1:
         for part in parts:
             work(part)
@@ -89,7 +90,7 @@ def share(work: Callable[[T], None], parts: Iterable[T], threads: int) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(take_parts) for _ in range(threads - 1)]
+        others = [pool.submit(copy_context().run, take_parts) for _ in range(threads - 1)]
         take_parts()  # the calling thread works too: it is on its core already
         for done in others:
             done.result()

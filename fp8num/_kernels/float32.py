@@ -18,7 +18,7 @@ from fp8num._kernels.words import FLOAT32, float32_words, source_of, widen
 if TYPE_CHECKING:
     from fp8num._kernels.words import Layout
 
-__all__ = ["as_float32", "as_float64", "divide", "flushes_subnormals", "multiply"]
+__all__ = ["as_float32", "as_float64", "divide", "flushes_subnormals", "keep_nan", "multiply"]
 
 Floats = npt.NDArray[np.float32]
 Operand = Floats | np.float32
@@ -82,6 +82,12 @@ def divide(a: Operand, b: Operand, out: Floats | None = None) -> Floats:
         if not flushes_subnormals():
             return np.asarray(np.divide(a, b, out=out))
         return _rounded(_wide(a) / _wide(b), out)
+
+
+def keep_nan(result: npt.NDArray[Any], values: npt.NDArray[Any], factors: Any) -> None:  # noqa: ANN401 - of either type
+    """Give results the values' NaNs where factors are NaN too: the processor takes either."""
+    if np.isnan(factors).any():
+        np.copyto(result, values, where=np.isnan(values))
 
 
 def _wide(values: Operand) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
+from fp8num._kernels.state import float_arithmetic
 from fp8num.accumulate.accumulator import Accumulator, ExactSum
 from fp8num.accumulate.catalogue import get_accumulator
 from fp8num.accumulate.operands import as_operand
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["dot", "matmul"]
 
 
+@float_arithmetic
 def matmul(
     a: object,
     b: object,
@@ -154,6 +156,7 @@ def _check_rotations(a: object, b: object) -> None:
         raise ValueError(msg)
 
 
+@float_arithmetic
 def dot(
     a: object,
     b: object,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.blocks import share
 from fp8num.accumulate.accumulator import ExactSum, FloatSum, MatrixCore, TensorCore
 from fp8num.accumulate.binary import Floats, from_float32, to_float32
 from fp8num.accumulate.exact import ExactProduct
@@ -52,14 +53,7 @@ def fill_matrix(request: Request, index: tuple[int, ...], result: npt.NDArray[An
     def fill(place: tuple[slice, slice]) -> None:
         result[place] = tile(*place)
 
-    if request.threads == 1 or len(tiles) == 1:
-        for place in tiles:
-            fill(place)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(request.threads) as pool:
-        list(pool.map(fill, tiles))
+    share(fill, tiles, min(request.threads, len(tiles)))
 
 
 def _of_batch(x: Operand, index: tuple[int, ...]) -> Operand:

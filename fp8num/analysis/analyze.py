@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num.analysis.blocks import Block
 from fp8num.analysis.distribution import Distribution
@@ -59,6 +60,7 @@ Formats = Iterable[Format | str] | Format | str | None
 Rules = Iterable[Rule | str] | Rule | str | None
 
 
+@float_arithmetic
 def analyze(x: npt.ArrayLike, formats: Formats = None, rules: Rules = None) -> pd.DataFrame:
     """
     Measure what formats make of an array.
@@ -139,6 +141,7 @@ def analyze(x: npt.ArrayLike, formats: Formats = None, rules: Rules = None) -> p
     return analyze_tensor(_ArrayTensor(values), formats, rules).to_frame()
 
 
+@float_arithmetic
 def analyze_tensor(
     tensor: Tensor,
     formats: Formats = None,

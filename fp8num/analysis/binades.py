@@ -15,6 +15,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.float32 import flushes_subnormals
+from fp8num._kernels.state import float_arithmetic
+
 __all__ = ["BINADES", "LOWEST_EXPONENT", "BinadeErrors", "binade_keys", "magnitude_words"]
 
 LOWEST_EXPONENT = -1074  #: of float64's smallest subnormal number
@@ -34,11 +37,17 @@ def magnitude_words(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
 
 
 def binade_keys(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
-    """Return the key of each magnitude word, ascending with it."""
+    """Return the key of each magnitude word, ascending with it; refuse what would be flushed."""
     keys = (words >> np.uint64(52)).astype(np.uint16)
     keys += np.uint16(52)  # the exponent field is 1 for -1022, the 53rd binade
     subnormal = keys == np.uint16(52)
     if subnormal.any():  # an integer times 2**-1074; its length is its key
+        if flushes_subnormals() and words[subnormal].any():
+            msg = (
+                "x must hold no subnormal float64 where the processor flushes them to zero, as "
+                "another library has made it do; switch that off, or multiply x by a power of two"
+            )
+            raise ValueError(msg)
         keys[subnormal] = np.frexp(words[subnormal].astype(np.float64))[1]
     keys[words > _INFINITY] = NAN_KEY
     return keys
@@ -72,6 +81,7 @@ class BinadeErrors:
         return np.arange(self.start, self.start + len(self.count))
 
     @classmethod
+    @float_arithmetic
     def of(
         cls,
         errors: npt.NDArray[np.float64],
@@ -112,6 +122,7 @@ class BinadeErrors:
             maximum=_spread(maximum, exponents, start, stop),
         )
 
+    @float_arithmetic
     def merge(self, other: BinadeErrors) -> BinadeErrors:
         """Return the errors of both."""
         if not len(self.count) or not len(other.count):

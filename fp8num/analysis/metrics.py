@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fp8num._kernels.float32 import as_float64
+from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.binades import BinadeErrors
 from fp8num.analysis.blocks import Block
 from fp8num.analysis.sums import Scaled, decibels, dot, root
@@ -106,6 +107,7 @@ class ErrorMetrics:
     binades: BinadeErrors = field(repr=False)
 
     @classmethod
+    @float_arithmetic
     def of(
         cls,
         x: npt.ArrayLike,
@@ -159,6 +161,7 @@ class ErrorMetrics:
         with np.errstate(all="ignore"):
             return measure(Block.of(x), scaled, offset=offset)
 
+    @float_arithmetic
     def merge(self, other: ErrorMetrics) -> ErrorMetrics:
         """
         Return the metrics of both together.
@@ -186,16 +189,19 @@ class ErrorMetrics:
     __add__ = merge
 
     @property
+    @float_arithmetic
     def underflow_rate(self) -> float:
         """Share of the nonzero finite elements that become zero; NaN if there are none."""
         return self.underflow / self.nonzero if self.nonzero else math.nan
 
     @property
+    @float_arithmetic
     def saturation_rate(self) -> float:
         """Share of the finite elements that saturate; NaN if there are none."""
         return self.saturated / self.finite if self.finite else math.nan
 
     @property
+    @float_arithmetic
     def sqnr_db(self) -> float:
         """Signal to noise, ``10 log10(xx / ee)``: infinite without noise, NaN without signal."""
         if not self.xx:
@@ -203,11 +209,13 @@ class ErrorMetrics:
         return decibels(self.xx / self.ee) if self.ee else math.inf
 
     @property
+    @float_arithmetic
     def relative_rms_error(self) -> float:
         """The error's norm relative to that of the elements: sqrt(ee / xx); NaN without signal."""
         return root(self.ee / self.xx) if self.xx else math.nan
 
     @property
+    @float_arithmetic
     def cosine_distance(self) -> float:
         r"""
         One minus the cosine of the angle between x and q; NaN if either is all zero.

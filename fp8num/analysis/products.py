@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.accumulate import Accumulator, get_accumulator, matmul
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class ProductError:
         }
 
 
+@float_arithmetic
 def compare_accumulators(
     a: ScaledArray, b: ScaledArray, accumulators: Iterable[Accumulator | str]
 ) -> tuple[ProductError, ...]:

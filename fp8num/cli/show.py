@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fp8num.report.labels import shorten
-from fp8num.report.numerals import Number, decimal_text, hex_text, parse_number
+from fp8num.report.numerals import Number, decimal_text, hex_text, nearest_float, parse_number
 
 if TYPE_CHECKING:
     import argparse
@@ -103,10 +103,7 @@ def _heading(number: Number) -> str:
     if isinstance(number.value, float):
         return f"Number {decimal_text(number.value)}"
     written = shorten(number.written, 60)
-    try:
-        nearest = float(number.value)
-    except OverflowError:
-        nearest = math.inf if number.value > 0 else -math.inf
+    nearest = nearest_float(number.value)
     if nearest == number.value:
         return f"Number {written}, float64 {hex_text(number.value)}"
     shown: Fraction | float = Fraction(nearest) if math.isfinite(nearest) else nearest

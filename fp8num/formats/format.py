@@ -14,6 +14,7 @@ derived facts are exact even where float64 is too narrow.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
@@ -392,7 +393,7 @@ class Format:
     @property
     def eps(self) -> float:
         """Distance from 1 to the next larger value, if 1 is a normal number: ``2**(1 - p)``."""
-        return float(2.0**-self._mantissa_bits)
+        return math.ldexp(1.0, -self._mantissa_bits)
 
     def _number(self, index: int) -> float | Fraction:
         """Return a magnitude as a float if that is exact, else as a Fraction."""

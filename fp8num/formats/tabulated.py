@@ -13,6 +13,7 @@ exactly as the parametric ones.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -127,7 +128,7 @@ class TabulatedFormat(Format):
                 self.overflow, has_infinity=self.has_infinity, has_nan=self.has_nan
             )
         object.__setattr__(self, "overflow", overflow)
-        numbers = [integer * 2.0**exponent for _, integer, exponent in self.table]
+        numbers = [math.ldexp(integer, exponent) for _, integer, exponent in self.table]
         gaps = len(numbers) - 1 + (self.following is not None)
         if numbers[:1] != [0.0] or sorted(set(numbers)) != numbers or len(self.nearest) != gaps:
             msg = (
@@ -196,7 +197,7 @@ class TabulatedFormat(Format):
         values = self._compute_values()
         if self.unpaired is not None:
             code, integer, exponent = self.unpaired
-            values[code] = integer * 2.0**exponent
+            values[code] = math.ldexp(integer, exponent)
         values.flags.writeable = False
         return values
 
@@ -215,7 +216,7 @@ class TabulatedFormat(Format):
     @property
     def min(self) -> float | Fraction:
         """The most negative finite value."""
-        return -self.max if self.unpaired is None else self.unpaired[1] * 2.0 ** self.unpaired[2]
+        return -self.max if self.unpaired is None else math.ldexp(*self.unpaired[1:])
 
     @property
     def precision(self) -> None:
@@ -297,7 +298,7 @@ def _hifloat8() -> TabulatedFormat:
     infinity = 0b110_1111
     codes = [code for code in range(128) if code != infinity]
     numbers = {code: _hifloat8_magnitude(code) for code in codes}
-    codes.sort(key=lambda code: numbers[code][0] * 2.0 ** numbers[code][1])
+    codes.sort(key=lambda code: math.ldexp(*numbers[code]))
     following = _hifloat8_magnitude(infinity)  # 1.5 * 2**15, whose code is infinity
     ladder = [*(numbers[code] for code in codes), following]
     return TabulatedFormat(

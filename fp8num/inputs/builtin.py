@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.inputs.source import StoredTensor, tensor_from_array
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def load_digits() -> Digits:
     return Digits(pixels=pixels, labels=labels)
 
 
+@float_arithmetic
 def builtin_tensors() -> tuple[StoredTensor, ...]:
     """
     Return the built-in tensors, all float32.

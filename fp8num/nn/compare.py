@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import number, whole
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.dataset import Dataset
@@ -55,6 +56,7 @@ OWN = (*LAYERS, "lr", "optimizer", "schedule", "clip", "loss_scaler")
 WAITING = 64
 
 
+@float_arithmetic
 def compare(
     dataset: Dataset | Callable[..., Dataset],
     recipes: Sequence[str | Recipe] | Mapping[str, str | Recipe | Mapping[str, object]],

@@ -17,6 +17,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import number, whole
 from fp8num.nn.dataset import Dataset, Inputs, Labels, batches
 
@@ -26,6 +27,7 @@ __all__ = ["Dataset", "batches", "digits", "random_labels", "spirals", "teacher"
 _PATIENCE = 100
 
 
+@float_arithmetic
 def digits(fold: int = 0, folds: int = 5, seed: int = 0) -> Dataset:
     """
     Return the handwritten digits with one of several folds held out.
@@ -92,6 +94,7 @@ def digits(fold: int = 0, folds: int = 5, seed: int = 0) -> Dataset:
     return Dataset(name, x[~test], y[~test], 10, x[test], y[test])
 
 
+@float_arithmetic
 def teacher(
     n: int = 4096,
     test: int = 1024,
@@ -161,6 +164,7 @@ def teacher(
     )
 
 
+@float_arithmetic
 def spirals(
     n: int = 1000,
     test: int = 500,
@@ -214,6 +218,7 @@ def spirals(
     return _split(f"spirals, {classes} arms", x.astype(np.float32), y, classes, (n, test))
 
 
+@float_arithmetic
 def random_labels(
     n: int = 1000, features: int = 100, classes: int = 10, seed: int = 0, *, test: int = 200
 ) -> Dataset:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from fp8num._arguments import as_array
 from fp8num._kernels.float32 import multiply as product_of_float32
+from fp8num._kernels.state import float_arithmetic
 from fp8num.accumulate import ACCUMULATORS, Accumulator, BlasSum, ExactSum, get_accumulator, matmul
 from fp8num.accumulate.binary import from_float32, to_float32
 from fp8num.accumulate.scaling import Scales, find_entry
@@ -225,6 +226,7 @@ def takes_values(accumulator: Accumulator | str) -> bool:
     return unit is None or isinstance(unit, ExactSum | BlasSum)
 
 
+@float_arithmetic
 def product(
     a: ScaledArray | Factor | npt.ArrayLike,
     b: ScaledArray | Factor | npt.ArrayLike,

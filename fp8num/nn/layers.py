@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn import rules
 from fp8num.nn._numbers import whole
 from fp8num.nn._widths import widths
@@ -84,6 +85,7 @@ class MLP:
     {'layer0.weight': (8, 4), 'layer1.weight': (3, 8)}
     """
 
+    @float_arithmetic
     def __init__(
         self,
         sizes: Sequence[int] | npt.NDArray[Any],
@@ -126,6 +128,7 @@ class MLP:
             for i in range(last + 1)
         )
 
+    @float_arithmetic
     def __call__(self, x: Tensor | npt.ArrayLike) -> Tensor:
         """
         Apply the layers.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import whole
 from fp8num.nn._takes import check_depths
 from fp8num.nn.quantized import Casts, Probe, linear
@@ -74,6 +75,7 @@ class Linear:
     (5, 2)
     """
 
+    @float_arithmetic
     def __init__(
         self,
         features_in: int,
@@ -149,6 +151,7 @@ class Linear:
     def saturated(self, count: int) -> None:
         self._casts.saturated = count
 
+    @float_arithmetic
     def __call__(self, x: Tensor | npt.ArrayLike) -> Tensor:
         """
         Apply the layer.

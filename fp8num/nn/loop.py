@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import whole
 from fp8num.nn._parameters import check_like, gradient_norm
 from fp8num.nn.casts import Operands, records_of, watch
@@ -95,6 +96,7 @@ class Plan:
         return self.epochs * self.per_epoch
 
 
+@float_arithmetic
 def evaluate(model: MLP, x: npt.NDArray[np.float32], y: npt.NDArray[np.int64]) -> Evaluation:
     """
     Evaluate a net, and leave it as it was.

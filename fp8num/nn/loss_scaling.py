@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fp8num._kernels.blocks import blocks_of
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import whole
 from fp8num.nn._parameters import named
 from fp8num.nn._scale_rule import ScaleRule, scale_rule
@@ -147,6 +148,7 @@ class LossScaler:
         """Steps of optimizers that were skipped."""
         return self._skipped
 
+    @float_arithmetic
     def scale_loss(self, loss: Tensor) -> Tensor:
         """
         Return the loss times the scale.
@@ -167,6 +169,7 @@ class LossScaler:
         with np.errstate(over="ignore", invalid="ignore"):
             return loss * self.scale
 
+    @float_arithmetic
     def unscale(self, parameters: Mapping[str, Tensor]) -> bool:
         """
         Divide gradients by the scale, and look for infinities and NaN among them.
@@ -204,6 +207,7 @@ class LossScaler:
         self._checks |= checks
         return any(check.found for check in checks.values())
 
+    @float_arithmetic
     def step(
         self, optimizer: Optimizer, *, lr: float | None = None, saturated: bool = False
     ) -> bool:
@@ -259,6 +263,7 @@ class LossScaler:
             check.stepped = True
         return not overflow
 
+    @float_arithmetic
     def update(self, scale: float | None = None) -> None:
         """
         Find the scale of the next step, and begin a new round of unscaling and stepping.

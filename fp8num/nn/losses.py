@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn.tape import Operand, Tensor, apply, as_tensors, record
 
 __all__ = ["cross_entropy", "mean_square_error"]
@@ -22,6 +23,7 @@ __all__ = ["cross_entropy", "mean_square_error"]
 Array = npt.NDArray[Any]
 
 
+@float_arithmetic
 def cross_entropy(logits: Operand, labels: npt.ArrayLike) -> Tensor:
     """
     Return the mean cross-entropy of the softmax of logits, in nats.
@@ -111,6 +113,7 @@ def _checked_labels(labels: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArra
     return found.astype(np.intp)
 
 
+@float_arithmetic
 def mean_square_error(prediction: Operand, target: Operand) -> Tensor:
     """
     Return the mean square of the difference.

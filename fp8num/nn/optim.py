@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.blocks import BLOCK
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import number, whole
 from fp8num.nn._parameters import check_like, gradient_norm, trainable
 from fp8num.scaled.blocks import slabs
@@ -65,6 +66,7 @@ class Optimizer(ABC):
         self._steps: dict[str, int] = {}
         self._arrays: dict[str, list[Array]] = {}
 
+    @float_arithmetic
     def step(self, lr: float | None = None) -> None:
         """
         Move the parameters against their gradients.
@@ -390,6 +392,7 @@ class AdamW(Adam):
         self.weight_decay = number("weight_decay", weight_decay, at_least=0)
 
 
+@float_arithmetic
 def clip_norm(parameters: Mapping[str, Tensor], limit: float) -> float:
     """
     Shorten all gradients together, if their norm is above a limit.

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import number, whole
 
 __all__ = ["Schedule", "constant", "cosine", "linear"]
@@ -27,6 +28,7 @@ __all__ = ["Schedule", "constant", "cosine", "linear"]
 Schedule: TypeAlias = Callable[[int], float]
 
 
+@float_arithmetic
 def constant(lr: float) -> Schedule:
     """
     Return a schedule that stays where it is.
@@ -54,6 +56,7 @@ def constant(lr: float) -> Schedule:
     return _Constant(lr)
 
 
+@float_arithmetic
 def cosine(lr: float, steps: int, warmup: int = 0, floor: float = 0.0) -> Schedule:
     """
     Return a schedule that rises linearly, and falls along half a cosine.
@@ -93,6 +96,7 @@ def cosine(lr: float, steps: int, warmup: int = 0, floor: float = 0.0) -> Schedu
     return _Ramp(_half_cosine, lr, steps, warmup, floor)
 
 
+@float_arithmetic
 def linear(lr: float, steps: int, warmup: int = 0, floor: float = 0.0) -> Schedule:
     """
     Return a schedule that rises linearly, and falls linearly.
@@ -142,6 +146,7 @@ class _Constant:
     def __post_init__(self) -> None:
         number("lr", self.lr, at_least=0)
 
+    @float_arithmetic
     def __call__(self, step: int) -> float:
         whole("step", step, 0)
         return float(self.lr)
@@ -167,6 +172,7 @@ class _Ramp:
             msg = f"floor must be at most lr, {lr}, got {floor}"
             raise ValueError(msg)
 
+    @float_arithmetic
     def __call__(self, step: int) -> float:
         now = whole("step", step, 0)
         if now < self.warmup:

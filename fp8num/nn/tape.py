@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._arrays import float_array, unbroadcast
 from fp8num.nn._functions import Functions
 from fp8num.nn._operators import Axis
@@ -145,6 +146,7 @@ class Tensor(Functions):
         """Forget the gradient: `grad` is None again."""
         self.grad = None
 
+    @float_arithmetic
     def backward(self, grad: npt.ArrayLike | None = None) -> None:
         """
         Add this tensor's derivative by each leaf that it depends on to the leaf's `grad`.
@@ -273,6 +275,7 @@ def record(
     return result
 
 
+@float_arithmetic
 def apply(name: str, *operands: Operand, **options: object) -> Tensor:
     """
     Apply a rule of the table to tensors, arrays and numbers.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._numbers import whole
 from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
 from fp8num.nn.dataset import Dataset
@@ -125,6 +126,7 @@ class Run:
         }
 
 
+@float_arithmetic
 def train(
     dataset: Dataset,
     *,

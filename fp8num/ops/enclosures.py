@@ -14,7 +14,7 @@ digits (General Decimal Arithmetic Specification 1.70), one unit added on each s
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, Inexact
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, Inexact
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,8 +27,15 @@ __all__ = ["Interval", "Precision", "decimal_of", "round_to_odd"]
 #: Digits to begin with: 106 bits, where 61 are needed.
 DIGITS = 32
 LARGEST = 999_999
+
+
+def _context(digits: int, rounding: str = ROUND_HALF_EVEN, *traps: type[Inexact]) -> Context:
+    """Return a context of which nothing is left to the process's default."""
+    return Context(digits, rounding, -LARGEST, LARGEST, 1, 0, [], list(traps))
+
+
 #: Raises an error rather than round.
-EXACT = Context(prec=LARGEST, Emin=-LARGEST, Emax=LARGEST, traps=[Inexact])
+EXACT = _context(LARGEST, ROUND_HALF_EVEN, Inexact)
 
 
 class Interval(NamedTuple):
@@ -36,6 +43,10 @@ class Interval(NamedTuple):
 
     low: Decimal
     high: Decimal
+
+    def negated(self) -> Interval:
+        """Return it with the other sign, exactly: a minus would round to the thread's context."""
+        return Interval(self.high.copy_negate(), self.low.copy_negate())
 
 
 class Precision:
@@ -49,9 +60,9 @@ class Precision:
     """
 
     def __init__(self, digits: int) -> None:
-        self._near = Context(prec=digits, Emin=-LARGEST, Emax=LARGEST)
-        self._down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=-LARGEST, Emax=LARGEST)
-        self._up = Context(prec=digits, rounding=ROUND_CEILING, Emin=-LARGEST, Emax=LARGEST)
+        self._near = _context(digits)
+        self._down = _context(digits, ROUND_FLOOR)
+        self._up = _context(digits, ROUND_CEILING)
 
     def exp(self, x: Interval) -> Interval:
         """Enclose the exponential function."""

@@ -125,10 +125,10 @@ def log2(x: Number, convention: Convention) -> Number:
         return Number(abs(power), 0, negative=power < 0)
 
     def ratio(precision: Precision) -> Interval:
-        low, high = precision.ln(decimal_of(_value(x)))
-        size = Interval(low, high) if low > 0 else Interval(-high, -low)
-        quotient = precision.divide(size, _ln2(precision))
-        return quotient if low > 0 else Interval(-quotient.high, -quotient.low)
+        size = precision.ln(decimal_of(_value(x)))
+        if size.low > 0:
+            return precision.divide(size, _ln2(precision))
+        return precision.divide(size.negated(), _ln2(precision)).negated()
 
     return _log_of(x, ratio)
 
@@ -242,7 +242,6 @@ def _log_of(x: Number, evaluate: Callable[[Precision], Interval]) -> Number:
         return Number(*round_to_odd(evaluate))
 
     def negated(precision: Precision) -> Interval:
-        low, high = evaluate(precision)
-        return Interval(-high, -low)
+        return evaluate(precision).negated()
 
     return Number(*round_to_odd(negated), negative=True)

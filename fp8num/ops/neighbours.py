@@ -9,6 +9,7 @@ A code's neighbours, and distances in codes.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -260,7 +261,7 @@ def _ulps(fmt: Format) -> Floats:
         following = fmt.successor
         gaps[-1] = gaps[-2]
         if following is not None:
-            gaps[-1] = following[0] * 2.0 ** following[1] - values[-1]
+            gaps[-1] = math.ldexp(*following) - values[-1]
         sizes = np.abs(np.where(np.isfinite(fmt.values), fmt.values, 0.0))
         found = gaps.take(np.searchsorted(values, sizes), mode="clip")
     else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis import analyze_tensor, choose, refusal
 from fp8num.report.files import output_folder, write_together
 from fp8num.report.pages import MAX_FIGURES, hardest_first, render_page
@@ -54,6 +55,7 @@ class ReportFiles:
     curves: Path | None = None
 
 
+@float_arithmetic
 def build_report(
     tensors: Iterable[Tensor],
     out_dir: str | os.PathLike[str],

@@ -14,6 +14,8 @@ import os
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
+from fp8num._kernels.state import float_arithmetic
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
@@ -33,6 +35,7 @@ MOST_WORKERS = 8  #: each takes half a second to start
 _NO_PROCESSES = (BrokenExecutor, ImportError, NotImplementedError, OSError)
 
 
+@float_arithmetic
 def compare_on_digits(
     recipes: Sequence[str | Recipe] = RECIPES,
     *,

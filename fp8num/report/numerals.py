@@ -15,7 +15,15 @@ from __future__ import annotations
 import math
 import re
 import struct
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
+from decimal import (
+    MAX_EMAX,
+    MAX_PREC,
+    MIN_EMIN,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    InvalidOperation,
+)
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -28,6 +36,7 @@ __all__ = [
     "exact_record",
     "fraction_text",
     "hex_text",
+    "nearest_float",
     "odd_factor",
     "parse_number",
     "round_to_odd",
@@ -40,8 +49,16 @@ _HEX = re.compile(
     r"(?P<sign>[+-]?)0x(?P<whole>[0-9a-f]*)(?:\.(?P<part>[0-9a-f]*))?(?:p(?P<exponent>[+-]?\d+))?",
     re.IGNORECASE | re.ASCII,
 )
+
+
+def _context(digits: int) -> Context:
+    """Return a context of which nothing is left to the process's default."""
+    traps = [InvalidOperation]
+    return Context(digits, ROUND_HALF_EVEN, MIN_EMIN, MAX_EMAX, 1, 0, [], traps)
+
+
 #: Exact: Python's own conversion of integers to text stops at 4300 digits.
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_EXACT = _context(MAX_PREC)
 
 # Text to numbers.
 
@@ -100,7 +117,7 @@ def _parse(part: str, written: str) -> Fraction | float:
     if match is not None:
         return _parse_hexadecimal(match, written)
     try:
-        decimal = Decimal(part)  # exact: no context is asked
+        decimal = Decimal(part, _EXACT)  # exact: the context says only that nonsense is refused
     except InvalidOperation:
         raise ValueError(_complaint(written)) from None
     sign = -1.0 if decimal.is_signed() else 1.0
@@ -166,18 +183,32 @@ def round_to_odd(value: Fraction | float) -> float:
     """
     if isinstance(value, float) or value == 0:
         return float(value)
-    magnitude = abs(value)
+    word, rest = _word_below(abs(value))
+    return _float_of(min(word | (rest != 0), 0x7FEF_FFFF_FFFF_FFFF), negative=value < 0)
+
+
+def nearest_float(value: Fraction) -> float:
+    """Return the nearest float64, ties to even: `float` divides as the processor rounds."""
+    if value == 0:
+        return 0.0
+    word, rest = _word_below(abs(value))
+    word += 2 * rest + (word & 1) > 1
+    return _float_of(min(word, 0x7FF0_0000_0000_0000), negative=value < 0)
+
+
+def _word_below(magnitude: Fraction) -> tuple[int, Fraction]:
+    """Return the word of the largest float64 up to a magnitude, and what is left, in ulps."""
     exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
     if Fraction(2) ** exponent > magnitude:
         exponent -= 1
     exponent = max(exponent, -1022)
     scaled = magnitude / Fraction(2) ** (exponent - 52)
     # Packing by addition: the hidden bit is worth one in the exponent field.
-    word = int(scaled) + ((exponent + 1022) << 52)
-    if scaled.denominator != 1:
-        word |= 1
-    word = min(word, 0x7FEF_FFFF_FFFF_FFFF) | (value < 0) << 63
-    found: float = struct.unpack("<d", struct.pack("<Q", word))[0]
+    return int(scaled) + ((exponent + 1022) << 52), scaled % 1
+
+
+def _float_of(word: int, *, negative: bool) -> float:
+    found: float = struct.unpack("<d", struct.pack("<Q", word | negative << 63))[0]
     return found
 
 
@@ -269,8 +300,7 @@ def decimal_text(value: Fraction | float, digits: int = 12) -> str:
     """
     if isinstance(value, float):
         return _special(value)
-    context = Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN)
-    quotient = context.divide(Decimal(value.numerator), Decimal(value.denominator))
+    quotient = _context(digits).divide(Decimal(value.numerator), Decimal(value.denominator))
     exact = Fraction(quotient) == value
     return _plain(quotient) if exact else f"~{_plain(quotient)}"
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fp8num
+from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis import COLUMNS, LOWEST_EXPONENT
 from fp8num.projection import Rounding
 
@@ -72,6 +73,7 @@ class TensorRecord:
     rows: list[dict[str, Any]]
 
     @classmethod
+    @float_arithmetic
     def of(cls, analysis: TensorAnalysis) -> TensorRecord:
         """Make the record of an analysis."""
         found, exponents = analysis.distribution, analysis.distribution.exponents

@@ -6,6 +6,10 @@ Arrays in a small format together with their scales.
     ScaledArray  codes + stored scales + how they combine     Blocks  which share a scale
 """
 
+from fp8num._kernels.state import require_nearest
+
+require_nearest("import of fp8num.scaled")  # its constants are computed
+
 from fp8num.scaled.array import Descale, RuleLike, ScaledArray
 from fp8num.scaled.blocks import Blocks, Region, beside, slabs
 from fp8num.scaled.frame import block_frame

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from fp8num._arguments import as_array
 from fp8num._kernels.encoder import decoder
-from fp8num._kernels.float32 import as_float64, divide, multiply
+from fp8num._kernels.float32 import as_float64, divide, keep_nan, multiply
+from fp8num._kernels.state import float_arithmetic
 from fp8num.codec import decode
 from fp8num.codec._arguments import codes_advice
 from fp8num.formats import Format, format_from_dict, get_format
@@ -171,6 +172,7 @@ class ScaledArray:
         return None if self.scale_format is None else self.stored_scales
 
     @property
+    @float_arithmetic
     def tensor_scale(self) -> np.float32 | None:
         """What all the block scales are multiplied by; None with one level of scales."""
         if self.tensor_amax is None:
@@ -184,6 +186,7 @@ class ScaledArray:
         return np.asarray(1.0 / (float(self.scale_format.max) * float(self.format.max)), np.float32)
 
     @property
+    @float_arithmetic
     def scales(self) -> npt.NDArray[np.float32]:
         """What decoded values are multiplied by: float32, with the tensor's scale in them."""
         if self.descale is Descale.DIVIDE:
@@ -200,6 +203,7 @@ class ScaledArray:
             scales = multiply(multiply(scales, np.asarray(self.tensor_amax)), self._tensor_factor)
         return scales
 
+    @float_arithmetic
     def dequantize(self, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
         """
         Return the values that the codes and scales stand for.
@@ -244,9 +248,9 @@ class ScaledArray:
             factors = region.spread(scales)
             with np.errstate(all="ignore"):
                 for part in slabs(codes.shape):
-                    combine(
-                        table.take(codes[part]), factors[beside(part, factors.shape)], out=out[part]
-                    )
+                    values, near = table.take(codes[part]), factors[beside(part, factors.shape)]
+                    combine(values, near, out=out[part])
+                    keep_nan(out[part], values, near)
         return result
 
     def _as_vector(self) -> Self:
@@ -256,6 +260,7 @@ class ScaledArray:
             block=(1,), axis=0
         )  # fmt: skip
 
+    @float_arithmetic
     def requantize(
         self,
         rule: RuleLike | str | None = None,

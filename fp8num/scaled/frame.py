@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fp8num._kernels.float32 import as_float64
+from fp8num._kernels.state import float_arithmetic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["block_frame"]
 
 
+@float_arithmetic
 def block_frame(scaled: ScaledArray) -> pd.DataFrame:
     """
     Return a row for each block.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fp8num._kernels.float32 import as_float32, as_float64
+from fp8num._kernels.state import float_arithmetic
 from fp8num.scaling.catalogue import RULES, get_rule
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ CORNERS = {
 }
 
 
+@float_arithmetic
 def corner_frame(rules: Iterable[str | Rule] | None = None) -> pd.DataFrame:
     """
     Return what rules make of the corners.
@@ -70,7 +73,7 @@ def corner_frame(rules: Iterable[str | Rule] | None = None) -> pd.DataFrame:
         tile = 1 if rule.rotation is None else len(rule.rotation.signs)
         for corner, amax in CORNERS.items():
             block = np.zeros((1, tile), np.float32)
-            block[0, 0] = amax
+            block[0, :1] = as_float32(np.array([amax]))  # by its bits, as what comes back
             scaled = rule.quantize(block)
             rows.append(
                 {
@@ -78,9 +81,9 @@ def corner_frame(rules: Iterable[str | Rule] | None = None) -> pd.DataFrame:
                     "format": scaled.format.name,
                     "corner": corner,
                     "amax": amax,
-                    "scale": float(scaled.scales.reshape(-1)[0]),
+                    "scale": float(as_float64(scaled.scales.reshape(-1))[0]),
                     "code": int(scaled.codes[0, 0]),
-                    "value": float(scaled.dequantize()[0, 0]),
+                    "value": float(as_float64(scaled.dequantize())[0, 0]),
                 }
             )
     return pd.DataFrame(rows)

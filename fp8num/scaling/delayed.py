@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from fp8num._arguments import as_array
 from fp8num._kernels.float32 import divide
+from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num.formats import Format, format_from_dict
 from fp8num.scaled.blocks import slabs
@@ -99,6 +100,7 @@ class DelayedState:
         history.flags.writeable = False
         object.__setattr__(self, "history", history)
 
+    @float_arithmetic
     def quantize(
         self,
         x: npt.ArrayLike,
@@ -127,6 +129,7 @@ class DelayedState:
         scale, state = _STEPS[str(self.rule)](self, values)
         return self.apply(values, scale, threads, rng), state
 
+    @float_arithmetic
     def update(self) -> DelayedState:
         """
         Return the state for the next step, as the library makes it between steps.
@@ -176,6 +179,7 @@ class DelayedState:
             msg = f"a state must be described as to_dict() does, got {sorted(description)}"
             raise ValueError(msg) from error
 
+    @float_arithmetic
     def apply(
         self,
         values: npt.NDArray[Any],
@@ -189,6 +193,7 @@ class DelayedState:
         return held.quantize(values, fmt=self.format, threads=threads, rng=rng)
 
 
+@float_arithmetic
 def start(
     rule: str | Rule,
     fmt: Format | str | None = None,

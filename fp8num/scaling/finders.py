@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.float32 import as_float32
+from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import FLOAT64, float32_words, source_of
 from fp8num.scaled.blocks import slabs
 
@@ -88,6 +89,7 @@ class Amax:
             msg = "nan must be 'ignore' where only finite numbers count, got 'propagate'"
             raise ValueError(msg)
 
+    @float_arithmetic
     def find(
         self,
         region: npt.NDArray[Any],
@@ -156,6 +158,7 @@ class Percentile:
             msg = f"percent must be above 0 and at most 100, got {self.percent!r}"
             raise ValueError(msg)
 
+    @float_arithmetic
     def find(
         self,
         region: npt.NDArray[Any],
@@ -210,6 +213,7 @@ class BestClip:
             )
             raise ValueError(msg)
 
+    @float_arithmetic
     def find(
         self, region: npt.NDArray[Any], errors: Callable[[Floats], npt.NDArray[np.float64]]
     ) -> Floats:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.float32 import divide, multiply
+from fp8num._kernels.state import float_arithmetic
 from fp8num.scaling.scales import Scales, floor_log2, power_of_two
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Held:
         """float32."""
         return
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:  # noqa: ARG002 - a formula's form
         """Return what is stored, and the scale, for every block."""
         scale = np.full(amax.shape, self.scale, np.float32)
@@ -75,6 +77,7 @@ class MsAmp:
         """float32."""
         return
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return ``1 / s`` and `s`."""
         ratio = reciprocal_quotient(float(context.fmt.max), amax)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.float32 import as_float64
+from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num.scaled import ScaledArray, slabs
 from fp8num.scaling.catalogue import get_rule
@@ -88,6 +89,7 @@ class Move:
         return {key: plain(value) for key, value in asdict(self).items()}
 
 
+@float_arithmetic
 def distance(a: npt.ArrayLike, b: npt.ArrayLike) -> Distance:
     """
     Return how far `b` is from `a`.
@@ -156,6 +158,7 @@ def _values(scaled: ScaledArray) -> npt.NDArray[Any]:
     return values if scaled.rule is None else scaled.rule.unrotated(values, scaled.axis)
 
 
+@float_arithmetic
 def move(
     scaled: ScaledArray | npt.ArrayLike,
     rule: str | Rule,

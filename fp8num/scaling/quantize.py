@@ -17,7 +17,8 @@ import numpy.typing as npt
 from fp8num._arguments import as_array
 from fp8num._kernels.blocks import share
 from fp8num._kernels.encoder import Kernel, decoder, encoder
-from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
+from fp8num._kernels.float32 import as_float32, as_float64, divide, keep_nan, multiply
+from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import FLOAT32, FLOAT64, as_values, source_of
 from fp8num.codec import decode, encode
 from fp8num.codec._arguments import check_threads, random_source, refuse_random
@@ -39,6 +40,7 @@ Floats = npt.NDArray[np.float32]
 _EMPTY = np.zeros(0, np.float32)
 
 
+@float_arithmetic
 def scale_quantize(
     x: npt.ArrayLike,
     rule: str | Rule,
@@ -127,6 +129,7 @@ def scale_quantize(
     )
 
 
+@float_arithmetic
 def quantize(
     x: npt.ArrayLike,
     rule: Rule,
@@ -271,13 +274,16 @@ class _Job:
         native = native.reshape(values.shape)
         if self.rule.is_unscaled:
             return source_of(native.dtype).words(native)
+        scaled: npt.NDArray[Any]
         if self.rule.exact:
-            return odd_product(as_float64(native), factor)
-        combine = divide if self.rule.way_in is Descale.DIVIDE else multiply
-        single = as_float32(native)
-        if self.rule.cast.flushes:
-            single = flushed(single)
-        scaled = combine(single, factor)
+            given: npt.NDArray[Any] = as_float64(native)
+            scaled = odd_product(given, factor)
+        else:
+            given = as_float32(native)
+            if self.rule.cast.flushes:
+                given = flushed(given)
+            scaled = (divide if self.rule.way_in is Descale.DIVIDE else multiply)(given, factor)
+        keep_nan(scaled, given, factor)
         if self.rule.cast.drops_minus_zero:
             scaled = np.where(scaled.view(np.uint32) == np.uint32(1 << 31), np.float32(0), scaled)
         return scaled
@@ -334,9 +340,10 @@ def odd_product(values: npt.NDArray[np.float64], factor: Floats) -> npt.NDArray[
         odd = np.where(even, bits + step, bits).view(np.float64)
         # Zeros and infinities have no low bits: their products follow IEEE.
         found = np.where(words & np.uint64((1 << 24) - 1), odd, values * wide)
-        # What float64 has no number for is its smallest one, which is odd.
-        lost = (found == 0) & (values != 0) & (wide != 0)
-        return np.where(lost, np.copysign(5e-324, found), found)
+        # What float64 has no number for is its smallest one, which is odd.  By the words:
+        # where subnormals are flushed, they compare equal to zero.
+        lost = (found == 0) & (words << np.uint64(1) != 0) & (wide.view(np.uint64) != 0)
+        return np.where(lost, np.copysign(5e-324, values), found)
 
 
 def _random(

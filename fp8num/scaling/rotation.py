@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fp8num._arguments import refuse_mask
 from fp8num._kernels.float32 import as_float64, flushes_subnormals
+from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import float32_words
 
 __all__ = ["Rotation"]
@@ -61,6 +62,7 @@ class Rotation:
             hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
         return np.asarray(np.array(self.signs)[:, None] * hadamard / np.sqrt(n))
 
+    @float_arithmetic
     def apply(self, x: npt.NDArray[Any], axis: int, *, back: bool = False) -> npt.NDArray[Any]:
         """
         Transform tiles along an axis.

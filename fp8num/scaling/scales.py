@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.float32 import as_float64, divide, multiply
+from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import float32_words
 from fp8num.codec import decode, encode
 from fp8num.formats import E4M3FN, E8M0FNU, Format
@@ -114,6 +115,7 @@ class AmaxQuotient:
         """float32."""
         return
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `s` for both."""
         quotient = divide(_maximum(context.fmt), amax)
@@ -146,6 +148,7 @@ class TransformerEngine:
         """float32."""
         return
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return ``1 / s`` and `s`."""
         quotient = divide(_maximum(context.fmt), amax)
@@ -179,6 +182,7 @@ class TorchaoQuotient:
         """float32."""
         return
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `s` for both."""
         wide = np.maximum(as_float64(amax), 1e-12)  # keeps NaN
@@ -232,6 +236,7 @@ class DeepGemm:
         """E8M0FNU, or float32."""
         return E8M0FNU if self.ue8m0 else None
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `sf`, and what elements are multiplied by or divided."""
         scales = divide(np.maximum(amax, np.float32(1e-4)), _maximum(context.fmt))
@@ -279,6 +284,7 @@ class PowerOfTwo:
         """E8M0FNU."""
         return E8M0FNU
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return the codes, and the inverses of what they stand for."""
         codes = self._code(amax, context.fmt)
@@ -332,6 +338,7 @@ class TwoLevel:
         """E4M3FN."""
         return E4M3FN
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return the block scales' codes, and what elements are multiplied by."""
         one, maximum = np.float32(1), float(context.fmt.max)
@@ -377,6 +384,7 @@ class Fixed:
         """float32."""
         return
 
+    @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:  # noqa: ARG002 - a formula's form
         """Return the scale for every block, for both."""
         scales = np.full(amax.shape, self.scale, np.float32)

@@ -89,7 +89,8 @@ class Interval:
     def decimals(self) -> tuple[str, str]:
         """The smallest and the largest number in as few decimal digits as tell them apart."""
         low, high = self.source.values(np.array(self.ends, self.source.word))
-        return str(low), str(high)
+        with np.printoptions(legacy=False):
+            return str(low), str(high)
 
     def __str__(self) -> str:
         ends = self.low if self.first == self.last else f"{self.low} to {self.high}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num.scaling.catalogue import RULES
 from fp8num.scaling.identifying.candidates import (
     Candidate,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["identify"]
 
 
+@float_arithmetic
 def identify(
     codes: npt.ArrayLike,
     scales: npt.ArrayLike,

@@ -1,0 +1,175 @@
+"""
+Results do not depend on the process: NumPy's errstate, roundings, flush-to-zero, settings.
+
+`calls.py` makes calls of the public functions in each state and hashes the bits of what they
+give.  What computes with floats refuses where the processor does not round to nearest.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib
+import inspect
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CALLS = Path(__file__).with_name("calls.py")
+DIRECTIONS = {"up": "upward", "down": "downward", "zero": "toward zero"}
+SOME = ("names", "default", "raise+settings", "up", "flush")
+ALL = ("names", "default", "raise", "warn", "settings", *DIRECTIONS, "flush")
+#: The groups of calls that give the same in every state.
+EXACT = ("codec", "ops", "verify")
+Results = dict[str, dict[str, str]]
+
+can_fork = pytest.mark.skipif(sys.platform != "linux", reason="calls.py forks, and asks for glibc")
+can_set = pytest.mark.skipif(
+    platform.machine() != "x86_64"
+    or not (ctypes.util.find_library("m") or "").startswith("libm.so"),
+    reason="the bits of the state are x86's, set through glibc",
+)
+pytestmark = can_fork
+
+
+def calls(states: tuple[str, ...], stride: int) -> Results:
+    """Make calls in states."""
+    command = [sys.executable, "-W", "ignore", str(CALLS), ",".join(states), str(stride)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: Results = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(SOME, 97), pytest.param((ALL, 1), marks=pytest.mark.exhaustive)],
+    ids=["some", "all"],
+)
+def found(request: pytest.FixtureRequest) -> Results:
+    """What some of the calls give in some states, or all in all."""
+    return calls(*request.param)
+
+
+def states(found: Results, *names: str) -> dict[str, dict[str, str]]:
+    """Return what was found in the states that these are among."""
+    return {state: found[state] for state in found if set(names) & set(state.split("+"))}
+
+
+def changed(found: Results, *names: str) -> dict[str, str]:
+    """Return what states change, NumPy's own arithmetic left out."""
+    return {
+        name: result
+        for results in states(found, *names).values()
+        for name, result in results.items()
+        if result != found["default"].get(name, result) and not name.startswith("control")
+    }
+
+
+def test_floating_point_errors_of_numpy_change_nothing(found: Results) -> None:
+    """Neither exceptions nor warnings that are errors, in threads either."""
+    assert not changed(found, "raise", "warn")
+
+
+def test_settings_change_nothing(found: Results) -> None:
+    """Decimal's context, print options, buffers of ufuncs, locale, seeds, digits of integers."""
+    assert not changed(found, "settings")
+    assert found["default"]["generators"] == "True"  # the global ones were left as they were
+
+
+@can_set
+def test_codes_do_not_depend_on_how_the_processor_rounds(found: Results) -> None:
+    """Conversions, operations on codes, and verdicts."""
+    assert not [name for name in changed(found, *DIRECTIONS) if name.startswith(EXACT)]
+
+
+@can_set
+def test_float_arithmetic_is_refused_where_sums_are_not_to_nearest(found: Results) -> None:
+    """Every function of scaling, products, analysis and training says so in one sentence."""
+    for state, results in states(found, *DIRECTIONS).items():
+        sentence = (
+            f" must run where the processor rounds to nearest, got rounding {DIRECTIONS[state]}; "
+            "call fesetround(FE_TONEAREST) before it"
+        )
+        for name, result in results.items():
+            if name.startswith(("control", "generators", *EXACT)):
+                continue
+            start = "exit 2: fp8num: error: " if " cli " in name else "ValueError: "
+            assert result.startswith(start), name
+            assert result.removesuffix("\n").endswith(sentence), f"{name}: {result}"
+            assert result.count("\n") == (" cli " in name)
+
+
+@can_set
+def test_flush_to_zero_changes_nothing(found: Results) -> None:
+    """But for training, whose elementwise functions are the processor's; analyses refuse."""
+    refusal = "ValueError: x must hold no subnormal float64 where the processor flushes them"
+    for name, result in changed(found, "flush").items():
+        assert name.startswith("nn: ") or result.startswith(refusal), name
+
+
+@can_set
+def test_the_states_are_what_they_are_called(found: Results) -> None:
+    """NumPy's own arithmetic, and a text, do change."""
+    controls = {
+        "raise": "control overflow",
+        "up": "control sum",
+        "down": "control difference",
+        "zero": "control difference",
+        "flush": "control subnormal",
+        "settings": "control text",
+    }
+    for name, call in controls.items():
+        for results in states(found, name).values():
+            assert results[f"control: {call}"] != found["default"][f"control: {call}"]
+
+
+#: Functions that look something up, read or write files, or pass on what they were given.
+NOT_CALLED = {
+    "get_format", "get_recipe", "get_rule", "get_accumulator", "load_digits", "load_scaled",
+    "open_tensors", "read_dumps", "save_scaled", "tensor_from_array", "write_safetensors",
+    "batches", "no_grad", "processes", "record", "recipe_table", "beside", "slabs",
+}  # fmt: skip
+
+
+def test_every_public_function_is_called(found: Results) -> None:
+    """Those of the package and of its parts; strategies draw, and compute nothing."""
+    called = {name.split()[1].split(".")[-1] for name in found["names"]}
+    for part in ("", ".ops", ".scaled", ".scaling", ".accumulate", ".analysis", ".verify", ".nn",
+                 ".inputs", ".report"):  # fmt: skip
+        module = importlib.import_module(f"fp8num{part}")
+        public = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+        assert not public - called - NOT_CALLED, part
+
+
+LATE = """
+import ctypes
+import fp8num as fp
+fesetround = ctypes.CDLL("libm.so.6").fesetround
+for direction, found in ((0x800, "upward"), (0x400, "downward"), (0xC00, "toward zero")):
+    fesetround(direction)
+    for name in ("scaled", "scaling", "accumulate", "analysis", "nn"):
+        try:
+            getattr(fp, name)
+        except ValueError as error:
+            assert str(error).startswith("import of fp8num."), error
+            assert f"got rounding {found}; " in str(error), error
+        else:
+            raise SystemExit(name)
+fesetround(0)
+print(fp.scale_quantize([0.1, 0.3], "tensor-percentile-99.9").scales.tolist())
+"""
+
+
+@can_set
+def test_a_late_import_does_not_keep_what_was_rounded_wrongly() -> None:
+    """Constants are computed when a module is imported: that is refused, and works later."""
+    late, never = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        for code in (LATE, LATE[: LATE.index("fesetround =")] + LATE[LATE.index("print") :])
+    )
+    assert (late.returncode, late.stderr) == (0, "")
+    assert late.stdout == never.stdout != ""
