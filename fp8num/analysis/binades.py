@@ -140,8 +140,7 @@ class BinadeErrors:
         # The mean of squares, relative to the larger so that none overflows.
         unit = np.maximum(a["rms"], b["rms"])
         unit[unit == 0] = 1.0
-        with np.errstate(under="ignore"):
-            squares = sum(part["count"] * (part["rms"] / unit) ** 2 for part in (a, b))
+        squares = sum(part["count"] * (part["rms"] / unit) ** 2 for part in (a, b))
         return BinadeErrors(
             start=start,
             count=count,

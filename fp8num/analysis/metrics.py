@@ -158,8 +158,7 @@ class ErrorMetrics:
         if scaled.shape != np.shape(x):
             msg = f"codes must have the shape of x, {np.shape(x)}, got {scaled.shape}"
             raise ValueError(msg)
-        with np.errstate(all="ignore"):
-            return measure(Block.of(x), scaled, offset=offset)
+        return measure(Block.of(x), scaled, offset=offset)
 
     @float_arithmetic
     def merge(self, other: ErrorMetrics) -> ErrorMetrics:

@@ -124,8 +124,7 @@ def compare_accumulators(
             msg = f"{name} must be a matrix, got shape {x.shape}; compare one product at a time"
             raise ValueError(msg)
     exact = matmul(a, b, accumulator="exact", out_dtype=np.float64)
-    with np.errstate(all="ignore"):
-        magnitude = np.abs(a.dequantize(np.float64)) @ np.abs(b.dequantize(np.float64))
+    magnitude = np.abs(a.dequantize(np.float64)) @ np.abs(b.dequantize(np.float64))
     return tuple(_measure(unit, a, b, exact, magnitude) for unit in units)
 
 

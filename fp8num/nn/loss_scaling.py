@@ -166,8 +166,7 @@ class LossScaler:
         if not self.enabled:
             return loss
         self._used = True
-        with np.errstate(over="ignore", invalid="ignore"):
-            return loss * self.scale
+        return loss * self.scale
 
     @float_arithmetic
     def unscale(self, parameters: Mapping[str, Tensor]) -> bool:
@@ -199,8 +198,7 @@ class LossScaler:
         self._need_loss("unscale")
         for name, tensor in named(parameters).items():
             self._check_ready(name, tensor)
-        with np.errstate(divide="ignore", over="ignore"):
-            inverse = np.float32(np.float64(1) / np.float64(self._scale))
+        inverse = np.float32(np.float64(1) / np.float64(self._scale))
         # A tensor that has two names is unscaled once; one without a gradient may get it yet.
         tensors = {id(t): t for t in parameters.values() if t.grad is not None}
         checks = {key: _Check(tensor, _unscale(tensor, inverse)) for key, tensor in tensors.items()}

@@ -97,10 +97,10 @@ class Optimizer(ABC):
                 self._arrays[name] = [np.zeros(data.shape, data.dtype.type) for _ in self.moments]
             # Operations on 0-d arrays would give scalars, which cannot be written to.
             arrays = [np.atleast_1d(array) for array in (data, grad, *self._arrays[name])]
-            with np.errstate(all="ignore"):  # what overflows is infinite, and is seen
-                rule = self._rule(rate, count, data.dtype.type)
-                for part in slabs(arrays[0].shape, BLOCK):
-                    rule(*(array[part] for array in arrays))
+            # What overflows is infinite, and is seen.
+            rule = self._rule(rate, count, data.dtype.type)
+            for part in slabs(arrays[0].shape, BLOCK):
+                rule(*(array[part] for array in arrays))
             self._steps[name] = count
 
     def state(self) -> dict[str, Array | int]:
@@ -443,6 +443,5 @@ def clip_norm(parameters: Mapping[str, Tensor], limit: float) -> float:
     if not coefficient >= 1:  # NaN too
         for parameter, grad in found:
             # Not in place: gradients of two parameters may be one array.
-            with np.errstate(all="ignore"):
-                parameter.grad = np.asarray(grad * grad.dtype.type(coefficient))
+            parameter.grad = np.asarray(grad * grad.dtype.type(coefficient))
     return norm

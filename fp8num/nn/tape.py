@@ -318,8 +318,7 @@ def apply(name: str, *operands: Operand, **options: object) -> Tensor:
     inputs = as_tensors(name, operands)
     arrays = [source.data for source in inputs]
     try:
-        with np.errstate(all="ignore"):
-            value = np.asarray(rule.forward(*arrays, **options))
+        value = np.asarray(rule.forward(*arrays, **options))
     except (TypeError, ValueError, IndexError) as error:
         raise refusal(name, arrays, options, error) from error
     needed = [source.requires_grad for source in inputs]

@@ -246,11 +246,10 @@ class ScaledArray:
         for region in self.blocks.regions():
             codes, out = region.split(self.codes), region.split(result)
             factors = region.spread(scales)
-            with np.errstate(all="ignore"):
-                for part in slabs(codes.shape):
-                    values, near = table.take(codes[part]), factors[beside(part, factors.shape)]
-                    combine(values, near, out=out[part])
-                    keep_nan(out[part], values, near)
+            for part in slabs(codes.shape):
+                values, near = table.take(codes[part]), factors[beside(part, factors.shape)]
+                combine(values, near, out=out[part])
+                keep_nan(out[part], values, near)
         return result
 
     def _as_vector(self) -> Self:

@@ -57,8 +57,7 @@ def block_frame(scaled: ScaledArray) -> pd.DataFrame:
         elements[region.scales] = size
         for name, table in (("zeros", is_zero), ("largest", is_largest), ("nans", is_nan)):
             columns[name][region.scales] = table[codes].mean(axis=inner)
-        with np.errstate(all="ignore"):
-            amax = finite[codes].max(axis=inner) * scales[region.scales]
+        amax = finite[codes].max(axis=inner) * scales[region.scales]
         columns["amax"][region.scales] = amax
     index = np.indices(counts).reshape(len(counts), -1)
     return pd.DataFrame(

@@ -126,17 +126,15 @@ def distance(a: npt.ArrayLike, b: npt.ArrayLike) -> Distance:
         raise ValueError(msg)
     squares, changed = np.zeros(3), 0
     for x, y in _pieces(first, second):
-        with np.errstate(all="ignore"):
-            squares += [np.vdot(x, x), np.vdot(y, y), np.vdot(y - x, y - x)]
+        squares += [np.vdot(x, x), np.vdot(y, y), np.vdot(y - x, y - x)]
         changed += int(np.count_nonzero(x != y))
     norm_x, norm_y, norm_d = np.sqrt(squares)
-    with np.errstate(all="ignore"):
-        half = 0.0
-        for x, y in _pieces(first, second):
-            turned = y / norm_y - x / norm_x
-            half += float(np.vdot(turned, turned)) / 2
-        finite = bool(np.isfinite(squares).all())
-        relative = float(norm_d / norm_x) if norm_x and finite else float("nan")
+    half = 0.0
+    for x, y in _pieces(first, second):
+        turned = y / norm_y - x / norm_x
+        half += float(np.vdot(turned, turned)) / 2
+    finite = bool(np.isfinite(squares).all())
+    relative = float(norm_d / norm_x) if norm_x and finite else float("nan")
     return Distance(
         relative,
         half if norm_x and norm_y and finite else float("nan"),

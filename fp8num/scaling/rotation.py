@@ -104,9 +104,9 @@ class Rotation:
         flat = result.reshape(-1, n)
         for start in range(0, len(tiles), TILES):
             part = as_float64(np.ascontiguousarray(tiles[start : start + TILES])).reshape(-1, n)
-            with np.errstate(all="ignore"):  # of infinities and NaN
-                sums = part @ matrix
-                rounded = sums.astype(np.float32)
+            # Of infinities and NaN.
+            sums = part @ matrix
+            rounded = sums.astype(np.float32)
             tiny = np.abs(sums) < SMALLEST_NORMAL
             if tiny.any() and flushes_subnormals():
                 rounded = float32_words(sums).view(np.float32)

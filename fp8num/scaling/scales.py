@@ -186,8 +186,7 @@ class TorchaoQuotient:
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `s` for both."""
         wide = np.maximum(as_float64(amax), 1e-12)  # keeps NaN
-        with np.errstate(all="ignore"):
-            scales = float32_words(float(context.fmt.max) / wide).view(np.float32)
+        scales = float32_words(float(context.fmt.max) / wide).view(np.float32)
         if self.power_of_two:
             powers = _power_below(scales) if self.exact_log2 else power_by_log2(scales)
             scales = np.where(np.isfinite(scales), powers, scales)
