@@ -16,6 +16,8 @@ ROOT = Path(_SPEC.origin).parent
 #: Lowest first.  What stands in one row stands side by side: only what is joined by a plus
 #: may import each other.
 LAYERS = (
+    "_text",
+    "_files",
     "_arguments",
     "formats",
     "projection",

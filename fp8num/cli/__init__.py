@@ -15,8 +15,8 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import fp8num
+from fp8num._text import printable
 from fp8num.cli import diff, formats, gemm, identify, report, show, train, vectors, verify
-from fp8num.report.labels import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

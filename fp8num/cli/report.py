@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fp8num._text import printable, shown
 from fp8num.cli.progress import progress_bar
-from fp8num.report.labels import plural, printable, shorten
+from fp8num.report.labels import plural, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action=argparse.BooleanOptionalAction,
         help="compare FP32 and FP8 in training on the built-in digits, half a minute on two "
         "processors (default: without files yes, with files no)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that are no report's, or were changed"
     )
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     parser.set_defaults(run=run)
@@ -144,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:  # readers make InputErrors of theirs
         reason = error.strerror or str(error)
         msg = (
-            f"output {arguments.output!r} cannot be written ({reason}); "
+            f"output {shown(arguments.output)} cannot be written ({reason}); "
             "make room or name another directory with --output"
         )
         raise ValueError(msg) from error
@@ -161,15 +165,15 @@ def _build(
 ) -> ReportFiles:
     """Train if that is wanted, analyse, and write."""
     from fp8num.report import build_report
-    from fp8num.report.build import NAMES
-    from fp8num.report.files import output_folder
+    from fp8num.report.older import report_folder
 
-    shown = sys.stderr.isatty() and not arguments.no_progress
+    visible = sys.stderr.isatty() and not arguments.no_progress
     wanted = not arguments.files if arguments.training is None else arguments.training
     total = sum(tensor.size for tensor in tensors)
-    with output_folder(Path(arguments.output), NAMES):  # refused before half a minute's work
-        training = _train(shown=shown) if wanted else None
-        with progress_bar(plural(len(tensors), "tensor"), total, shown=shown) as progress:
+    # Refused before half a minute's work.
+    with report_folder(Path(arguments.output), training=wanted, force=arguments.force):
+        training = _train(shown=visible) if wanted else None
+        with progress_bar(plural(len(tensors), "tensor"), total, shown=visible) as progress:
             return build_report(
                 tensors,
                 arguments.output,
@@ -179,6 +183,7 @@ def _build(
                 skipped=skipped,
                 command=shlex.join(["fp8num", *arguments.argv]),
                 training=training,
+                force=arguments.force,
             )
 
 

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._text import shown
 from fp8num.codec import unpack
 from fp8num.formats import E2M1FN, Format, get_format
 from fp8num.inputs.parts import PACKED, Parts, StoredPart, open_parts
 from fp8num.inputs.scaled_files import described_format
-from fp8num.inputs.source import FORMAT_NAMES, InputError, shown
+from fp8num.inputs.source import FORMAT_NAMES, InputError
 
 if TYPE_CHECKING:
     import os

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.inputs.source import ITEM_SIZES, InputError, Opened, StoredTensor, shown
+from fp8num._text import shown
+from fp8num.inputs.source import ITEM_SIZES, InputError, Opened, StoredTensor
 
 if TYPE_CHECKING:
     import io

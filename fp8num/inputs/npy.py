@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fp8num._text import shown
 from fp8num.inputs.files import DAMAGED, RangeReader, Readable, StoredFile, check_shape, fill
-from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, StoredTensor, shown
+from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, StoredTensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fp8num._text import shown
 from fp8num.inputs.files import StoredFile, read_blocks
 from fp8num.inputs.npy import check_length, read_header
-from fp8num.inputs.source import ITEM_SIZES, InputError, Opened, StoredTensor, shown
+from fp8num.inputs.source import ITEM_SIZES, InputError, Opened, StoredTensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._text import shown
 from fp8num.codec import unpack
 from fp8num.inputs.files import DAMAGED, RangeReader, StoredFile, element_type, fill
 from fp8num.inputs.npy import check_length, read_header
 from fp8num.inputs.npz import MemberReader, check_members, open_archive, open_member, place_of
 from fp8num.inputs.safetensors import check_entry, check_tiling, read_table
 from fp8num.inputs.signatures import HEAD, matches, recognise
-from fp8num.inputs.source import ITEM_SIZES, InputError, shown
+from fp8num.inputs.source import ITEM_SIZES, InputError
 
 if TYPE_CHECKING:
     import os

@@ -21,9 +21,10 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from fp8num._text import shown
 from fp8num.inputs.files import DAMAGED, RangeReader, StoredFile, check_shape, fill
 from fp8num.inputs.signatures import MAX_SAFETENSORS_HEADER
-from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, StoredTensor, shown
+from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, StoredTensor
 
 if TYPE_CHECKING:
     from typing import Never

@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from fp8num._text import shown
 from fp8num.formats import E2M1FN, Format, format_from_dict, get_format
 from fp8num.inputs.parts import Parts, open_parts
-from fp8num.inputs.source import FORMAT_NAMES, InputError, shown
+from fp8num.inputs.source import FORMAT_NAMES, InputError
 from fp8num.inputs.writing import write_safetensors
 from fp8num.scaled import ScaledArray
 

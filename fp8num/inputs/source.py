@@ -14,7 +14,7 @@ from fp8num._arguments import refuse_mask
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["InputError", "Opened", "StoredTensor", "shown", "tensor_from_array"]
+__all__ = ["InputError", "Opened", "StoredTensor", "tensor_from_array"]
 
 BLOCK = 1 << 18  #: elements of a block unless told otherwise: 1 MiB of float32
 
@@ -42,14 +42,6 @@ FORMAT_NAMES = {
 
 class InputError(ValueError):
     """A file cannot be read as tensors; the message is one line and says why."""
-
-
-def shown(text: str, limit: int = 200) -> str:
-    """Quote a name for a message: on one line, controls escaped, a long one shortened."""
-    if len(text) > limit:
-        half = limit // 2
-        text = f"{text[:half]}...({len(text)} characters)...{text[-half:]}"
-    return repr(text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,23 +15,22 @@ it were contiguous, and codes need no array type of their own.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import refuse_mask
+from fp8num._files import whole_file
 from fp8num._kernels.blocks import blocks_of
+from fp8num._text import shown
 from fp8num.codec import pack
 from fp8num.inputs.parts import PACKED
 from fp8num.inputs.signatures import MAX_SAFETENSORS_HEADER
-from fp8num.inputs.source import shown
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
 
 __all__ = ["Writable", "write_safetensors"]
@@ -116,7 +115,8 @@ def write_safetensors(
     Write tensors to a safetensors file.
 
     The file appears whole or not at all: it is written under another name in
-    the same folder and then renamed, over an older file if there is one.
+    the same folder and then renamed, over an older file if there is one, whatever
+    that holds.
 
     Parameters
     ----------
@@ -172,21 +172,11 @@ def write_safetensors(
         for key, text in (metadata or {}).items()
     }
     header = _header(planned, texts)
-    target = Path(os.fsdecode(path))
-    if not target.parent.is_dir():
-        msg = f"path must lie in a folder that exists, got {shown(str(target))}; make it first"
-        raise FileNotFoundError(msg)
-
-    new = target.with_name(f".{secrets.token_hex(8)}.new")
-    try:
-        with new.open("xb") as stream:  # not by tempfile, whose files only the owner may read
-            stream.write(len(header).to_bytes(8, "little") + header)
-            for tensor in planned:
-                for chunk in tensor.chunks():
-                    stream.write(chunk.data)
-        os.replace(new, target)  # noqa: PTH105 - the one call tests make fail
-    finally:
-        new.unlink(missing_ok=True)
+    with whole_file(path) as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        for tensor in planned:
+            for chunk in tensor.chunks():
+                stream.write(chunk.data)
 
 
 def _header(planned: list[_Planned], metadata: dict[str, str]) -> bytes:

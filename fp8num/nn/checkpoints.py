@@ -19,13 +19,13 @@ import os
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
+from fp8num._files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,18 +110,9 @@ def save_checkpoint(
     header = {"kind": _KIND, "version": VERSION, "settings": dict(settings), "state": tree}
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     digest = np.frombuffer(_digest(text, arrays), np.uint8)
-    target = Path(os.fsdecode(path))
-    # One name, not a random one: what a killed process leaves behind is overwritten later.
-    new = target.with_name(f".{target.name}.new")
-    try:
-        with new.open("wb") as stream:
-            parts: dict[str, Any] = {"checkpoint": text, "sha256": digest, **arrays}
-            np.savez(stream, **parts)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(new, target)  # noqa: PTH105 - the one call tests make fail
-    finally:
-        new.unlink(missing_ok=True)
+    parts: dict[str, Any] = {"checkpoint": text, "sha256": digest, **arrays}
+    with whole_file(path, durable=True) as stream:
+        np.savez(stream, **parts)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fp8num._files import locked
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis import analyze_tensor, choose, refusal
-from fp8num.report.files import output_folder, write_together
+from fp8num.report.files import write_together
+from fp8num.report.older import (
+    CSV,
+    CURVES,
+    JSON,
+    PAGE,
+    TRAINING,
+    digests,
+    older_report,
+    report_folder,
+    require_replaceable,
+)
 from fp8num.report.pages import MAX_FIGURES, hardest_first, render_page
 from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
-from fp8num.report.training import COLUMNS, curves_to_csv, outcomes_to_csv
+from fp8num.report.training import curves_to_csv, outcomes_to_csv
 from fp8num.report.verification import verify_codec
 
 if TYPE_CHECKING:
@@ -25,10 +37,6 @@ if TYPE_CHECKING:
     from fp8num.scaling import Rule
 
 __all__ = ["ReportFiles", "build_report"]
-
-PAGE, CSV, JSON = "index.html", "report.csv", "report.json"
-TRAINING, CURVES = "training.csv", "training-curves.csv"
-NAMES = (PAGE, CSV, JSON, TRAINING, CURVES)  #: of all files that a report may have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +74,7 @@ def build_report(
     skipped: Iterable[Skipped] = (),
     command: str = "",
     training: Comparison | None = None,
+    force: bool = False,
 ) -> ReportFiles:
     """
     Analyse tensors, and write a page, a CSV and a JSON file about them.
@@ -91,6 +100,9 @@ def build_report(
         The command line, to be recorded.
     training : Comparison, optional
         What recipes did in training, to be shown too: of `compare_on_digits` or `nn.compare`.
+    force : bool, optional
+        Whether to replace files in `out_dir` that are not those of an older report, as it
+        was written.
 
     Returns
     -------
@@ -103,7 +115,8 @@ def build_report(
         If `training` is no Comparison.
     ValueError
         If there are no tensors, or none of a shape that a rule takes, a format or rule is
-        unknown or goes with none of the others, or `out_dir` is a file.
+        unknown or goes with none of the others, `out_dir` is a file, or a file in it has the
+        name of a report's and is none.
     fp8num.inputs.InputError
         If a tensor's file turns out to be damaged.
     OSError
@@ -112,10 +125,12 @@ def build_report(
     Notes
     -----
     All files are written or, if anything fails, none; an older report is then as it was.
-    Otherwise tables of an older report's trainings go, unless there are new ones.
-    They depend on the arguments and on versions of libraries alone: there is no date in
-    them.  Memory is bounded by one piece of a tensor as in `analyze_tensor`, 40 tensors'
-    figures and the tables.
+    Of several reports that are written to one directory at once, one remains, whole: where
+    the system has locks for files.  ``report.json`` lists the others with their SHA-256, by
+    which an older report is known.  Tables of its trainings go, unless there are new ones.
+    The files depend on the arguments and on versions of libraries alone: there is no date
+    in them.  Memory is bounded by one piece of a tensor as in `analyze_tensor`, 40
+    tensors' figures and the tables.
 
     Examples
     --------
@@ -130,7 +145,7 @@ def build_report(
     refused: list[Skipped] = []
     _check_training(training)
     folder = Path(out_dir)
-    with output_folder(folder, NAMES):
+    with report_folder(folder, training=training is not None, force=force):
         records: list[TensorRecord] = []
         drawn = _Hardest(MAX_FIGURES)
         for tensor in tensors:
@@ -163,17 +178,17 @@ def build_report(
             training=training,
         )
         tables = {} if training is None else _training_tables(training)
-        # The page comes last: who opens it finds the tables that belong to it.
-        write_together(
-            folder,
-            {
-                CSV: to_csv(contents),
-                JSON: to_json(contents),
-                **tables,
-                PAGE: render_page(contents, drawn.analyses),
-            },
-            remove=[name for name in _of_older_trainings(folder) if name not in tables],
-        )
+        texts = {CSV: to_csv(contents), **tables, PAGE: render_page(contents, drawn.analyses)}
+        with locked(folder):
+            # Whatever is there now may have come since the work began.
+            older = older_report(folder)
+            require_replaceable(folder, (*texts, JSON), force=force)
+            # The page comes last: who opens it finds the tables that belong to it.
+            write_together(
+                folder,
+                {JSON: to_json(contents, digests(texts)), **texts},
+                remove=older - {*texts, JSON},
+            )
     there = {name: folder / name for name in tables}
     return ReportFiles(
         page=folder / PAGE,
@@ -198,23 +213,6 @@ def _check_training(training: object) -> None:
 def _training_tables(training: Comparison) -> dict[str, str]:
     """Write the tables of the trainings."""
     return {TRAINING: outcomes_to_csv(training), CURVES: curves_to_csv(training)}
-
-
-def _of_older_trainings(folder: Path) -> list[str]:
-    """Return the tables of trainings in a folder; not what others call the same."""
-    heads = {TRAINING: _head(COLUMNS), CURVES: _head(("recipe", "by", "at"))[:-1]}
-    found = []
-    for name, head in heads.items():
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
-                if file.read(len(head)) == head:
-                    found.append(name)
-    return found
-
-
-def _head(columns: Iterable[str]) -> bytes:
-    """Return the first line of a table of our own."""
-    return (",".join(f'"{column}"' for column in columns) + "\n").encode()
 
 
 class _Hardest:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from fp8num._files import create, temporary
+from fp8num._text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,12 +38,13 @@ def output_folder(folder: Path, names: tuple[str, ...]) -> Iterator[None]:
         If the folder is a file, or a file a folder.
     """
     if folder.exists() and not folder.is_dir():
-        msg = f"output must be a directory, {str(folder)!r} is a file; name another directory"
+        msg = f"output must be a directory, {shown(str(folder))} is a file; name another directory"
         raise ValueError(msg)
     for name in names:
-        if (folder / name).is_dir():
+        if (folder / name).exists() and not (folder / name).is_file():
+            what = "a directory" if (folder / name).is_dir() else "no regular file"
             msg = (
-                f"output cannot be written: {str(folder / name)!r} is a directory; "
+                f"output cannot be written: {shown(str(folder / name))} is {what}; "
                 "name another output directory"
             )
             raise ValueError(msg)
@@ -73,24 +76,28 @@ def write_together(folder: Path, texts: Mapping[str, str], remove: Iterable[str]
     remove : iterable of str, optional
         Files that go when the others have been written, of those that are there.
 
+    Notes
+    -----
+    Whoever writes several files to a folder locks it, or two writers' files could mix.
+
     Raises
     ------
     OSError
         If a file cannot be written or removed.
     """
-    token = secrets.token_hex(4)
-    new = {name: folder / f".{name}.{token}.new" for name in texts}
+    new = {name: temporary(folder) for name in texts}
     gone = [name for name in remove if (folder / name).exists()]
     there = [*(name for name in texts if (folder / name).exists()), *gone]
-    old = {name: folder / f".{name}.{token}.old" for name in there}
+    old = {name: temporary(folder, "old") for name in there}
     replaced: list[str] = []
     try:
         for name, text in texts.items():
-            # A lone surrogate, which a name may hold, is no character: write its escape.
-            new[name].touch(exist_ok=False)  # not by tempfile, whose files only the owner may read
-            new[name].write_bytes(text.encode("utf-8", "backslashreplace"))
-        for name, copy in old.items():
-            shutil.copyfile(folder / name, copy)
+            with create(new[name], folder / name) as stream:
+                # A lone surrogate, which a name may hold, is no character: write its escape.
+                stream.write(text.encode("utf-8", "backslashreplace"))
+        for name, path in old.items():
+            with create(path, folder / name) as copy, (folder / name).open("rb") as stream:
+                shutil.copyfileobj(stream, copy)
         for name, path in new.items():
             os.replace(path, folder / name)  # noqa: PTH105 - the one call tests make fail
             replaced.append(name)

@@ -1,13 +1,15 @@
 """
 Numbers and names as a reader sees them: short, aligned, and harmless.
 
-Names come from files that anybody may have written.  `printable` leaves no character
-that could move a cursor, reverse a line or end it; quoting for HTML is the template's.
+Names come from files that anybody may have written, and are printable here; quoting for
+HTML is the template's.
 """
 
 from __future__ import annotations
 
 import math
+
+from fp8num._text import printable
 
 __all__ = [
     "MISSING",
@@ -17,7 +19,6 @@ __all__ = [
     "percent",
     "plural",
     "power_of_two",
-    "printable",
     "rule_name",
     "shape_text",
     "shorten",
@@ -26,30 +27,6 @@ __all__ = [
 MISSING = "–"  #: stands for a rate or a ratio with an empty denominator
 _RULES = {"unit": "no scale", "tensor": "per-tensor scale"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def printable(text: str) -> str:
-    r"""
-    Escape what is not printable: controls, line ends, invisible and reversing characters.
-
-    Parameters
-    ----------
-    text : str
-        Any text, lone surrogates included.
-
-    Returns
-    -------
-    str
-        One line that any terminal and any page shows as it is.
-
-    Examples
-    --------
-    >>> print(printable("layer\n\x1b[31m"))
-    layer\n\x1b[31m
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shorten(text: str, limit: int = 48) -> str:

@@ -17,7 +17,7 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fp8num.report.labels import printable
+from fp8num._text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

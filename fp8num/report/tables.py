@@ -21,6 +21,8 @@ from fp8num.analysis import COLUMNS, LOWEST_EXPONENT
 from fp8num.projection import Rounding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fp8num.analysis import TensorAnalysis
     from fp8num.formats import Format
     from fp8num.nn import Comparison
@@ -190,7 +192,7 @@ def to_csv(contents: Contents) -> str:
     )
 
 
-def to_json(contents: Contents) -> str:
+def to_json(contents: Contents, files: Mapping[str, str] | None = None) -> str:
     """
     Write everything as one JSON document.
 
@@ -198,6 +200,8 @@ def to_json(contents: Contents) -> str:
     ----------
     contents : Contents
         What the report says.
+    files : mapping of str to str, optional
+        The SHA-256 of each of the report's other files.
 
     Returns
     -------
@@ -208,6 +212,7 @@ def to_json(contents: Contents) -> str:
     document = {
         "schema": "fp8num-report",
         "schema_version": SCHEMA_VERSION,
+        **({} if files is None else {"files": dict(files)}),
         "versions": contents.versions,
         "command": contents.command,
         "projection": {

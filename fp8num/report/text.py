@@ -15,7 +15,7 @@ import textwrap
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from fp8num.report.labels import printable
+from fp8num._text import printable
 from fp8num.report.numerals import short_text
 
 if TYPE_CHECKING:

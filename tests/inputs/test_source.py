@@ -10,8 +10,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from fp8num._text import shown
 from fp8num.inputs import StoredTensor, tensor_from_array
-from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, shown
+from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -257,6 +257,6 @@ def test_the_built_in_report_is_small_and_complete(tmp_path: Path, parse: Any) -
 
 
 def test_the_signature_is_what_others_build_on() -> None:
-    names = "tensors out_dir formats rules progress skipped command training"
+    names = "tensors out_dir formats rules progress skipped command training force"
 
     assert list(inspect.signature(build_report).parameters) == names.split()

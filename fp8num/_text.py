@@ -1,0 +1,98 @@
+r"""
+Text from outside, such as names in files: harmless in a terminal, a message, a table.
+
+::
+
+    layer\n<ESC>[31m --printable--> layer\\n\\x1b[31m        one line, nothing moves
+                     --shown------> 'layer\\n\\x1b[31m'      quoted, and shortened
+    =HYPERLINK(...)  --guarded----> a space before it        no formula of a spreadsheet
+"""
+
+from __future__ import annotations
+
+__all__ = ["cut", "guarded", "printable", "shown"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  #: what a spreadsheet may run begins with
+
+
+def printable(text: str) -> str:
+    r"""
+    Escape what is not printable: controls, line ends, invisible and reversing characters.
+
+    Parameters
+    ----------
+    text : str
+        Any text, lone surrogates included.
+
+    Returns
+    -------
+    str
+        One line that any terminal and any page shows as it is.
+
+    Examples
+    --------
+    >>> print(printable("layer\n\x1b[31m"))
+    layer\n\x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Cut out the middle of a long text, and say how long it was."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}...({len(text)} characters)...{text[-half:]}"
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """
+    Quote a name for a message: printable, and a long one shortened.
+
+    Parameters
+    ----------
+    text : str
+        Any text, lone surrogates included.
+    limit : int, optional
+        Characters to keep.
+
+    Returns
+    -------
+    str
+        As Python writes text, which escapes the same characters as `printable`.
+
+    Examples
+    --------
+    >>> print(shown("x" * 3000, 8))
+    'xxxx...(3000 characters)...xxxx'
+    """
+    return repr(cut(text, limit))
+
+
+def guarded(text: str) -> str:
+    r"""
+    Return text for a cell of a table that no spreadsheet takes for a formula.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        With a space before it if its first character but for spaces is one of
+        ``= + - @``, a tab or the end of a line.  Taking away one space undoes that.
+
+    References
+    ----------
+    OWASP, "CSV Injection".
+
+    Examples
+    --------
+    >>> [guarded(text) for text in ("=1+1", "w.0", " -x")]
+    [' =1+1', 'w.0', '  -x']
+    """
+    return f" {text}" if text.lstrip(" ").startswith(_FORMULA) else text
