@@ -10,19 +10,21 @@ importing it is cheap, and what it needs is imported when it runs.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import fp8num
-from fp8num._text import printable
+from fp8num._text import cut, printable
 from fp8num.cli import diff, formats, gemm, identify, report, show, train, vectors, verify
+from fp8num.cli.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
+MESSAGE = 2000  #: characters of a message
 COMMANDS = (report, formats, show, verify, diff, vectors, identify, gemm, train)
 
 
@@ -31,12 +33,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the complaint and exit with 2."""
-        _complain(f"{message}; see {self.prog} --help")
+        print(f"fp8num: error: {_one_line(message)}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
 
 
-def _complain(message: str) -> None:
-    print(f"fp8num: error: {printable(message)}", file=sys.stderr)
+def _one_line(message: str) -> str:
+    """Make a message harmless and not too long, whatever names are in it."""
+    return printable(cut(message, MESSAGE))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,25 +69,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if hasattr(sys.stdout, "reconfigure"):  # a name may hold what the terminal cannot show
-        sys.stdout.reconfigure(errors="backslashreplace")
+    with Streams() as streams:
+        code, message = (2, "") if streams.error else _attempt(arguments)
+        with suppress(OSError, AttributeError):  # it was kept; None has nothing to write
+            sys.stdout.flush()
+        if isinstance(streams.error, BrokenPipeError):
+            return 141
+        if streams.error is not None and code != 130:
+            reason = streams.error.strerror
+            code = 2
+            message = f"error: standard output cannot be written ({reason}); redirect it elsewhere"
+        if message:
+            print(f"fp8num: {_one_line(message)}", file=sys.stderr)
+    return code
+
+
+def _attempt(arguments: list[str]) -> tuple[int, str]:
+    """Run a command to its end; return the exit code, and what to say of it."""
     try:
         code = _run(arguments)
-        sys.stdout.flush()  # here, where a closed pipe can be dealt with
+        sys.stdout.flush()
     except BrokenPipeError:
-        # Python would flush stdout once more at exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 141, ""
     except KeyboardInterrupt:
-        print("fp8num: interrupted", file=sys.stderr)
-        return 130
+        return 130, "interrupted"
     except (ValueError, OSError) as error:
-        _complain(str(error))
-        return 2
+        return 2, f"error: {error}"
     except MemoryError:
-        _complain("out of memory; close other programs, or give fewer files at once")
-        return 2
-    return code
+        return 2, "error: out of memory; close other programs, or give fewer files at once"
+    return code, ""
 
 
 def _run(arguments: list[str]) -> int:

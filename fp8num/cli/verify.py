@@ -222,6 +222,9 @@ def _lines(name: str) -> Any:  # noqa: ANN401 - a text stream that can be closed
     if name == "-":
         import io
 
+        if sys.stdin is None:
+            msg = "standard input is closed; name a file of lines, or connect it"
+            raise ValueError(msg)
         return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
     return Path(name).open(encoding="utf-8", errors="replace")
 
