@@ -16,6 +16,7 @@ import math
 import os
 import stat
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ __all__ = [
 
 MAX_ELEMENTS = 2**63 - 1  #: NumPy's limit on the product of the dimensions
 MAX_DIMENSIONS = 64  #: NumPy's limit on their number
+COARSE = 5  #: Linux's CLOCK_REALTIME_COARSE, for which Python has no name
 DAMAGED = "the header is damaged, save or download the file again"
 
 
@@ -61,6 +63,7 @@ class StoredFile:
     path: str  #: absolute, so that a change of directory does not matter
     size: int
     mtime_ns: int
+    inode: int
 
     @classmethod
     def inspect(cls, path: str | os.PathLike[str]) -> StoredFile:
@@ -86,23 +89,41 @@ class StoredFile:
             path=os.path.abspath(file),  # noqa: PTH100 - resolve() would follow links
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
         )
 
     @contextmanager
-    def stream(self) -> Iterator[io.FileIO]:
-        """Open the file for one pass, unless it is no longer the file that was inspected."""
+    def stream(self, *, elements: bool = False) -> Iterator[io.FileIO]:
+        """
+        Open the file for one pass, which fails if it is, or becomes, another file.
+
+        A pass over elements that ends saw one version: a write into the file after the
+        pass has begun gives it another time, and is noticed when all has been read.  Not
+        noticed is a writer that sets the old time again, or that writes through a mapping,
+        whose time changes later.
+        """
         try:
             with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123 - no buffer wanted
-                status = os.fstat(stream.fileno())
-                if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
-                    msg = (
-                        f"{shown(self.file)} was changed after it was opened (it had {self.size} "
-                        f"bytes, it has {status.st_size}); open it again when it is complete"
-                    )
-                    raise InputError(msg)
+                if elements:
+                    _let_the_clock_go_on(self.mtime_ns)
+                self._check(stream)
                 yield stream
+                self._check(stream)
         except OSError as error:
             raise InputError(_unreadable(self.file, error)) from error
+
+    def _check(self, stream: io.FileIO) -> None:
+        """Compare the file that is open with the one that was inspected."""
+        status = os.fstat(stream.fileno())
+        found = status.st_size, status.st_mtime_ns, status.st_ino
+        if found != (self.size, self.mtime_ns, self.inode):
+            sizes = f"it had {self.size} bytes, it has {status.st_size}"
+            msg = (
+                f"{shown(self.file)} was changed after it was opened "
+                f"({sizes if self.size != status.st_size else 'it was written to, or replaced'}); "
+                "open it again when it is complete"
+            )
+            raise InputError(msg)
 
     def opened(
         self,
@@ -120,6 +141,16 @@ class StoredFile:
             )
             raise InputError(msg)
         return Opened(tensors=tuple(tensors), skipped=tuple(skipped))
+
+
+def _let_the_clock_go_on(mtime_ns: int) -> None:
+    """Wait until a write would give a file another time: for some milliseconds, if it is new."""
+    if sys.platform != "linux":  # whose file times are those of the last tick
+        return
+    for _ in range(16):  # a tick has 10 ms at most; a time in the future is not waited for
+        if time.clock_gettime_ns(COARSE) > mtime_ns:
+            return
+        time.sleep(0.001)
 
 
 def _unreadable(file: str, error: Exception) -> str:
@@ -140,7 +171,7 @@ class RangeReader:
 
     def __call__(self, size: int) -> Iterator[npt.NDArray[np.generic]]:
         """Read the elements, at most `size` at a time."""
-        with self.stored.stream() as stream:
+        with self.stored.stream(elements=True) as stream:
             stream.seek(self.offset)
             yield from read_blocks(
                 stream, size, self.count, self.dtype, self.byteorder, where=self.where

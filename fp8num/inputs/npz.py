@@ -85,7 +85,10 @@ class MemberReader:
     def __call__(self, size: int) -> Iterator[npt.NDArray[np.generic]]:
         """Yield the elements in blocks of at most `size`."""
         where = place_of(self.stored, self.member)
-        with open_archive(self.stored) as archive, open_member(archive, self.member) as stream:
+        with (
+            open_archive(self.stored, elements=True) as archive,
+            open_member(archive, self.member) as stream,
+        ):
             read_header(stream, where)
             # zipfile compares the checksum when the last byte is read, hence
             # before the last block is handed out.
@@ -107,9 +110,9 @@ def open_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
 
 
 @contextmanager
-def open_archive(stored: StoredFile) -> Iterator[zipfile.ZipFile]:
+def open_archive(stored: StoredFile, *, elements: bool = False) -> Iterator[zipfile.ZipFile]:
     """Open the archive; say what is wrong with it in the words of zipfile."""
-    with stored.stream() as stream:
+    with stored.stream(elements=elements) as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
                 yield archive
