@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from fp8num import _interrupt  # noqa: F401 - first, as it is for the time that NumPy takes
 from fp8num.codec import Flags, convert, decode, encode, flags, pack, quantize, unpack
 from fp8num.formats import *
 from fp8num.formats import __all__ as _format_names

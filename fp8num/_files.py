@@ -113,12 +113,12 @@ def require_own(path: Path, what: str, known: Callable[[Path], bool], *, force: 
     Raises
     ------
     ValueError
-        If the file exists and is something else.
+        If the file exists, is not empty, and is something else.
     """
     if not path.exists():
         return
     regular = path.is_file()
-    if regular and force:
+    if regular and (force or not path.stat().st_size):  # an empty file is nobody's work
         return
     try:
         if regular and known(path):

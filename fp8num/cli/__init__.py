@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import fp8num
+from fp8num import _interrupt
 from fp8num._text import cut, printable
 from fp8num.cli import diff, formats, gemm, identify, report, show, train, vectors, verify
 from fp8num.cli.streams import Streams
@@ -71,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with Streams() as streams:
         code, message = (2, "") if streams.error else _attempt(arguments)
+        if code == 130:
+            streams.give_up()
         with suppress(OSError, AttributeError):  # it was kept; None has nothing to write
             sys.stdout.flush()
         if isinstance(streams.error, BrokenPipeError):
@@ -87,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _attempt(arguments: list[str]) -> tuple[int, str]:
     """Run a command to its end; return the exit code, and what to say of it."""
     try:
+        _interrupt.end()
         code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -97,6 +97,11 @@ class Streams:
         """Why not all of the output was written; None if it was."""
         return self._closed if self._output is None else self._output.error
 
+    def give_up(self) -> None:
+        """Drop the output that is still to be written: its reader may have stopped too."""
+        if self._output is not None:
+            self._output.error = InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+
     def __enter__(self) -> Self:
         self._before = sys.stdin, sys.stdout, sys.stderr
         _take_closed_places()

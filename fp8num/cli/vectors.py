@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fp8num._files import require_own, whole_file
+from fp8num._text import printable, shown
 from fp8num.cli.arguments import add_cases, cases_of
 
 if TYPE_CHECKING:
@@ -72,6 +74,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--decode", action="store_true", help="codes, for a decoder")
     parser.add_argument("--json", action="store_true", help="write vectors as one JSON document")
     parser.add_argument("--output", metavar="PATH", help="folder of a pack, or file of a table")
+    parser.add_argument(
+        "--force", action="store_true", help="write over files that are not, or no longer, fp8num's"
+    )
     parser.add_argument("--kind", metavar="LIST", help="of files: json,csv,npz,hex,readmemh (all)")
     parser.add_argument("--table", choices=("c", "sv"), help="C header or SystemVerilog package")
     parser.set_defaults(run=run)
@@ -81,9 +86,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 _WITHOUT = {
     "--table": ("cases", "limit", "seed", "expected", "flags", "decode", "json", "kind"),
     "--output": ("expected", "flags", "decode"),
-    "--decode": ("rounding", "saturation", "like", "cases", "seed", "flags", "json", "kind"),
-    "--json": ("flags", "kind"),
-    "lines": ("kind",),
+    "--decode": (
+        *("rounding", "saturation", "like", "cases", "seed", "flags", "json", "kind", "force"),
+    ),
+    "--json": ("flags", "kind", "force"),
+    "lines": ("kind", "force"),
 }
 
 
@@ -205,6 +212,7 @@ def _write_pack(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         seed=arguments.seed or 0,
         kinds=KINDS if arguments.kind is None else _items(arguments.kind),
+        force=arguments.force,
     )
     files = read_manifest(path).entries
     if arguments.json:
@@ -212,7 +220,9 @@ def _write_pack(arguments: argparse.Namespace) -> int:
         print(json.dumps({"manifest": str(path), "files": names}, indent=2))
     else:
         cases = sum(entry.cases for entry in files)
-        print(f"{path}: {len(files)} file{'s' * (len(files) != 1)}, {cases:,} cases")
+        print(
+            f"{printable(str(path))}: {len(files)} file{'s' * (len(files) != 1)}, {cases:,} cases"
+        )
     return 0
 
 
@@ -224,18 +234,31 @@ def _write_table(arguments: argparse.Namespace) -> int:
     if len({(each.fmt, each.source) for each in found}) > 1:
         msg = "--table is of one FORMAT and one --source, got more; write a file for each"
         raise ValueError(msg)
+    path = _table_path(arguments)  # before the work
     write = {"c": c_header, "sv": sv_package}[arguments.table]
     projections = [each.projection if each.like is None else each.like for each in found]
     text = write(found[0].fmt, projections, found[0].source)
-    if arguments.output is None:
+    if path is None:
         print(text, end="")
         return 0
+    with whole_file(path) as stream:
+        stream.write(text.encode())
+    print(printable(str(path)))
+    return 0
+
+
+def _table_path(arguments: argparse.Namespace) -> Path | None:
+    """Return the file of a table; None for the standard output."""
+    if arguments.output in {None, "-"}:
+        return None
     path = Path(arguments.output)
     if path.is_dir():
-        msg = f"--output must be a file with --table, {str(path)!r} is a folder; name a file in it"
+        msg = f"--output must be a file with --table, {shown(str(path))} is a folder; name a file"
         raise ValueError(msg)
-    from fp8num.report.files import write_together
+    require_own(path, "a table that fp8num wrote", _is_table, force=arguments.force)
+    return path
 
-    write_together(path.parent, {path.name: text})
-    print(path)
-    return 0
+
+def _is_table(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b", made by fp8num " in file.read(1000)

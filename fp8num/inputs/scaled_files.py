@@ -41,7 +41,7 @@ _MISFITS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError,
 
 def save_scaled(path: str | os.PathLike[str], arrays: Mapping[str, ScaledArray]) -> None:
     """
-    Write scaled arrays to a safetensors file.
+    Write scaled arrays to a safetensors file, as `write_safetensors` does: over any older one.
 
     Parameters
     ----------

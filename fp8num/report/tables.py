@@ -17,11 +17,14 @@ import numpy as np
 
 import fp8num
 from fp8num._kernels.state import float_arithmetic
+from fp8num._text import guarded
 from fp8num.analysis import COLUMNS, LOWEST_EXPONENT
 from fp8num.projection import Rounding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pandas as pd
 
     from fp8num.analysis import TensorAnalysis
     from fp8num.formats import Format
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from fp8num.report.verification import Verified
     from fp8num.scaling import Rule
 
-__all__ = ["Contents", "Skipped", "TensorRecord", "to_csv", "to_json"]
+__all__ = ["Contents", "Skipped", "TensorRecord", "frame_to_csv", "to_csv", "to_json"]
 
 SCHEMA_VERSION = 1  #: changes when a reader of an older report.json would be misled
 
@@ -170,8 +173,8 @@ def to_csv(contents: Contents) -> str:
 
     Notes
     -----
-    Text is always quoted and never altered, so a program reads back every name as it is.
-    A spreadsheet may take a name for a formula; open such files with import as text.
+    Text is always quoted.  A name that a spreadsheet could take for a formula has a space
+    before it (see `frame_to_csv`); ``report.json`` has every name as it is.
     """
     import pandas as pd
 
@@ -187,8 +190,48 @@ def to_csv(contents: Contents) -> str:
         for row in record.rows
     ]
     frame = pd.DataFrame(rows, columns=["file", "tensor", "dtype", "shape", *COLUMNS])
+    return frame_to_csv(frame)
+
+
+def frame_to_csv(frame: pd.DataFrame, *, quoted: bool = True) -> str:
+    """
+    Write a table that a spreadsheet may open: no text in it is run as a formula.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    quoted : bool, optional
+        Whether all text is quoted and NaN is ``nan``; else that is as pandas has it.
+
+    Returns
+    -------
+    str
+        CSV with a header.
+
+    Notes
+    -----
+    Text whose first character but for spaces is one of ``= + - @``, a tab or the end of a
+    line has a space before it, and numbers are as they are: take one space away from text
+    that begins with spaces and one of these, and it is what it was.
+    """
+    import pandas as pd
+
+    columns = {
+        name: pd.Series(
+            [guarded(cell) if isinstance(cell, str) else cell for cell in column],
+            index=frame.index,
+            dtype=column.dtype,
+        )
+        if column.dtype.kind == "O"
+        else column
+        for name, column in frame.items()
+    }
+    safe = pd.DataFrame(columns, columns=frame.columns)
+    if not quoted:
+        return str(safe.to_csv(index=False))
     return str(
-        frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, na_rep="nan", lineterminator="\n")
+        safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, na_rep="nan", lineterminator="\n")
     )
 
 

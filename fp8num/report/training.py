@@ -10,15 +10,13 @@ What a report says about recipes in training: the tables beside it, and the sect
 
 from __future__ import annotations
 
-import csv
 import math
 from typing import TYPE_CHECKING, Any
 
 from fp8num.report import labels
+from fp8num.report.tables import frame_to_csv
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fp8num.nn import Comparison
     from fp8num.nn.paired import Estimate
     from fp8num.nn.pairs import Result
@@ -60,7 +58,7 @@ def outcomes_to_csv(comparison: Comparison) -> str:
     import pandas as pd
 
     rows = [[getattr(one, name) for name in COLUMNS] for one in comparison.outcomes]
-    return _csv(pd.DataFrame(rows, columns=list(COLUMNS)))
+    return frame_to_csv(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
 def curves_to_csv(comparison: Comparison) -> str:
@@ -86,13 +84,7 @@ def curves_to_csv(comparison: Comparison) -> str:
         frame.insert(1, "by", by)
         frames.append(frame)
     known = [frame for frame in frames if len(frame)] or frames[:1]
-    return _csv(pd.concat(known, ignore_index=True))
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    return str(
-        frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, na_rep="nan", lineterminator="\n")
-    )
+    return frame_to_csv(pd.concat(known, ignore_index=True))
 
 
 def decision_words(comparison: Comparison, result: Result) -> str:

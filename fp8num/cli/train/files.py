@@ -8,6 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fp8num._files import locked, require_own
+from fp8num._text import shown
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
@@ -29,7 +32,7 @@ def check_files(arguments: argparse.Namespace) -> None:
     Parameters
     ----------
     arguments : argparse.Namespace
-        With ``capture``, ``csv`` and ``checkpoint``.
+        With ``capture``, ``csv``, ``checkpoint`` and ``force``.
 
     Raises
     ------
@@ -42,27 +45,57 @@ def check_files(arguments: argparse.Namespace) -> None:
     for option, text in named.items():
         path = Path(text)
         if not path.parent.is_dir():
-            msg = f"--{option} {text!r} must lie in a folder that exists; make it first"
+            msg = f"--{option} {shown(text)} must lie in a folder that exists; make it first"
             raise ValueError(msg)
         if path.is_dir():
-            msg = f"--{option} {text!r} must be a file, and is a folder; name a file in it"
+            msg = f"--{option} {shown(text)} must be a file, and is a folder; name a file in it"
             raise ValueError(msg)
         if not os.access(path if path.exists() else path.parent, os.W_OK):
-            msg = f"--{option} {text!r} must be a file that you may write; name another one"
+            msg = f"--{option} {shown(text)} must be a file that you may write; name another one"
             raise ValueError(msg)
         beside = [f"{text}.{part}.csv" for part in BESIDE] if option == "csv" else []
+        if option != "checkpoint":  # which is read, or refused, by the training
+            what, known = _OWN[option]
+            for one in (path, *map(Path, beside)):
+                require_own(one, what, known, force=arguments.force)
         for one in (text, *beside):
             other = places.setdefault(Path(one).resolve(), option)
             if other != option:
-                msg = f"--{option} {text!r} must not be the file of --{other}; name another one"
+                msg = (
+                    f"--{option} {shown(text)} must not be the file of --{other}; name another one"
+                )
                 raise ValueError(msg)
     capture = named.get("capture", ".safetensors")
     if Path(f"x{capture}").suffix.lower() != ".safetensors":
         msg = (
-            f"--capture {capture!r} must end in .safetensors, by which 'fp8num report' knows "
+            f"--capture {shown(capture)} must end in .safetensors, by which 'fp8num report' knows "
             "what it is; name it so"
         )
         raise ValueError(msg)
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file begins as one of the tables does."""
+    with path.open("rb") as file:
+        return file.read(100).startswith(_HEADS)
+
+
+def _is_capture(path: Path) -> bool:
+    from fp8num.inputs.parts import open_parts
+
+    return {"recipe", "data"} <= open_parts(path).metadata.keys()
+
+
+#: How the tables begin: of one training, and of several.
+_HEADS = (
+    *(b"step,epoch,loss,", b"step,layer,role,"),
+    *(b"recipe,n,accuracy,", b"recipe,step,n,loss,", b"recipe,layer,role,format,n,"),
+)
+#: What the files are if they are our own, and how that is known.
+_OWN = {
+    "csv": ("a table that 'fp8num train' wrote", _is_table),
+    "capture": ("a capture that 'fp8num train' wrote", _is_capture),
+}
 
 
 def write_run(arguments: argparse.Namespace, done: Run) -> list[str]:
@@ -127,10 +160,12 @@ def json_text(record: object) -> str:
 def _write_tables(path: str, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Write tables, the nameless one as the file and others beside it: all of them or none."""
     from fp8num.report.files import write_together
+    from fp8num.report.tables import frame_to_csv
 
     names = {f"{path}.{name}.csv" if name else path: table for name, table in tables.items()}
-    texts = {Path(name).name: table.to_csv(index=False) for name, table in names.items()}
-    write_together(Path(path).parent, texts)
+    texts = {Path(name).name: frame_to_csv(table, quoted=False) for name, table in names.items()}
+    with locked(Path(path).parent):
+        write_together(Path(path).parent, texts)
     return list(names)
 
 

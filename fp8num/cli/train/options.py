@@ -16,7 +16,7 @@ _ONE_TRAINING = ("recipe", "fold", "checkpoint", "every", "resume", "capture", "
 _COMPARISON = ("seeds", "baseline", "margin", "workers")
 _NOT_LISTED = (
     "saturation_is_overflow",
-    *("compare", "sizes", "clip", "first_recipe", "last_recipe", "folds", "csv"),
+    *("compare", "sizes", "clip", "first_recipe", "last_recipe", "folds", "csv", "force"),
     *(name for name in _ONE_TRAINING if name != "recipe"),
     *_COMPARISON,
 )
@@ -140,6 +140,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="measure what casts lose every so many steps (default: 10)",
     )
+    add("--force", action="store_true", help="let --csv and --capture replace any files")
     add("--json", action="store_true", help="write the summary as JSON")
     add("--no-progress", action="store_true", help="show no progress bar")
 
@@ -183,6 +184,8 @@ def refuse(arguments: argparse.Namespace) -> None:
         _refuse(arguments, ("saturation_is_overflow",), "with --loss-scale off; give a loss scale")
     if arguments.capture is None:
         _refuse(arguments, ("steps",), "without --capture; name the file to write")
+    if arguments.capture is None and arguments.csv is None:
+        _refuse(arguments, ("force",), "without --csv or --capture; name the file to write")
     if arguments.checkpoint is None:
         _refuse(arguments, ("resume", "every"), "without --checkpoint; name its file")
 

@@ -26,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._text import guarded
 from fp8num.verify.classes import CLASSES
 from fp8num.verify.hexlines import code_digits, hex_lines, parse_results
 from fp8num.verify.implementation import ImplementationError
@@ -141,9 +142,7 @@ def _write_csv(vectors: Vectors, version: str) -> str:  # noqa: ARG001 - a table
     for word, value, code, name in zip(
         words, vectors.floats, codes, vectors.class_names, strict=True
     ):
-        texts = (f" {text}" if text.startswith("-") else text for text in (value, name))
-        shown, kind = texts
-        writer.writerow((f"0x{word}", shown, f"0x{code}", kind))
+        writer.writerow((f"0x{word}", guarded(value), f"0x{code}", guarded(name)))
     return out.getvalue()
 
 

@@ -12,11 +12,12 @@ is complete.
 from __future__ import annotations
 
 import hashlib
-import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fp8num._files import locked, temporary
+from fp8num._text import shown
 from fp8num.verify.cases import case_set
 from fp8num.verify.vectors.conversion import conversions, installed_version, vectors_of
 from fp8num.verify.vectors.files import KINDS, SUFFIXES, write_vectors
@@ -47,6 +48,7 @@ def write_pack(
     seed: int = 0,
     kinds: Sequence[str] = KINDS,
     version: str | None = None,
+    force: bool = False,
 ) -> Path:
     """
     Write a folder of vectors, crossing formats, source types and projections.
@@ -67,6 +69,9 @@ def write_pack(
         Kinds of file: json, csv, npz, hex, readmemh.
     version : str, optional
         The version that the manifest says made it.  The default is the installed one.
+    force : bool, optional
+        Whether to write to a folder that holds other files, which stay if none of the pack
+        has their name, or files of an earlier pack that were changed.
 
     Returns
     -------
@@ -103,8 +108,8 @@ def write_pack(
         for conversion in asked
     }
     version = version or installed_version()
-    _require_replaceable(folder)
-    with _Replacement(folder) as new:
+    _require_replaceable(folder, force=force)
+    with _Replacement(folder, force=force) as new:
         entries = [
             entry
             for conversion in asked
@@ -137,36 +142,56 @@ def _write(
         )
 
 
-def _require_replaceable(folder: Path) -> None:
-    """Refuse a folder that holds anything besides an earlier pack."""
+def _require_replaceable(folder: Path, *, force: bool) -> set[str]:
+    """Refuse a folder that holds anything besides an earlier pack, or return the names of that."""
     if not folder.exists():
-        return
+        return set()
     if not folder.is_dir():
-        msg = f"output must be a folder, {str(folder)!r} is a file; name another"
+        msg = f"output must be a folder, {shown(str(folder))} is a file; name another"
         raise ValueError(msg)
     there = {path.name for path in folder.iterdir()}
     if not there:
-        return
+        return set()
     try:
-        ours = {MANIFEST, *(entry.name for entry in read_manifest(folder / MANIFEST).entries)}
+        entries = read_manifest(folder / MANIFEST).entries
+        ours = {MANIFEST, *(entry.name for entry in entries)}
     except (OSError, ValueError):
-        ours = set()
+        entries, ours = (), set()
+    changed = {entry.name for entry in entries if not _is_whole(folder / entry.name, entry)}
+    if force:
+        return there - ours
     if more := sorted(there - ours):
         msg = (
             f"output must be a new or empty folder, or hold an earlier pack alone, "
-            f"{str(folder)!r} holds {more[0]!r}; name another"
+            f"{shown(str(folder))} holds {shown(more[0])}; name another, or add to it with force "
+            "(--force)"
         )
         raise ValueError(msg)
+    if wrong := sorted(there & changed):
+        msg = (
+            f"output {shown(str(folder))} holds an earlier pack, of which {wrong[0]} was changed; "
+            "name another, or replace it with force (--force)"
+        )
+        raise ValueError(msg)
+    return set()
+
+
+def _is_whole(path: Path, entry: Entry) -> bool:
+    """Whether a file is what a manifest says of it."""
+    if not path.is_file() or path.is_symlink() or path.stat().st_size != entry.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
 
 
 class _Replacement:
     """A folder that is made beside another and takes its place, if nothing goes wrong."""
 
-    def __init__(self, folder: Path) -> None:
-        token = secrets.token_hex(4)
+    def __init__(self, folder: Path, *, force: bool) -> None:
         self.folder = folder
-        self.new = folder.absolute().with_name(f".{folder.name}.{token}.new")
-        self.old = folder.absolute().with_name(f".{folder.name}.{token}.old")
+        self.force = force
+        self.new = temporary(folder.absolute().parent)
+        self.old = temporary(folder.absolute().parent, "old")
 
     def __enter__(self) -> Path:
         self.made = [path for path in self.new.parents if not path.exists()]
@@ -184,12 +209,18 @@ class _Replacement:
                     path.rmdir()
 
     def _replace(self) -> None:
-        if self.folder.exists():
-            self.folder.rename(self.old)
-        try:
-            self.new.rename(self.folder)
-        except OSError:
-            if self.old.exists():
-                self.old.rename(self.folder)
-            raise
-        shutil.rmtree(self.old, ignore_errors=True)
+        with locked(self.new.parent):
+            # Whatever is there now may have come since the work began.
+            others = _require_replaceable(self.folder, force=self.force)
+            if self.folder.exists():
+                self.folder.rename(self.old)
+            try:
+                self.new.rename(self.folder)
+            except OSError:
+                if self.old.exists():
+                    self.old.rename(self.folder)
+                raise
+            for name in others:
+                if not (self.folder / name).exists():
+                    (self.old / name).rename(self.folder / name)
+            shutil.rmtree(self.old, ignore_errors=True)
