@@ -6,6 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from fp8num._text import shown
+
 if TYPE_CHECKING:
     import argparse
 
@@ -104,8 +106,10 @@ def _difference(arguments: argparse.Namespace, fmt: Format, source: SourceType) 
     from fp8num.cli.progress import progress_bar
     from fp8num.verify.difference import diff
 
-    shown = arguments.exhaustive and sys.stderr.isatty() and not arguments.json
-    with progress_bar(f"{fmt.name} from {source.name}", 1 << source.bits, shown=shown) as progress:
+    visible = arguments.exhaustive and sys.stderr.isatty() and not arguments.json
+    with progress_bar(
+        f"{fmt.name} from {source.name}", 1 << source.bits, shown=visible
+    ) as progress:
         return diff(
             _conversion(arguments.a, fmt, source),
             _conversion(arguments.b, fmt, source),
@@ -132,7 +136,7 @@ def _conversion(name: str, fmt: Format, source: SourceType) -> Any:  # noqa: ANN
         found = load(name, fmt, source)
     except Exception as error:
         msg = (
-            f"{name!r} must be a profile or an implementation: {error}; "
+            f"{shown(name)} must be a profile or an implementation: {error}; "
             f"profiles are {', '.join(PROFILES)}"
         )
         raise ValueError(msg) from error

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fp8num._files import require_own, whole_file
+from fp8num._text import shown
 from fp8num.report import numerals, text
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--p3109", action="store_true", help="list the formats of IEEE P3109")
     parser.add_argument("--json", action="store_true", help="write JSON, numbers as exact text")
     parser.add_argument("--svg", metavar="FILE", help="also draw the number lines to a file")
+    parser.add_argument("--force", action="store_true", help="let --svg replace any file")
     parser.set_defaults(run=run)
 
 
@@ -58,8 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
         formats = [get_format(arguments.name)]
     else:
         formats = _listed(arguments.bits, p3109=arguments.p3109)
+    if arguments.force and arguments.svg is None:
+        msg = "--force has no meaning without --svg; leave it out"
+        raise ValueError(msg)
     if arguments.svg is not None:
-        _draw(formats, Path(arguments.svg))
+        _draw(formats, Path(arguments.svg), force=arguments.force)
     if arguments.name is None:
         print(_json([record(fmt) for fmt in formats]) if arguments.json else catalogue(formats))
     else:
@@ -91,15 +97,21 @@ def _listed(bits: int | None, *, p3109: bool) -> list[Format]:
     return found
 
 
-def _draw(formats: list[Format], path: Path) -> None:
+def _draw(formats: list[Format], path: Path, *, force: bool) -> None:
     """Write a drawing of the number lines, whole or not at all."""
     from fp8num.report.figures import number_line
-    from fp8num.report.files import write_together
 
     if path.is_dir():
-        msg = f"--svg must be a file, {str(path)!r} is a directory; name a file in it"
+        msg = f"--svg must be a file, {shown(str(path))} is a directory; name a file in it"
         raise ValueError(msg)
-    write_together(path.parent, {path.name: number_line(formats) + "\n"})
+    require_own(path, "a drawing that fp8num made", _is_drawing, force=force)
+    with whole_file(path) as stream:
+        stream.write(f"{number_line(formats)}\n".encode())
+
+
+def _is_drawing(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b'aria-labelledby="number-line-title' in file.read(1000)
 
 
 # Text.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from fp8num._text import shown
+
 if TYPE_CHECKING:
     import argparse
 
@@ -133,12 +135,12 @@ def _operand(text: str, arguments: argparse.Namespace, *, axis: int) -> ScaledAr
         return stored
     array, format_name = _read(text)
     if array.ndim != 2:
-        msg = f"{text!r} must be a matrix, got shape {array.shape}"
+        msg = f"{shown(text)} must be a matrix, got shape {array.shape}"
         raise ValueError(msg)
     if format_name is None:
         return scale_quantize(array, arguments.rule, fmt=arguments.format, axis=axis)
     if arguments.format is not None and get_format(arguments.format).name != format_name:
-        msg = f"--format must be {format_name} or be left out, {text!r} holds codes of it"
+        msg = f"--format must be {format_name} or be left out, {shown(text)} holds codes of it"
         raise ValueError(msg)
     return ScaledArray(array, get_format(format_name), np.ones((), np.float32), array.shape)
 
@@ -176,8 +178,8 @@ def _read(text: str) -> tuple[npt.NDArray[Any], str | None]:
     tensors = open_tensors(path).tensors
     names = [tensor.name for tensor in tensors]
     if (name and name not in names) or (not name and len(tensors) > 1):
-        what = f"no tensor {name!r}" if name else "several tensors; name one as FILE:NAME"
-        msg = f"{path!r} holds {what}: {', '.join(repr(known) for known in names[:10])}"
+        what = f"no tensor {shown(name)}" if name else "several tensors; name one as FILE:NAME"
+        msg = f"{shown(path)} holds {what}: {', '.join(shown(known, 60) for known in names[:10])}"
         raise InputError(msg)
     tensor = tensors[names.index(name)] if name else tensors[0]
     blocks = list(tensor.blocks())

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fp8num._text import shown
 from fp8num.cli.arguments import add_cases, add_projection, cases_of, projection_options
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse(arguments, "--manifest")
         return _check_manifest(arguments)
     if arguments.implementation is not None and arguments.exec is not None:
-        msg = f"name {arguments.implementation!r} or --exec as what to judge, not both"
+        msg = f"name {shown(arguments.implementation)} or --exec as what to judge, not both"
         raise ValueError(msg)
     if arguments.format is None or (arguments.implementation is None) == (arguments.exec is None):
         msg = "name a FORMAT and what to judge: '-', a file, module:function, a library or --exec"
@@ -266,7 +267,10 @@ def load(name: str, fmt: Format | str, source: SourceType | str) -> Any:  # noqa
     """
     module, colon, function = name.partition(":")
     if not colon and ("/" in name or "." in name):
-        msg = f"implementation {name!r} is no file; name a file of lines, module:function or --exec"
+        msg = (
+            f"implementation {shown(name)} is no file; name a file of lines, module:function or "
+            "--exec"
+        )
         raise ValueError(msg)
     if not colon:
         from fp8num.verify.peers import get_peer
@@ -279,11 +283,11 @@ def load(name: str, fmt: Format | str, source: SourceType | str) -> Any:  # noqa
         for part in function.split("."):
             found = getattr(found, part)
     except Exception as error:
-        msg = f"implementation {name!r} cannot be loaded: {error}; name module:function"
+        msg = f"implementation {shown(name)} cannot be loaded: {error}; name module:function"
         raise ValueError(msg) from error
     if not callable(found) and not hasattr(found, "codes"):
         msg = (
-            f"implementation {name!r} must be a function from values to codes, "
+            f"implementation {shown(name)} must be a function from values to codes, "
             f"got {type(found).__name__}"
         )
         raise ValueError(msg)
@@ -307,8 +311,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from fp8num.verify.sources import get_source
 
     fmt, source = get_format(arguments.format), get_source(arguments.source)
-    shown = sys.stderr.isatty() and not arguments.json
-    with progress_bar(f"{fmt.name} from {source.name}", 1 << source.bits, shown=shown) as progress:
+    visible = sys.stderr.isatty() and not arguments.json
+    with progress_bar(
+        f"{fmt.name} from {source.name}", 1 << source.bits, shown=visible
+    ) as progress:
         found = sweep(
             _implementation(arguments),
             fmt,

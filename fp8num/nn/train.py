@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.state import float_arithmetic
+from fp8num._text import shown
 from fp8num.nn._numbers import whole
 from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
 from fp8num.nn.dataset import Dataset
@@ -324,12 +325,15 @@ def _open_checkpoint(
         try:
             loop.restore(found.state)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            msg = f"checkpoint {str(target)!r} does not hold this training: {error}"
+            msg = f"checkpoint {shown(str(target))} does not hold this training: {error}"
             raise ValueError(msg) from error
     elif target.exists():
-        msg = f"checkpoint {str(target)!r} exists; resume from it, remove it, or name another file"
+        msg = (
+            f"checkpoint {shown(str(target))} exists; resume from it, remove it, or name another "
+            "file"
+        )
         raise FileExistsError(msg)
     elif not target.parent.is_dir():
-        msg = f"checkpoint {str(target)!r} must lie in a folder that exists; make it first"
+        msg = f"checkpoint {shown(str(target))} must lie in a folder that exists; make it first"
         raise FileNotFoundError(msg)
     return lambda: save_checkpoint(target, settings, loop.state())

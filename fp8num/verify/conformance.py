@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from fp8num._text import cut, printable
 from fp8num.projection import NanResult
 from fp8num.verify.tally import NanRule
 
@@ -296,7 +297,7 @@ class Conformance:
             Direction.DECODE: f"{self.fmt.name} -> {self.source.name}",
         }[self.direction]
         lines = [
-            f"{self._headline}: {self.implementation}, {arrow}",
+            f"{self._headline}: {printable(cut(self.implementation, 200))}, {arrow}",
             *_wrapped("domain", f"{self.tally.cases:,} cases: {self.domain}"),
             *(f"  excluded  {exclusion}" for exclusion in self.exclusions),
         ]

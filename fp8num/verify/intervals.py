@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fp8num._text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -269,10 +271,10 @@ class Difference:
         arrow = f"{self.source.name} -> {self.fmt.name}"
         if self.equal:
             verdict = "EQUAL" if self.exact else "NO DIFFERENCE FOUND"
-            yield f"{verdict}: {self.name_a} and {self.name_b}, {arrow}"
+            yield f"{verdict}: {printable(self.name_a)} and {printable(self.name_b)}, {arrow}"
         else:
             intervals = _plural(len(self.intervals), "interval")
-            yield f"DIFFERENT: {self.name_a} and {self.name_b}, {arrow}"
+            yield f"DIFFERENT: {printable(self.name_a)} and {printable(self.name_b)}, {arrow}"
             yield f"  inputs    {self.count:,} of {self.cases:,} disagree, in {intervals}"
             if self.omitted:
                 yield f"            and beyond, where {self.omitted:,} inputs were counted only"
@@ -299,7 +301,7 @@ class Difference:
             f"\n{', '.join(kinds)}: {_plural(total, 'input')} "
             f"in {_plural(len(intervals), 'interval')}"
         )
-        heading = ("from", "to", "decimal", "inputs", self.name_a, self.name_b)
+        heading = ("from", "to", "decimal", "inputs", *map(printable, (self.name_a, self.name_b)))
         yield from _columns([heading, *map(self._row, intervals[:SHOWN])])
         if len(intervals) > SHOWN:
             yield f"  ... and {_plural(len(intervals) - SHOWN, 'more interval')}"

@@ -151,7 +151,7 @@ def test_svg_is_a_drawing_on_its_own(
     path = tmp_path / "line.svg"
     path.write_text("old", encoding="utf-8")
 
-    formats(*arguments, "--svg", str(path))
+    formats(*arguments, "--svg", str(path), "--force")
 
     root = ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314 - our own
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -169,7 +169,8 @@ def test_svg_is_a_drawing_on_its_own(
         (("--bits", "2", "--p3109"), "--bits must be from 3 to 16 with --p3109, got 2"),
         (("--bits", "x"), "argument --bits: invalid int value: 'x'"),
         (("--svg", "/"), "--svg must be a file, '/' is a directory"),
-        (("--svg", "/nowhere/x.svg"), "No such file or directory"),
+        (("--svg", "/nowhere/x.svg"), "path must lie in a folder that exists, got '/nowhere/x"),
+        (("--force",), "--force has no meaning without --svg"),
     ],
 )
 def test_wrong_input_is_one_line_and_2(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fp8num._text import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,7 +52,7 @@ def complaint(found: Diagnosis, written: Sequence[str]) -> str:
     )
     lines = [f"fp8num: {replace(found, remedies=remedies)}"]
     if written:
-        files = ", ".join(map(repr, written))
+        files = ", ".join(map(shown, written))
         lines.append(f"fp8num: wrote what there was until then to {files}")
     return "\n".join(lines)
 
