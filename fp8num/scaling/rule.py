@@ -191,7 +191,7 @@ class Rule:
     @property
     def is_unscaled(self) -> bool:
         """Whether elements are rounded to the format as they are."""
-        return self.exact and self.scale == Fixed(1.0)
+        return self.exact and isinstance(self.scale, Fixed) and self.scale.scale == 1
 
     def takes(self, fmt: Format) -> bool:
         """Whether elements may be of a format."""
