@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -375,6 +377,15 @@ def test_a_progress_bar_is_shown_on_a_terminal_unless_it_is_not_wanted(
     import pty
 
     ours, theirs = pty.openpty()
+    shown = bytearray()
+
+    def read() -> None:  # at once: a full buffer would stop who writes to it
+        with contextlib.suppress(OSError):  # the end of a pseudo-terminal on Linux
+            while some := os.read(ours, 1 << 16):
+                shown.extend(some)
+
+    reader = threading.Thread(target=read)
+    reader.start()
     try:
         done = subprocess.run(
             [sys.executable, "-m", "fp8num", "report", weights, *["--no-progress"] * quiet],
@@ -383,9 +394,9 @@ def test_a_progress_bar_is_shown_on_a_terminal_unless_it_is_not_wanted(
             check=True,
             env=os.environ | {"TERM": "xterm"},
         )
-        shown = os.read(ours, 1 << 16)
     finally:
         os.close(theirs)
+        reader.join()
         os.close(ours)
 
     assert done.stdout == b"open fp8num-report/index.html\n"
