@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from fp8num.formats import TabulatedFormat
-from fp8num.projection import Rounding
+from fp8num.formats import Overflow, TabulatedFormat
+from fp8num.projection import Rounding, Saturation
 from fp8num.report.inspection import Ladder, finite
 from fp8num.report.labels import shorten
 from fp8num.report.numerals import (
@@ -75,7 +75,10 @@ def _beyond(record: Record, x: Fraction, written: str) -> str:
     if "overflow" in record.flags:
         following = "" if fmt.successor is None else f" ({_say(_following(record))} would follow)"
         past = f"{written} rounds past the largest value, {_say(largest)}{following}"
-        return f"{past}: {_saturation(record)}"
+        # Under SatNone some modes never leave the largest value, whatever overflow is.
+        stops = finite(record.value) is not None and fmt.overflow is not Overflow.MAX
+        named = _saturation(record) == Saturation.SAT_NONE.value and record.conversion.like is None
+        return f"{past}: {_rounding(record).value if stops and named else _saturation(record)}"
     if abs(x) > largest and fmt.successor is None:
         return f"{written} lies beyond the largest value: {_rounding(record).value}"
     return ""

@@ -63,7 +63,7 @@ def test_matmul_refuses_values(a: Any, b: Any, options: dict[str, Any], message:
     ("a", "b", "options", "message"),
     [
         (A.astype(np.float32), B, {}, r"a must .*uint8.*float32"),
-        (A, B.astype(np.int64), {}, r"b must .*uint8.*int64"),
+        (A, B.astype(np.int64), {}, r"b must .*uint8.*int64.*; b.astype\(np.uint8\)"),
         (A, B, {"out_dtype": np.int8}, r"out_dtype must .*int8"),
         (A, B, {"accumulator": 5}, r"accumulator must .*5"),
         (A, B, {"c": np.zeros((4, 6), complex)}, r"c must .*complex128"),
@@ -73,12 +73,6 @@ def test_matmul_refuses_types(a: Any, b: Any, options: dict[str, Any], message: 
     """Values where codes belong, and what is no real number."""
     with pytest.raises((TypeError, ValueError), match=message):
         matmul(a, b, E4M3FN, E4M3FN, **options)
-
-
-def test_wide_integers_are_no_codes() -> None:
-    """They are converted, not viewed: a view would have eight codes of each."""
-    with pytest.raises(TypeError, match=r"b must hold codes.* got int64 .*; b.astype\(np.uint8\)"):
-        matmul(A, B.astype(np.int64), E4M3FN, E4M3FN)
 
 
 def test_codes_need_formats() -> None:

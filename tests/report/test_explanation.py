@@ -68,6 +68,10 @@ CASES = """
 1e39 E4M3FN
     1e39 rounds past the largest value, 448 (480 would follow):
     SatFinite gives 448
+# of 57344 and infinity, 0x7b and 0x7c, the odd one
+1e6 E5M2 rounding=ro saturation=SatNone
+    1e6 rounds past the largest value, 57344 (65536 would follow):
+    ToOdd gives 57344
 inf E4M3FN
     inf is beyond the range: SatFinite gives 448
 -inf E5M2 saturation=SatPropagate

@@ -224,7 +224,8 @@ def _entry(record: dict[str, Any]) -> Entry:
         rounding, saturation = record["rounding"], record["saturation"]
         projection = get_projection(fmt, rounding, saturation, nan=record["nan"])
     else:
-        projection = get_projection(fmt, like=like)
+        # Profiles know a format by the name that the catalogue has for it now.
+        projection = get_projection(format_from_dict(record["format"]), like=like)
     return Entry(
         name=name,
         kind=kind,
@@ -239,7 +240,7 @@ def _entry(record: dict[str, Any]) -> Entry:
 def _format(record: dict[str, Any]) -> Format:
     """Return the format that an entry describes in full."""
     if "exponent_bits" in record:
-        return format_from_dict(record)
+        return Format(**record)
     found = get_format(record["name"])
     _require(found.to_dict() == record, f"its format {found.name} is defined otherwise here")
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fp8num.formats import FORMATS, Format
+from fp8num.projection import get_projection
 from fp8num.verify.vectors import manifest as manifests
 from fp8num.verify.vectors.manifest import MANIFEST, check_manifest, read_manifest
 from fp8num.verify.vectors.packs import write_pack
@@ -49,6 +50,22 @@ def forge(pack: Path, name: str, data: bytes, **entry: Any) -> None:
 
 
 # A pack as it was written.
+
+
+def test_a_pack_of_the_format_once_called_e4m3_is_still_read(tmp_path: Path) -> None:
+    """By its parameters, profile included: ml_dtypes overflows at 248, where 240 is largest."""
+    options: dict[str, Any] = {"likes": ["ml_dtypes"], "sources": ["f16"], "cases": "specials"}
+    pack = write_pack(tmp_path / "pack", ["E4M3IEEE"], **options).parent
+
+    def rename(record: dict[str, Any]) -> None:
+        for entry in record["files"]:
+            entry["format"]["name"] = "E4M3"
+
+    rewrite(pack, rename)
+
+    conversion = read_manifest(pack / MANIFEST).entries[0].conversion
+    assert conversion.fmt.max == 240
+    assert conversion.projection == get_projection(FORMATS["E4M3IEEE"], like="ml_dtypes")
 
 
 @pytest.mark.parametrize(
