@@ -77,4 +77,5 @@ def test_to_odd_takes_the_odd_one_of_the_largest_value_and_infinity(
     found = fp.get_format(fmt)
     for x in (np.float64([1e300, -1e300]), np.longdouble([1e300, -1e300])):
         assert fp.encode(x, fmt, **TO_ODD).tolist() == codes
-    assert [reference.project(v, found, "ro", "SatNone") for v in (1e300, -1e300)] == codes
+    if found.bits <= 8:  # the reference lists all values; those of binary16 are asked above
+        assert [reference.project(v, found, "ro", "SatNone") for v in (1e300, -1e300)] == codes
