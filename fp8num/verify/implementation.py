@@ -104,7 +104,8 @@ class CallableImplementation:
     Parameters
     ----------
     function : callable
-        Takes an array of any shape; a process pool needs it to be picklable.
+        Takes an array of any shape; a process pool needs it to be picklable.  NumPy's
+        floating-point errors are ignored while it runs, whatever the caller's `errstate`.
     name : str
         What it is called in a verdict.
     takes : {"values", "bits"}

@@ -203,15 +203,18 @@ def verification() -> Iterator[Call]:
 
 def scales() -> Iterator[Call]:
     for (kind, x), rule in itertools.product(
-        {"rows": ROWS, "wide": WIDE, "tame": TAME}.items(), scaling.RULES
+        {"wide": WIDE, "rows": ROWS, "tame": TAME}.items(), scaling.RULES
     ):
         yield f"scale_quantize {rule} {kind}", lambda r=rule, x=x: everything(quantized(x, r))
+    rule = scaling.get_rule("mxfp8-e4m3fn")
+    yield "scaling.quantize wide", lambda: everything(rule.quantize(WIDE))
+    yield "scaling.scale_quantize row-mse", lambda: fp.scale_quantize(ROWS, "row-mse")
     yield "scale_quantize scales", lambda: fp.scale_quantize(TAME, "block-32", scales=3.0)
     tall = np.resize(ROWS, (512, 1024))
     yield "scale_quantize threads", lambda: fp.scale_quantize(tall, "row", threads=3)
     yield (
         "scaling.corner_frame slow",
-        lambda: scaling.corner_frame(["tensor", "ms-amp", "te-nvfp4", "mxfp4"]),
+        lambda: scaling.corner_frame(["tensor", "ms-amp", "te-nvfp4", "mxfp4-e2m1fn"]),
     )
     yield "scaling.distance", lambda: scaling.distance(ROWS, ROWS[::-1])
     made = {"rows": quantized(ROWS, "deepgemm-1x128"), "tame": quantized(TAME, "nvfp4")}
@@ -234,7 +237,6 @@ def scales() -> Iterator[Call]:
     yield "scaling.Rotation.apply", lambda: rotation.apply(TAME, -1)
     for name in ("te-delayed", "te-delayed-unfused", "flax", "ms-amp"):
         yield f"scaling.start {name}", lambda name=name: delayed(name)
-    rule = scaling.get_rule("mxfp8-e4m3fn")
     amax = np.abs(ROWS[:3, :4])
     context = scaling.Context(fp.E4M3FN, np.float32(1), np.float32(3e38))
     yield "scaling.Scale.find", lambda: rule.scale.find(amax, context)
@@ -277,6 +279,14 @@ def products() -> Iterator[Call]:
         yield f"matmul {unit} {fmt} scales", lambda p=product, k=scale: p(**k)
     finite = np.resize(np.array([0x7B, 1, 0x38, 0xFB], np.uint8), (256, 64))
     pair = (finite, finite.T, "E5M2", "E5M2")
+    wide = (all_codes("BFLOAT16").reshape(256, 256)[:9], all_codes("BFLOAT16").reshape(256, 256))
+    formats = ("BFLOAT16", "BFLOAT16")
+    yield (
+        "accumulate.matmul blas-float32",
+        lambda: fp.matmul(*wide, *formats, accumulator="blas-float32"),
+    )
+    refused = {"accumulator": "ampere-hmma-f16", "c": X32[0:3, None]}
+    yield "fp8num.matmul refused", lambda: fp.matmul(*pair, **refused)
     yield "matmul blas-float32", lambda: fp.matmul(*pair, accumulator="blas-float32")
     yield "matmul threads", lambda: fp.matmul(*pair, accumulator="hopper", threads=3)
     yield "matmul float16", lambda: fp.matmul(*pair, out_dtype="float16")
@@ -343,11 +353,13 @@ def training() -> Iterator[Call]:
     yield "nn.clip_norm", lambda: [nn.clip_norm({"w": p}, 1.0) for p in [leaf(TAME)]]
     yield "nn.LossScaler.scale_loss", lambda: nn.LossScaler().scale_loss(nn.sum(leaf(TAME))).data
     yield "nn.LossScaler.unscale", lambda: unscaled(leaf(TAME))
-    for schedule in (nn.constant(0.1), nn.cosine(0.1, 9, 2), nn.linear(0.3, 9)):
-        yield f"nn.schedule {schedule}", lambda s=schedule: [s(step) for step in range(9)]
-    yield "nn.constant", lambda: nn.constant(0.1)(1)
-    yield "nn.cosine", lambda: nn.cosine(0.1, 9, 2)(3)
-    yield "nn.linear", lambda: nn.linear(0.1, 9)(3)
+    schedules = {
+        "constant": nn.constant(0.1),
+        "cosine": nn.cosine(0.1, 9),
+        "linear": nn.linear(1, 9),
+    }
+    for name, schedule in schedules.items():
+        yield f"nn.{name}", lambda s=schedule: [s(step) for step in range(9)]
     yield "nn.digits", nn.digits
     yield "nn.spirals", lambda: nn.spirals(90, 30)
     yield "nn.teacher", lambda: nn.teacher(64, 32)
@@ -503,7 +515,6 @@ def enter(state: str) -> None:
         decimal.DefaultContext.rounding = decimal.ROUND_UP
         decimal.DefaultContext.traps[decimal.Inexact] = True
         np.set_printoptions(legacy="1.13", precision=2, suppress=True, threshold=3)
-        np.setbufsize(16)
         pd.set_option("display.precision", 2)
         sys.set_int_max_str_digits(640)
         random.seed(99)

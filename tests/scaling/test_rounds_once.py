@@ -236,3 +236,17 @@ def test_longdouble_is_rounded_once() -> None:
     tie, eps = np.longdouble(17), np.finfo(np.longdouble).eps * 16
     x = np.array([tie, tie + eps, tie - eps, -(tie + eps), 448], np.longdouble)
     assert fp.scale_quantize(x, "tensor").dequantize().tolist() == [16, 18, 16, -18, 448]
+
+
+@pytest.mark.parametrize("rule", ["mxfp8-e4m3fn", "deepgemm-1x128"])
+def test_a_nan_keeps_its_sign_where_its_scale_is_nan_too(rule: str) -> None:
+    """Of two NaNs the processor's product is either: which one depends on the place in a row."""
+    for length in (1, 2, 3, 7, 16, 33, 100):
+        words = np.resize(np.array([0xFFC00001, 0x7FC00001], np.uint32), (1, length))
+
+        scaled = fp.scale_quantize(words.view(np.float32), rule)
+
+        np.testing.assert_array_equal(scaled.codes, np.where(words >> 31, 0xFF, 0x7F))
+        values = scaled.dequantize()
+        assert np.isnan(values).all()
+        np.testing.assert_array_equal(np.signbit(values), words >> 31 == 1)
