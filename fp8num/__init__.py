@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 from fp8num import _interrupt  # noqa: F401 - first, as it is for the time that NumPy takes
+from fp8num._kernels.state import require_nearest
 from fp8num.codec import Flags, convert, decode, encode, flags, pack, quantize, unpack
 from fp8num.formats import *
 from fp8num.formats import __all__ as _format_names
@@ -50,6 +51,8 @@ _LAZY = {
     "scale_quantize": "fp8num.scaling",
     "ulp": "fp8num.ops",
 }
+#: Of those, what computes with floats: also the constants that it is made of.
+_COMPUTING = {f"fp8num.{name}" for name in ("scaled", "accumulate", "scaling", "analysis", "nn")}
 
 __all__ = [
     *_format_names,
@@ -97,10 +100,11 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module or whatever it def
         advice = f": {_AMBIGUOUS[name]}" if name in _AMBIGUOUS else ""
         msg = f"module 'fp8num' has no attribute {name!r}{advice}"
         raise AttributeError(msg)
-    home = _LAZY[name]
-    if home is None:
-        return importlib.import_module(f"fp8num.{name}")
-    return getattr(importlib.import_module(home), name)
+    home = _LAZY[name] or f"fp8num.{name}"
+    if home in _COMPUTING:
+        require_nearest(name)
+    module = importlib.import_module(home)
+    return module if _LAZY[name] is None else getattr(module, name)
 
 
 def __dir__() -> list[str]:

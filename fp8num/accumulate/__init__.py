@@ -8,10 +8,7 @@ Dot products and matrix products under a named accumulator, tensor cores bit for
     TensorCore ...    to define one's own
 """
 
-from fp8num._kernels.state import require_nearest
-
-require_nearest("import of fp8num.accumulate")  # its constants are computed
-
+from fp8num._kernels.state import imported
 from fp8num.accumulate.accumulator import (
     Accumulator,
     BlasSum,
@@ -35,3 +32,5 @@ __all__ = [
     "get_accumulator",
     "matmul",
 ]
+
+imported(__name__)

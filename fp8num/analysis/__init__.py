@@ -9,10 +9,7 @@ Measure what small formats make of numbers.
                                           merged         -> TensorAnalysis -> DataFrame
 """
 
-from fp8num._kernels.state import require_nearest
-
-require_nearest("import of fp8num.analysis")  # its constants are computed
-
+from fp8num._kernels.state import imported
 from fp8num.analysis.analyze import (
     DEFAULT_FORMATS,
     DEFAULT_RULES,
@@ -47,3 +44,5 @@ __all__ = [
     "overflow_threshold",
     "refusal",
 ]
+
+imported(__name__)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import fp8num
 from fp8num import _interrupt
+from fp8num._kernels.state import require_nearest
 from fp8num._text import cut, printable
 from fp8num.cli import diff, formats, gemm, identify, report, show, train, vectors, verify
 from fp8num.cli.streams import Streams
@@ -27,6 +28,8 @@ __all__ = ["main"]
 
 MESSAGE = 2000  #: characters of a message
 COMMANDS = (report, formats, show, verify, diff, vectors, identify, gemm, train)
+#: Those that compute with floats.
+_COMPUTING = {"report", "identify", "gemm", "train"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,5 +113,7 @@ def _run(arguments: list[str]) -> int:
         parsed = _parser().parse_args(arguments)
     except SystemExit as end:  # how argparse ends: --help, --version, wrong usage
         return end.code if isinstance(end.code, int) else 0
+    if parsed.command in _COMPUTING:
+        require_nearest(f"fp8num {parsed.command}")
     parsed.argv = arguments
     return int(parsed.run(parsed))

@@ -7,10 +7,7 @@ Training in small formats: an automatic differentiation of NumPy arrays.
     LossScaler, optimizers, schedules, data sets
 """
 
-from fp8num._kernels.state import require_nearest
-
-require_nearest("import of fp8num.nn")  # its constants are computed
-
+from fp8num._kernels.state import imported
 from fp8num.nn.compare import compare
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.data import Dataset, batches, digits, random_labels, spirals, teacher
@@ -137,3 +134,5 @@ __all__ = [
     "transpose",
     "where",
 ]
+
+imported(__name__)

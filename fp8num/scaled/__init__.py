@@ -6,10 +6,7 @@ Arrays in a small format together with their scales.
     ScaledArray  codes + stored scales + how they combine     Blocks  which share a scale
 """
 
-from fp8num._kernels.state import require_nearest
-
-require_nearest("import of fp8num.scaled")  # its constants are computed
-
+from fp8num._kernels.state import imported
 from fp8num.scaled.array import Descale, RuleLike, ScaledArray
 from fp8num.scaled.blocks import Blocks, Region, beside, slabs
 from fp8num.scaled.frame import block_frame
@@ -26,3 +23,5 @@ __all__ = [
     "picture",
     "slabs",
 ]
+
+imported(__name__)

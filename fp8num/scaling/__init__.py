@@ -7,10 +7,7 @@ Scaling rules: how scales are found and applied, every library's, exactly.
     scale_quantize(x, rule) -> ScaledArray            start(rule) -> DelayedState
 """
 
-from fp8num._kernels.state import require_nearest
-
-require_nearest("import of fp8num.scaling")  # its constants are computed
-
+from fp8num._kernels.state import imported
 from fp8num.scaling.catalogue import RULES, get_rule
 from fp8num.scaling.corners import CORNERS, corner_frame
 from fp8num.scaling.delayed import DelayedState, start
@@ -87,3 +84,5 @@ __all__ = [
     "scale_quantize",
     "start",
 ]
+
+imported(__name__)

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+import fp8num as fp
+
 CALLS = Path(__file__).with_name("calls.py")
 DIRECTIONS = {"up": "upward", "down": "downward", "zero": "toward zero"}
 SOME = ("names", "default", "raise+settings", "up", "flush")
@@ -157,30 +159,50 @@ def test_every_public_function_is_called(found: Results) -> None:
 
 
 LATE = """
-import ctypes
+import contextlib, ctypes, io, sys
 import fp8num as fp
+
+def attempt(call):
+    try:
+        return call()
+    except ValueError as error:
+        return str(error)
+
+def percentile():
+    return fp.scale_quantize([0.1, 0.3], "tensor-percentile-99.9").scales.tolist()
+
 fesetround = ctypes.CDLL("libm.so.6").fesetround
-for direction, found in ((0x800, "upward"), (0x400, "downward"), (0xC00, "toward zero")):
+for direction in (0x800, 0x400, 0xC00):
     fesetround(direction)
-    for name in ("scaled", "scaling", "accumulate", "analysis", "nn"):
-        try:
-            getattr(fp, name)
-        except ValueError as error:
-            assert str(error).startswith("import of fp8num."), error
-            assert f"got rounding {found}; " in str(error), error
-        else:
-            raise SystemExit(name)
+    print(attempt(percentile))
 fesetround(0)
-print(fp.scale_quantize([0.1, 0.3], "tensor-percentile-99.9").scales.tolist())
+print(percentile())
+for name in [name for name in sys.modules if name.startswith("fp8num.")]:
+    del sys.modules[name]
+fesetround(0x800)
+from fp8num.cli import main  # imports what it does not need
+from fp8num.scaling import scale_quantize
+with contextlib.redirect_stdout(io.StringIO()) as shown:
+    print(main(["show", "0.3", "e4m3fn"]))
+print(shown.getvalue().splitlines()[-1])
+print(main(["train", "--epochs", "1"]))
+fesetround(0)
+print(attempt(lambda: scale_quantize([0.1], "tensor")))
 """
 
 
 @can_set
-def test_a_late_import_does_not_keep_what_was_rounded_wrongly() -> None:
-    """Constants are computed when a module is imported: that is refused, and works later."""
-    late, never = (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        for code in (LATE, LATE[: LATE.index("fesetround =")] + LATE[LATE.index("print") :])
+def test_constants_that_were_rounded_wrongly_are_never_used() -> None:
+    """A late import is refused, and works later; an early one is remembered."""
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=False)
+
+    sentence = (
+        "{} must run where the processor rounds to nearest, got rounding {}; call "
+        "fesetround(FE_TONEAREST) before it"
     )
-    assert (late.returncode, late.stderr) == (0, "")
-    assert late.stdout == never.stdout != ""
+    *refused, scales, code, trained, late = done.stdout.splitlines()
+    assert refused == [sentence.format("scale_quantize", found) for found in DIRECTIONS.values()]
+    assert scales == str(fp.scale_quantize([0.1, 0.3], "tensor-percentile-99.9").scales.tolist())
+    assert (code, trained) == ("0", "2")
+    assert done.stderr == f"fp8num: error: {sentence.format('fp8num train', 'upward')}\n"
+    assert "imported with rounding to nearest, got an import with rounding upward; start" in late
