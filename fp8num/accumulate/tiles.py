@@ -53,7 +53,7 @@ def fill_matrix(request: Request, index: tuple[int, ...], result: npt.NDArray[An
     def fill(place: tuple[slice, slice]) -> None:
         result[place] = tile(*place)
 
-    share(fill, tiles, min(request.threads, len(tiles)))
+    share(fill, tiles, min(request.threads, len(tiles)) or 1)
 
 
 def _of_batch(x: Operand, index: tuple[int, ...]) -> Operand:

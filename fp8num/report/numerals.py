@@ -192,7 +192,7 @@ def nearest_float(value: Fraction) -> float:
     if value == 0:
         return 0.0
     word, rest = _word_below(abs(value))
-    word += 2 * rest + (word & 1) > 1
+    word += (2 * rest, word & 1) > (1, 0)
     return _float_of(min(word, 0x7FF0_0000_0000_0000), negative=value < 0)
 
 

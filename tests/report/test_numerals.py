@@ -18,6 +18,7 @@ from fp8num.report.numerals import (
     exact_record,
     fraction_text,
     hex_text,
+    nearest_float,
     odd_factor,
     parse_number,
     round_to_odd,
@@ -130,6 +131,18 @@ def test_round_to_odd_is_its_definition(x: Fraction) -> None:
         outside = math.inf if Fraction(found) < x else -math.inf
         other = Fraction(math.nextafter(found, outside)) if abs(found) < 1.79e308 else None
         assert other is None or min(found, other) < x < max(found, other)
+
+
+@given(fractions | st.builds(lambda x, ulp: Fraction(x) + Fraction(math.ulp(x)) / ulp,
+                             finite_floats, st.sampled_from([2, 3, -2, -4])))  # fmt: skip
+def test_nearest_float_is_python_s(x: Fraction) -> None:
+    """Which divides as the processor rounds, to nearest here; infinite where it overflows."""
+    try:
+        expected = float(x)
+    except OverflowError:
+        expected = math.inf if x > 0 else -math.inf
+
+    assert nearest_float(x) == expected
 
 
 @given(st.floats())
