@@ -274,16 +274,17 @@ class _Job:
         native = native.reshape(values.shape)
         if self.rule.is_unscaled:
             return source_of(native.dtype).words(native)
-        scaled: npt.NDArray[Any]
         if self.rule.exact:
-            given: npt.NDArray[Any] = as_float64(native)
-            scaled = odd_product(given, factor)
-        else:
-            given = as_float32(native)
-            if self.rule.cast.flushes:
-                given = flushed(given)
-            scaled = (divide if self.rule.way_in is Descale.DIVIDE else multiply)(given, factor)
-        keep_nan(scaled, given, factor)
+            wide = as_float64(native)
+            product = odd_product(wide, factor)
+            keep_nan(product, wide, factor)
+            return product
+        combine = divide if self.rule.way_in is Descale.DIVIDE else multiply
+        single = as_float32(native)
+        if self.rule.cast.flushes:
+            single = flushed(single)
+        scaled = combine(single, factor)
+        keep_nan(scaled, single, factor)
         if self.rule.cast.drops_minus_zero:
             scaled = np.where(scaled.view(np.uint32) == np.uint32(1 << 31), np.float32(0), scaled)
         return scaled
