@@ -8,12 +8,12 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from fp8num.inputs import InputError, open_tensors
+from fp8num.inputs import InputError, open_tensors, write_safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,3 +185,53 @@ def test_a_path_that_is_no_text_is_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\\udcff.npy' ends inside its .npy header") as caught:
         open_tensors(path)
     str(caught.value).encode("utf-8")
+
+
+SAVE: dict[str, Callable[..., Any]] = {
+    ".npy": np.save,
+    ".npz": lambda path, array: np.savez(path, w=array),
+    ".safetensors": lambda path, array: write_safetensors(path, {"w": array}),
+}
+
+
+@pytest.mark.parametrize("suffix", SAVE)
+def test_a_file_that_is_written_to_while_it_is_read_is_noticed(suffix: str, tmp_path: Path) -> None:
+    """At once after it was made, when a clock of file times may not have gone on; 20 times."""
+    path = tmp_path / f"w{suffix}"
+    for _ in range(20):
+        SAVE[suffix](path, np.ones(3000, np.float32))
+        blocks = open_tensors(path).tensors[0].blocks(1000)
+        next(blocks)
+        with path.open("r+b") as stream:
+            stream.seek(-100, 2)
+            stream.write(b"\0\0")
+
+        with pytest.raises(InputError, match=r"was changed after it was opened|Bad CRC-32"):
+            list(blocks)
+
+
+def test_a_copy_with_the_same_size_and_time_is_another_file(tmp_path: Path) -> None:
+    """As ``cp -p`` and ``rsync`` make one."""
+    path, copy = tmp_path / "w.npy", tmp_path / "copy"
+    np.save(path, np.ones(30, np.float32))
+    tensor = open_tensors(path).tensors[0]
+    status = path.stat()
+    copy.write_bytes(path.read_bytes())
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    copy.replace(path)
+
+    with pytest.raises(InputError, match=r"was changed .* \(it was written to, or replaced\)"):
+        list(tensor.blocks())
+
+
+def test_a_file_that_others_only_read_is_not_refused(tmp_path: Path) -> None:
+    """Nor one that gets another name or other permissions."""
+    path = tmp_path / "w.npy"
+    np.save(path, np.ones(30, np.float32))
+    blocks = open_tensors(path).tensors[0].blocks(10)
+    next(blocks)
+    path.read_bytes()
+    path.chmod(0o600)
+    path.rename(tmp_path / "v.npy")
+
+    assert len(list(blocks)) == 2
