@@ -1,8 +1,9 @@
 """
 The command line: ``fp8num COMMAND ...``.
 
-Exit codes: 0 fine, 1 a mismatch or a failed threshold, 2 wrong usage or bad input, which
-is one line on stderr and never a traceback; 130 interrupted, 141 nobody reads the output.
+Exit codes: 0 fine, 1 a mismatch or a failed threshold, 2 wrong usage, bad input or output
+that could not be written, which is one line on stderr and never a traceback; 130
+interrupted, 141 nobody reads the output.
 A command module has ``add_parser(subparsers)``, which sets ``run(arguments) -> int``;
 importing it is cheap, and what it needs is imported when it runs.
 """

@@ -179,6 +179,7 @@ def build_report(
         )
         tables = {} if training is None else _training_tables(training)
         texts = {CSV: to_csv(contents), **tables, PAGE: render_page(contents, drawn.analyses)}
+        folder.mkdir(parents=True, exist_ok=True)  # another report that failed may unmake it
         with locked(folder):
             # Whatever is there now may have come since the work began.
             older = older_report(folder)

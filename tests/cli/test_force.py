@@ -127,6 +127,18 @@ def test_other_files_of_a_folder_outlive_a_pack(
     }
 
 
+def test_a_link_to_a_pack_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "pack").mkdir(parents=True)
+    (tmp_path / "o").symlink_to("disk/pack")
+    for _ in range(2):
+        assert main(list(PACK)) == 0
+
+    assert (tmp_path / "o").is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "o", "w.npy"}
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["pack"]
+    assert len(list((tmp_path / "o").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     "command",
     [

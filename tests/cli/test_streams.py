@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -80,6 +81,20 @@ def test_a_slow_reader_gets_every_byte(way: str) -> None:
     lines = (first + rest).split(b"\n")
     assert len(first + rest) == SIZE
     assert sorted(line[:4] for line in lines[:-1]) == [b"%04x" % word for word in range(65536)]
+
+
+def test_an_input_that_does_not_wait_is_waited_for() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    process = start(("verify", "e4m3fn", "-", "--partial", "--json"), stdin=reading)
+    os.close(reading)
+    with open(writing, "wb", buffering=0) as stream:  # noqa: PTH123 - a descriptor
+        time.sleep(0.5)  # it has asked for input by then, or asks now
+        stream.write(b"3f800000 38\n")
+    output, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (0, b"")
+    assert json.loads(output)["cases"] == 1
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -188,10 +188,10 @@ class _Replacement:
     """A folder that is made beside another and takes its place, if nothing goes wrong."""
 
     def __init__(self, folder: Path, *, force: bool) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()  # a link stays, and the folder that it names is replaced
         self.force = force
-        self.new = temporary(folder.absolute().parent)
-        self.old = temporary(folder.absolute().parent, "old")
+        self.new = temporary(self.folder.parent)
+        self.old = temporary(self.folder.parent, "old")
 
     def __enter__(self) -> Path:
         self.made = [path for path in self.new.parents if not path.exists()]
