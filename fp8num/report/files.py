@@ -76,14 +76,14 @@ def write_together(folder: Path, texts: Mapping[str, str], remove: Iterable[str]
     remove : iterable of str, optional
         Files that go when the others have been written, of those that are there.
 
-    Notes
-    -----
-    Whoever writes several files to a folder locks it, or two writers' files could mix.
-
     Raises
     ------
     OSError
         If a file cannot be written or removed.
+
+    Notes
+    -----
+    Whoever writes several files to a folder locks it, or two writers' files could mix.
     """
     new = {name: temporary(folder) for name in texts}
     gone = [name for name in remove if (folder / name).exists()]
