@@ -18,6 +18,8 @@ ROOT = Path(_SPEC.origin).parent
 LAYERS = (
     "_interrupt _text",
     "_files",
+    "_reading",
+    "_archives",
     "_arguments",
     "formats",
     "projection",

@@ -12,19 +12,19 @@ SIGBUS, and its pages count against the memory limit of a container.
 
 from __future__ import annotations
 
-import math
 import os
-import stat
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._archives import fill
+from fp8num._reading import check_regular, without_waiting
 from fp8num._text import shown
 from fp8num.inputs.source import ITEM_SIZES, InputError, Opened, StoredTensor
 
@@ -32,27 +32,16 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
 
+    from fp8num._archives import Readable
+
 __all__ = [
     "RangeReader",
-    "Readable",
     "StoredFile",
-    "check_shape",
     "element_type",
-    "fill",
     "read_blocks",
 ]
 
-MAX_ELEMENTS = 2**63 - 1  #: NumPy's limit on the product of the dimensions
-MAX_DIMENSIONS = 64  #: NumPy's limit on their number
 COARSE = 5  #: Linux's CLOCK_REALTIME_COARSE, for which Python has no name
-DAMAGED = "the header is damaged, save or download the file again"
-
-
-class Readable(Protocol):
-    """The part of a binary stream that the readers use."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Read up to ``len(buffer)`` bytes; return their number, 0 at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +65,7 @@ class StoredFile:
             raise InputError(msg) from None
         except (OSError, ValueError) as error:  # ValueError: a null byte in the path
             raise InputError(_unreadable(file, error)) from None
-        if not stat.S_ISREG(status.st_mode):
-            # A pipe or a device would block, or never end.
-            what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            msg = f"{shown(file)} is {what}; give the path of a file of tensors"
-            raise InputError(msg)
+        check_regular(status, shown(file), "a file of tensors")
         if status.st_size == 0:
             msg = f"{shown(file)} is empty (0 bytes); save or download it again"
             raise InputError(msg)
@@ -103,7 +88,7 @@ class StoredFile:
         whose time changes later.
         """
         try:
-            with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123 - no buffer wanted
+            with open(self.path, "rb", buffering=0, opener=without_waiting) as stream:
                 if elements:
                     _let_the_clock_go_on(self.mtime_ns)
                 self._check(stream)
@@ -163,11 +148,17 @@ class RangeReader:
     """Blocks of a tensor whose elements are consecutive bytes of a file."""
 
     stored: StoredFile
-    where: str  #: names the file and the tensor in messages
+    name: str | None = None  #: of the tensor in the file
     offset: int
     count: int
     dtype: str
     byteorder: str = "little"
+
+    @property
+    def where(self) -> str:
+        """The file and the tensor, for messages."""
+        file = shown(self.stored.file)
+        return file if self.name is None else f"{file}, tensor {shown(self.name)},"
 
     def __call__(self, size: int) -> Iterator[npt.NDArray[np.generic]]:
         """Read the elements, at most `size` at a time."""
@@ -200,17 +191,6 @@ def read_blocks(
         yield words.view(element_type(dtype))
 
 
-def fill(stream: Readable, buffer: memoryview) -> int:
-    """Read until the buffer is full or the stream ends; return the number of bytes read."""
-    filled = 0
-    while filled < len(buffer):
-        got = stream.readinto(buffer[filled:])
-        if not got:
-            break
-        filled += got
-    return filled
-
-
 def element_type(dtype: str) -> np.dtype[np.generic]:
     """Return the NumPy type in which elements of a stored type are handed out."""
     if dtype == "BF16":
@@ -219,16 +199,3 @@ def element_type(dtype: str) -> np.dtype[np.generic]:
         bfloat16: np.dtype[np.generic] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
     return np.dtype({"F64": "f8", "F32": "f4", "F16": "f2"}.get(dtype, "u1"))
-
-
-def check_shape(shape: tuple[int, ...], where: str) -> None:
-    """Refuse dimensions that no array can have; they are integers already."""
-    if len(shape) > MAX_DIMENSIONS:
-        msg = f"{where} has {len(shape)} dimensions, more than {MAX_DIMENSIONS}; {DAMAGED}"
-        raise InputError(msg)
-    if min(shape, default=0) < 0:
-        msg = f"{where} has the negative dimension {shown(str(min(shape)))}; {DAMAGED}"
-        raise InputError(msg)
-    if math.prod(max(length, 1) for length in shape) > MAX_ELEMENTS:
-        msg = f"{where} has a shape of more than 2**63 - 1 elements; {DAMAGED}"
-        raise InputError(msg)

@@ -1,27 +1,21 @@
-r"""The .npy format, read without ever unpickling.
+"""The .npy format, read without ever unpickling.
 
-::
-
-    \x93NUMPY  major minor  length   {'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}
-    6 bytes    1     1      2 or 4   `length` bytes, then the elements to the end of the file
-
-The header is NEP 1's.  NumPy's own reader is not used because it refuses the type
+NumPy's own reader is not used because it refuses the type
 ``<f1``, which ``np.save`` writes for ``ml_dtypes.float8_e5m2``, and because it
 makes an array of the whole member of an archive.
 """
 
 from __future__ import annotations
 
-import ast
 import math
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fp8num._archives import DAMAGED, read_fields
 from fp8num._text import shown
-from fp8num.inputs.files import DAMAGED, RangeReader, Readable, StoredFile, check_shape, fill
+from fp8num.inputs.files import RangeReader, StoredFile
 from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, StoredTensor
 
 if TYPE_CHECKING:
@@ -30,12 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["MAGIC", "Header", "check_length", "open_npy", "read_header"]
+    from fp8num._archives import Readable
 
-MAGIC = b"\x93NUMPY"
-# NumPy's own limit: ast.literal_eval is not made for long hostile text.  Only the
-# field lists of structured arrays come near it.
-MAX_HEADER = 10_000
+__all__ = ["Header", "check_length", "open_npy", "read_header"]
 
 # `<f1` is float8_e5m2: of the ml_dtypes types it alone has the kind "f" (the others
 # are stored as raw bytes, `|V1` and `|V2`), and NumPy has no one-byte float.
@@ -93,7 +84,6 @@ def open_npy(stored: StoredFile) -> Opened:
     check_length(header, stored.size, where)
     reader = RangeReader(
         stored=stored,
-        where=where,
         offset=header.length,
         count=math.prod(header.shape),
         dtype=header.dtype,
@@ -122,68 +112,16 @@ def check_length(header: Header, length: int, where: str) -> None:
 
 def read_header(stream: Readable, where: str) -> Header:
     """Read and check the header of an .npy stream, which is left at the first element."""
-    start = _take(stream, 8, where)
-    if start[:6] != MAGIC:
-        msg = f"{where} is not an .npy file (it begins with {start[:6]!r}); save it with np.save"
-        raise InputError(msg)
-    version = (start[6], start[7])
-    if version not in {(1, 0), (2, 0), (3, 0)}:
-        msg = f"{where} has .npy version {version[0]}.{version[1]}, known are 1.0, 2.0 and 3.0; "
-        raise InputError(msg + DAMAGED)
-    width = 2 if version == (1, 0) else 4
-    length = int.from_bytes(_take(stream, width, where), "little")
-    if length > MAX_HEADER:
-        msg = f"{where} has a header of {length} bytes, more than the allowed {MAX_HEADER}; "
-        raise InputError(msg + DAMAGED)
-    fields = _parse(
-        _take(stream, length, where), "utf-8" if version == (3, 0) else "latin-1", where
-    )
-    dtype, byteorder, reason = _stored_type(fields["descr"], where)
+    fields = read_fields(stream, where)
+    dtype, byteorder, reason = _stored_type(fields.descr, where)
     return Header(
         dtype=dtype,
         reason=reason,
         byteorder=byteorder,
-        order="F" if fields["fortran_order"] else "C",
-        shape=_shape(fields["shape"], where),
-        length=8 + width + length,
+        order="F" if fields.fortran_order else "C",
+        shape=fields.shape,
+        length=fields.length,
     )
-
-
-def _take(stream: Readable, count: int, where: str) -> bytes:
-    buffer = bytearray(count)
-    if fill(stream, memoryview(buffer)) < count:
-        msg = f"{where} ends inside its .npy header; it is truncated, save or download it again"
-        raise InputError(msg)
-    return bytes(buffer)
-
-
-def _parse(data: bytes, encoding: str, where: str) -> dict[str, object]:
-    """Evaluate the header's text, a Python dictionary of three literals."""
-    try:
-        text = data.decode(encoding)
-        # Python 2 wrote long integers as 3L.
-        text = re.sub(r"(?<=\d)L(?=[,)])", "", text)
-        with warnings.catch_warnings():  # an odd escape in a string is no warning of ours
-            warnings.simplefilter("ignore")
-            fields = ast.literal_eval(text.strip())
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        msg = f"{where} has a header that is not a Python literal; {DAMAGED}"
-        raise InputError(msg) from error
-    if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
-        msg = f"{where} has a header without exactly descr, fortran_order and shape; {DAMAGED}"
-        raise InputError(msg)
-    if not isinstance(fields["fortran_order"], bool):
-        msg = f"{where} has a fortran_order that is neither True nor False; {DAMAGED}"
-        raise InputError(msg)
-    return fields
-
-
-def _shape(value: object, where: str) -> tuple[int, ...]:
-    if not isinstance(value, tuple) or not all(type(length) is int for length in value):
-        msg = f"{where} has a shape that is not a tuple of integers; {DAMAGED}"
-        raise InputError(msg)
-    check_shape(value, where)
-    return value
 
 
 def _stored_type(descr: object, where: str) -> tuple[str | None, Literal["little", "big"], str]:

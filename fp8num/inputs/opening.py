@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fp8num._archives import fill
 from fp8num._text import shown
-from fp8num.inputs.files import StoredFile, fill
+from fp8num.inputs.files import StoredFile
 from fp8num.inputs.npy import open_npy
 from fp8num.inputs.npz import open_npz
 from fp8num.inputs.safetensors import open_safetensors

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._archives import fill, open_member
 from fp8num._text import shown
 from fp8num.codec import unpack
-from fp8num.inputs.files import DAMAGED, RangeReader, StoredFile, element_type, fill
+from fp8num.inputs.files import RangeReader, StoredFile, element_type
 from fp8num.inputs.npy import check_length, read_header
-from fp8num.inputs.npz import MemberReader, check_members, open_archive, open_member, place_of
-from fp8num.inputs.safetensors import check_entry, check_tiling, read_table
+from fp8num.inputs.npz import MemberReader, checked_members, open_stored, place_of
+from fp8num.inputs.safetensors import Entry, read_table
 from fp8num.inputs.signatures import HEAD, matches, recognise
 from fp8num.inputs.source import ITEM_SIZES, InputError
 
@@ -175,46 +176,37 @@ def open_parts(path: str | os.PathLike[str]) -> Parts:
 
 
 def _safetensors_parts(stored: StoredFile) -> Parts:
-    where = shown(stored.file)
-    start, header = read_table(stored, where)
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        msg = f"{where} has a __metadata__ that is not a map of strings; {DAMAGED}"
-        raise InputError(msg)
-    tensors: dict[str, StoredPart] = {}
-    ranges: list[tuple[int, int, str]] = []
-    for name, entry in header.items():
-        place = f"{where}, tensor {shown(name)},"
-        dtype, shape, begin, end = check_entry(entry, place)
-        ranges.append((begin, end, name))
-        stored_as = dtype if dtype in ITEM_SIZES else _BYTE
-        reader = RangeReader(
-            stored=stored,
-            where=place,
-            offset=start + begin,
-            count=(end - begin) // ITEM_SIZES[stored_as],
-            dtype=stored_as,
-        )
-        known = dtype in ITEM_SIZES or dtype in _BYTES
-        tensors[name] = StoredPart(
-            name=name,
-            where=place,
-            dtype=dtype if known else shown(dtype, 20),
-            shape=shape,
-            length=end - begin,
-            reason="" if known else f"nothing here reads the type {shown(dtype, 20)}",
-            _reader=reader if known else None,
-        )
-    check_tiling(ranges, stored.size - start, where)
-    return Parts(file=stored.file, tensors=tensors, metadata=metadata)
+    table = read_table(stored)
+    tensors = {entry.name: _safetensors_part(stored, entry) for entry in table.entries}
+    return Parts(file=stored.file, tensors=tensors, metadata=table.metadata)
+
+
+def _safetensors_part(stored: StoredFile, entry: Entry) -> StoredPart:
+    dtype, length = entry.dtype, entry.end - entry.begin
+    stored_as = dtype if dtype in ITEM_SIZES else _BYTE
+    reader = RangeReader(
+        stored=stored,
+        name=entry.name,
+        offset=entry.begin,
+        count=length // ITEM_SIZES[stored_as],
+        dtype=stored_as,
+    )
+    known = dtype in ITEM_SIZES or dtype in _BYTES
+    return StoredPart(
+        name=entry.name,
+        where=reader.where,
+        dtype=dtype if known else shown(dtype, 20),
+        shape=entry.shape,
+        length=length,
+        reason="" if known else f"nothing here reads the type {shown(dtype, 20)}",
+        _reader=reader if known else None,
+    )
 
 
 def _npz_parts(stored: StoredFile) -> Parts:
     tensors: dict[str, StoredPart] = {}
-    with open_archive(stored) as archive:
-        members = archive.infolist()
-        check_members(members, stored)
-        for member in members:
+    with open_stored(stored) as archive:
+        for member in checked_members(archive, stored):
             name = member.filename.removesuffix(".npy")
             if name != member.filename:
                 tensors[name] = _npz_part(archive, member, stored)

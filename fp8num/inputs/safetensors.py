@@ -17,19 +17,27 @@ https://github.com/huggingface/safetensors, "Format".
 
 from __future__ import annotations
 
-import json
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
+from fp8num._archives import DAMAGED, check_shape, fill
+from fp8num._reading import json_members, parse_json
 from fp8num._text import shown
-from fp8num.inputs.files import DAMAGED, RangeReader, StoredFile, check_shape, fill
+from fp8num.inputs.files import RangeReader, StoredFile
 from fp8num.inputs.signatures import MAX_SAFETENSORS_HEADER
 from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, StoredTensor
 
 if TYPE_CHECKING:
-    from typing import Never
+    from collections.abc import Iterator
 
-__all__ = ["check_entry", "check_tiling", "open_safetensors", "read_table"]
+__all__ = ["Entry", "Table", "open_safetensors", "read_table"]
+
+#: Of the largest models all files together have not so many; an object of each takes 1 kB.
+MAX_TENSORS = 200_000
+#: Bytes of a tensor's description, which has at most 64 dimensions, and of the file's text.
+MAX_ENTRY, MAX_METADATA = 1 << 16, 1 << 23
+_METADATA = "__metadata__"
 
 _BITS = {name: 8 * size for name, size in ITEM_SIZES.items()}
 #: bits of an element of the types that are skipped, and why they are
@@ -43,49 +51,56 @@ _SKIPPED = {
 }
 
 
+class Entry(NamedTuple):
+    """A tensor as the header describes it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int  #: of its bytes, in the file
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a header says."""
+
+    metadata: dict[str, str]
+    entries: list[Entry]
+
+
 def open_safetensors(stored: StoredFile) -> Opened:
     """Check the header against the file's length, and every tensor against the header."""
-    where = shown(stored.file)
-    start, header = read_table(stored, where)
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        msg = f"{where} has a __metadata__ that is not a map of strings; {DAMAGED}"
-        raise InputError(msg)
-
     tensors: list[StoredTensor] = []
     skipped: list[tuple[str, str]] = []
-    ranges: list[tuple[int, int, str]] = []
-    for name, entry in header.items():
-        place = f"{where}, tensor {shown(name)},"
-        dtype, shape, begin, end = check_entry(entry, place)
-        ranges.append((begin, end, name))
-        if dtype not in ITEM_SIZES:
-            _, reason = _SKIPPED.get(dtype, (0, f"unknown type {shown(dtype, 40)}"))
-            skipped.append((name, reason))
+    for entry in read_table(stored).entries:
+        if entry.dtype not in ITEM_SIZES:
+            unknown = (0, f"unknown type {shown(entry.dtype, 40)}")
+            skipped.append((entry.name, _SKIPPED.get(entry.dtype, unknown)[1]))
             continue
         reader = RangeReader(
             stored=stored,
-            where=place,
-            offset=start + begin,
-            count=math.prod(shape),
-            dtype=dtype,
+            name=entry.name,
+            offset=entry.begin,
+            count=math.prod(entry.shape),
+            dtype=entry.dtype,
         )
         tensors.append(
             StoredTensor(
-                name=name,
+                name=entry.name,
                 file=stored.file,
-                dtype=dtype,
-                shape=shape,
-                format_name=FORMAT_NAMES.get(dtype),
+                dtype=entry.dtype,
+                shape=entry.shape,
+                format_name=FORMAT_NAMES.get(entry.dtype),
                 _reader=reader,
             )
         )
-    check_tiling(ranges, stored.size - start, where)
     return stored.opened(tensors, skipped)
 
 
-def read_table(stored: StoredFile, where: str) -> tuple[int, dict[str, object]]:
-    """Return the offset of the data and the parsed header."""
+def read_table(stored: StoredFile) -> Table:
+    """Read and check the header of a file."""
+    where = shown(stored.file)
     with stored.stream() as stream:
         prefix = bytearray(8)
         if fill(stream, memoryview(prefix)) < 8:
@@ -112,46 +127,64 @@ def read_table(stored: StoredFile, where: str) -> tuple[int, dict[str, object]]:
         if fill(stream, memoryview(data)) < length:
             msg = f"{where} became shorter while its header was read; open it again"
             raise InputError(msg)
-    return 8 + length, _parse(data, where)
+    table = _parse(data, 8 + length, where)
+    _check_tiling(table.entries, 8 + length, stored.size, where)
+    return table
 
 
-def _parse(data: bytearray, where: str) -> dict[str, object]:
-    """Parse the header's JSON as strictly as the format demands."""
+def _parse(data: bytearray, offset: int, where: str) -> Table:
+    """Check each tensor as it is parsed: a header becomes little more than its size."""
+    metadata: dict[str, str] = {}
+    entries: dict[str, Entry] = {}
+    names: dict[str, str] = {}  # of types, so that equal ones are one object
+    for name, value in _values(data, where):
+        if name == _METADATA:
+            metadata = _texts(value, where)
+            continue
+        place = f"{where}, tensor {shown(name)},"
+        dtype, shape, begin, end = _check_entry(value, place)
+        dtype = names.setdefault(dtype, dtype)
+        entries[name] = Entry(name, dtype, shape, offset + begin, offset + end)
+    return Table(metadata, list(entries.values()))
+
+
+def _values(data: bytearray, where: str) -> Iterator[tuple[str, object]]:
+    """Yield names and values of a header as strictly as the format demands."""
+    seen: set[str] = set()
     try:
-        # Decoded first: json.loads would guess UTF-16 and UTF-32 from bytes.
-        text = data.decode("utf-8")
-        header = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
-        # JSON can escape half a surrogate pair, which no UTF-8 text can hold.
-        json.dumps(header, ensure_ascii=False).encode("utf-8")
-    except RecursionError:
-        msg = f"{where} has a header that is nested too deeply; {DAMAGED}"
-        raise InputError(msg) from None
-    except ValueError as error:  # of the decoder, the parser or one of the hooks
+        for name, value in json_members(data, _limit):
+            if name in seen:
+                msg = f"the key {shown(name, 60)} occurs twice"
+                raise InputError(msg)
+            seen.add(name)
+            if len(seen) > MAX_TENSORS:
+                msg = f"it lists more than {MAX_TENSORS} tensors"
+                raise InputError(msg)
+            name.encode("utf-8")  # JSON can escape half a surrogate pair, which no text can hold
+            yield name, parse_json(value)
+    except ValueError as error:
         msg = f"{where} has a header that is not valid JSON ({shown(str(error))}); {DAMAGED}"
         raise InputError(msg) from error
-    if not isinstance(header, dict):
-        msg = f"{where} has a header that is a JSON {type(header).__name__}, not an object; "
-        raise InputError(msg + DAMAGED)
-    return header
 
 
-def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make a dict, unless a key is repeated: readers would disagree about which one counts."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in result if names.count(name) > 1)
-        msg = f"the key {shown(repeated, 60)} occurs twice"
-        raise ValueError(msg)
-    return result
+def _limit(name: str) -> int:
+    return MAX_METADATA if name == _METADATA else MAX_ENTRY
 
 
-def _no_constant(text: str) -> Never:
-    msg = f"{text} is not JSON"
-    raise ValueError(msg)
+def _texts(value: object, where: str) -> dict[str, str]:
+    """Return a header's metadata, which is text."""
+    try:
+        if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
+            for pair in value.items():
+                "".join(pair).encode("utf-8")
+            return value
+    except UnicodeEncodeError:  # half a surrogate pair
+        pass
+    msg = f"{where} has a __metadata__ that is not a map of strings; {DAMAGED}"
+    raise InputError(msg)
 
 
-def check_entry(entry: object, where: str) -> tuple[str, tuple[int, ...], int, int]:
+def _check_entry(entry: object, where: str) -> tuple[str, tuple[int, ...], int, int]:
     """Return the type, shape and byte range of a tensor if they agree."""
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
         msg = f"{where} has no dtype, shape and data_offsets; {DAMAGED}"
@@ -183,25 +216,26 @@ def _is_integers(value: object) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-def check_tiling(ranges: list[tuple[int, int, str]], length: int, where: str) -> None:
+def _check_tiling(entries: list[Entry], start: int, size: int, where: str) -> None:
     """Refuse tensors that overlap, leave bytes out, or lie outside the data."""
-    at = 0
-    for begin, end, name in sorted(ranges):
+    at = start
+    for begin, end, name in sorted((entry.begin, entry.end, entry.name) for entry in entries):
         if begin != at:
             what = (
                 "overlaps the tensor before it" if begin < at else "leaves bytes unused before it"
             )
             msg = (
-                f"{where}, tensor {shown(name)}, {what} (it begins at {begin}, not {at}); {DAMAGED}"
+                f"{where}, tensor {shown(name)}, {what} (it begins at {begin - start}, not "
+                f"{at - start}); {DAMAGED}"
             )
             raise InputError(msg)
         at = end
-    if at > length:
+    if at > size:
         msg = (
-            f"{where} is truncated: its tensors need {at} bytes, {length} follow the header; "
-            "save or download it again"
+            f"{where} is truncated: its tensors need {at - start} bytes, {size - start} follow the "
+            "header; save or download it again"
         )
         raise InputError(msg)
-    if at < length:
-        msg = f"{where} has {length - at} bytes after the last tensor; {DAMAGED}"
+    if at < size:
+        msg = f"{where} has {size - at} bytes after the last tensor; {DAMAGED}"
         raise InputError(msg)

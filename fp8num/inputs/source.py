@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import refuse_mask
+from fp8num._reading import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,10 +39,6 @@ FORMAT_NAMES = {
     "F8_E5M2FNUZ": "E5M2FNUZ",
     "F8_E8M0": "E8M0FNU",
 }
-
-
-class InputError(ValueError):
-    """A file cannot be read as tensors; the message is one line and says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
