@@ -216,15 +216,18 @@ def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) ->
     Returns
     -------
     ndarray
-        Read-only, of the stored type and order.
+        Of the stored type and order.
 
     Raises
     ------
     InputError
         If it is none, or of another length than its header says.
     """
+    data = bytearray(member.file_size)
     with open_member(archive, member.filename) as stream:
-        data = stream.read(member.file_size + 1)
+        if fill(stream, memoryview(data)) < len(data):  # its checksum is compared at its end
+            msg = f"{where} ends before its {len(data)} bytes; {DAMAGED}"
+            raise InputError(msg)
     fields = read_fields(io.BytesIO(data), where)
     dtype = _plain_type(fields.descr, where)
     needed = fields.length + dtype.itemsize * math.prod(fields.shape)

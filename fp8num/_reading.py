@@ -39,6 +39,7 @@ __all__ = [
     "json_members",
     "listed",
     "made",
+    "mapping",
     "maybe",
     "number",
     "open_file",
@@ -101,16 +102,26 @@ def open_file(path: str | os.PathLike[str], name: str, wanted: str) -> Iterator[
     """
     try:
         check_regular(os.stat(path), name, wanted)  # noqa: PTH116 - any kind of path
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(_unreadable(name, error)) from error  # a null byte in the path
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(_unreadable(name, error)) from error
+    try:
         with open(path, "rb", opener=without_waiting) as stream:
             status = os.fstat(stream.fileno())
             check_regular(status, name, wanted)
             yield stream, status.st_size
-    except (FileNotFoundError, InputError):
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        msg = f"{name} cannot be read ({reason}); check the path and its permissions"
-        raise InputError(msg) from error
+    except OSError as error:
+        raise InputError(_unreadable(name, error)) from error
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{name} cannot be read ({reason}); check the path and its permissions"
 
 
 # JSON.
@@ -376,6 +387,13 @@ def flag(what: str, value: object) -> bool:
     return value
 
 
+def mapping(what: str, value: object) -> Mapping[str, Any]:
+    """Return a mapping."""
+    if not isinstance(value, Mapping):
+        _refuse(what, "a mapping", value)
+    return value
+
+
 def number(what: str, value: object) -> int | float:
     """Return a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
@@ -420,7 +438,7 @@ def made(make: Callable[[Any], Any]) -> Check:
         try:
             return make(value)
         except (TypeError, ValueError) as error:
-            msg = f"{what} is none: {error}"
+            msg = f"{what}: {error}"
             raise InputError(msg) from error
 
     return check

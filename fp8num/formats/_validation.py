@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fp8num._reading import brief
 from fp8num.formats.families import Overflow, Specials
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_combination",
     "check_integer",
+    "check_name",
     "check_overflow",
     "check_overflow_name",
     "check_parameters",
@@ -24,6 +26,8 @@ E = TypeVar("E", bound=Enum)
 
 #: The widest format: codes are uint8 up to 8 bits and uint16 up to 16.
 MAX_BITS = 16
+#: Characters of a name.
+MAX_NAME = 200
 #: Far beyond any use, and small enough that exponents stay in int64.
 MAX_BIAS = 1 << 16
 
@@ -36,18 +40,18 @@ def parse_enum(kind: type[E], value: object, argument: str) -> E:
         if isinstance(value, str) and value.lower() == member.value:
             return member
     choices = ", ".join(repr(member.value) for member in kind)
-    msg = f"{argument} must be one of {choices}, got {value!r}"
+    msg = f"{argument} must be one of {choices}, got {value!r:.80}"
     raise ValueError(msg) if isinstance(value, str) else TypeError(msg)
 
 
 def check_integer(argument: str, value: object, low: int, high: int) -> int:
     """Return an integer parameter, or say what it must be."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        msg = f"{argument} must be an integer from {low} to {high}, got {value!r}"
+        msg = f"{argument} must be an integer from {low} to {high}, got {value!r:.80}"
         raise TypeError(msg)
     number = int(value.__index__())
     if not low <= number <= high:
-        msg = f"{argument} must be an integer from {low} to {high}, got {number}"
+        msg = f"{argument} must be an integer from {low} to {high}, got {brief(number)}"
         raise ValueError(msg)
     return number
 
@@ -60,12 +64,10 @@ def default_bias(exponent_bits: int, specials: Specials) -> int:
 
 def check_parameters(fmt: Format) -> dict[str, Any]:
     """Return the parameters of a parametric format, checked, completed and of their types."""
-    if not isinstance(fmt.name, str) or not fmt.name:
-        msg = f"name must be text that is not empty, got {fmt.name!r}"
-        raise TypeError(msg)
+    check_name(fmt.name)
     for argument in ("signed", "subnormals"):
         if not isinstance(getattr(fmt, argument), bool):
-            msg = f"{argument} must be True or False, got {getattr(fmt, argument)!r}"
+            msg = f"{argument} must be True or False, got {getattr(fmt, argument)!r:.80}"
             raise TypeError(msg)
     specials = parse_enum(Specials, fmt.specials, "specials")
     exponent_bits = check_integer("exponent_bits", fmt.exponent_bits, 1, MAX_BITS)
@@ -85,6 +87,16 @@ def check_parameters(fmt: Format) -> dict[str, Any]:
     }
     check_combination(checked, signed=fmt.signed, subnormals=fmt.subnormals)
     return checked | {"overflow": check_overflow(fmt.overflow, specials)}
+
+
+def check_name(name: object) -> None:
+    """Refuse what cannot name a format; messages hold the name, so it has an end."""
+    if not isinstance(name, str) or not name:
+        msg = f"name must be text that is not empty, got {name!r:.60}"
+        raise TypeError(msg)
+    if len(name) > MAX_NAME:
+        msg = f"name must have at most {MAX_NAME} characters, got {len(name)}"
+        raise ValueError(msg)
 
 
 def check_combination(parameters: dict[str, Any], *, signed: bool, subnormals: bool) -> None:

@@ -11,18 +11,17 @@ the spellings of frameworks and papers, and parameters written out::
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fp8num._reading import arguments_of, flag, listed, maybe, whole
 from fp8num.formats.catalogue import FORMATS
 from fp8num.formats.families import Specials
 from fp8num.formats.format import Format
 from fp8num.formats.p3109 import p3109_format
 from fp8num.formats.tabulated import MXINT8, TabulatedFormat
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["AMBIGUOUS", "format_from_dict", "get_format"]
 
@@ -36,6 +35,15 @@ AMBIGUOUS = {
 
 #: Elements of scaled arrays that are no floats: found by name, but not in the catalogue.
 _INTEGERS = {MXINT8.name: MXINT8}
+
+_INTEGER = whole(-(1 << 63), (1 << 63) - 1)
+#: What the columns of a described table hold.
+_COLUMNS = {
+    "table": listed(listed(_INTEGER, _INTEGER, _INTEGER)),
+    "nearest": listed(listed(_INTEGER, _INTEGER, flag)),
+    "following": maybe(listed(_INTEGER, _INTEGER)),
+    "unpaired": maybe(listed(_INTEGER, _INTEGER, _INTEGER)),
+}
 
 _PARAMETERS = re.compile(
     r"(?P<unsigned>u?)w(?P<exponent>\d{1,9})m(?P<mantissa>\d{1,9})(?:b(?P<bias>-?\d{1,9}))?"
@@ -130,11 +138,12 @@ def format_from_dict(description: Mapping[str, Any]) -> Format:
     ValueError
         If the arguments do not make a format.
     """
+    is_table = isinstance(description, Mapping) and "width" in description
+    kind, checks = (TabulatedFormat, _COLUMNS) if is_table else (Format, {})
     try:
-        kind = TabulatedFormat if "width" in description else Format
-        found: Format = kind(**description)
-    except TypeError as error:
-        msg = f"format must be described by the arguments of Format, got {dict(description)!r:.200}"
+        found: Format = kind(**arguments_of("a description", kind, description, **checks))
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"format must be described by the arguments of Format: {error}"
         raise ValueError(msg) from error
     if found.name in AMBIGUOUS:
         meant = (f for f in FORMATS.values() if replace(found, name=f.name) == f)

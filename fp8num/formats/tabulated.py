@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fp8num.formats._validation import check_integer, check_overflow_name
+from fp8num.formats._validation import check_integer, check_name, check_overflow_name
 from fp8num.formats.families import Overflow
 from fp8num.formats.format import Format, Magnitudes
 
@@ -110,7 +110,13 @@ class TabulatedFormat(Format):
 
     def __post_init__(self) -> None:
         """Check what a wrong table would make silently wrong."""
+        check_name(self.name)
         check_integer("width", self.width, 2, 16)
+        codes = 1 << self.width
+        check_integer("smallest_normal_index", self.smallest_normal_index, 0, codes)
+        for argument in ("nan", "infinity"):
+            if (code := getattr(self, argument)) is not None:
+                check_integer(argument, code, 0, codes - 1)
         object.__setattr__(self, "table", tuple((int(c), int(i), int(e)) for c, i, e in self.table))
         object.__setattr__(
             self, "nearest", tuple((int(i), int(e), bool(up)) for i, e, up in self.nearest)
@@ -128,6 +134,8 @@ class TabulatedFormat(Format):
                 self.overflow, has_infinity=self.has_infinity, has_nan=self.has_nan
             )
         object.__setattr__(self, "overflow", overflow)
+        for code, *_ in (*self.table, *([] if self.unpaired is None else [self.unpaired])):
+            check_integer("a code of table", code, 0, codes - 1)
         numbers = [math.ldexp(integer, exponent) for _, integer, exponent in self.table]
         gaps = len(numbers) - 1 + (self.following is not None)
         if numbers[:1] != [0.0] or sorted(set(numbers)) != numbers or len(self.nearest) != gaps:

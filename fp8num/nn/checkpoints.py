@@ -16,18 +16,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._archives import check_members, open_archive, read_array
 from fp8num._arguments import as_array
 from fp8num._files import whole_file
+from fp8num._reading import (
+    InputError,
+    as_it_is,
+    brief,
+    entries,
+    flag,
+    mapping,
+    open_file,
+    parse_json,
+    text,
+)
+from fp8num._text import shown
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Mapping
 
 __all__ = ["Checkpoint", "check_settings", "load_checkpoint", "save_checkpoint"]
@@ -37,20 +49,11 @@ Array: TypeAlias = npt.NDArray[Any]
 #: Raised whenever a training would go on from an older file with other bits.
 VERSION = 1
 _KIND = "fp8num training"
-#: What a file that is damaged or hostile can raise while it is read.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,  # encrypted
-    RecursionError,
-    MemoryError,  # a shape that was never written
-    OverflowError,
-)
+_HEADER = ("kind", "version", "settings", "state")
+#: Members of the archive: the JSON text, and the checksum.
+_TEXT, _SUM = "checkpoint.npy", "sha256.npy"
+#: What to do if a file is none.
+_ADVICE = "name a file that a training wrote"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,12 +139,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     ValueError
         If it is something else, of another version, cut short, or damaged.
     """
-    name = repr(os.fsdecode(path))
+    name = f"checkpoint {shown(os.fsdecode(path))}"
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - any kind of path
-            return _read(stream, name)
+        with open_file(path, name, "a file that a training wrote") as (stream, size):
+            return _read(stream, size, name)
     except FileNotFoundError:
-        msg = f"checkpoint {name} does not exist; begin the training without resuming"
+        msg = f"{name} does not exist; begin the training without resuming"
         raise FileNotFoundError(msg) from None
 
 
@@ -169,10 +172,11 @@ def check_settings(
         have, want = found.get(key), expected.get(key)
         if have == want:
             continue
+        name = key if key.isprintable() and len(key) <= 60 else shown(key, 60)
         if _title(have) == _title(want):
-            what = f"its {key}, {_title(have)}, has another content"
+            what = f"its {name}, {_title(have)}, has another content"
         else:
-            what = f"its {key} is {_title(have)}, asked for is {_title(want)}"
+            what = f"its {name} is {_title(have)}, asked for is {_title(want)}"
         msg = (
             f"checkpoint {os.fsdecode(path)!r} is of another training: {what}; "
             "resume with the settings it was begun with"
@@ -187,50 +191,54 @@ def _title(setting: object) -> str:
     return f"{setting!r:.80}"
 
 
-def _read(stream: Any, name: str) -> Checkpoint:  # noqa: ANN401 - a file opened for reading
+def _read(stream: IO[bytes], size: int, name: str) -> Checkpoint:
     """Read an open file; ValueError in one line if it is no whole checkpoint."""
     head = stream.read(4)
     if head != b"PK\x03\x04":
         what = "is empty" if not head else "is not a checkpoint of fp8num"
-        msg = f"checkpoint {name} {what}; name a file that a training wrote"
+        msg = f"{name} {what}; {_ADVICE}"
         raise ValueError(msg)
     stream.seek(0)
     try:
-        with np.load(stream, allow_pickle=False) as archive:
-            names = set(archive.files)
-            header = _header(archive["checkpoint"]) if "checkpoint" in names else {}
-            version = header.get("version")
-            arrays: dict[str, Array] = {}
-            if version == VERSION:
-                arrays = {key: archive[key] for key in names - {"checkpoint", "sha256"}}
-                digest = archive["sha256"].tobytes()
-                whole = digest == _digest(archive["checkpoint"], arrays)
-    except _DAMAGE as error:
-        msg = f"checkpoint {name} is cut short or damaged ({str(error)[:60]}); name another one"
+        with open_archive(stream, "it", _ADVICE) as archive:
+            arrays = _arrays(archive, size)
+        header = arrays.pop(_TEXT, None)
+        found = None if header is None else parse_json(header.tobytes(), constants=True)
+    except InputError as error:
+        reason = str(error).partition(";")[0]  # what to do with other archives does not help
+        msg = f"{name} is cut short or damaged ({reason}); name another one"
         raise ValueError(msg) from error
-    if not header:
-        msg = f"checkpoint {name} is not a checkpoint of fp8num; name a file that a training wrote"
+    if header is None or not isinstance(found, dict) or found.get("kind") != _KIND:
+        msg = f"{name} is not a checkpoint of fp8num; {_ADVICE}"
         raise ValueError(msg)
-    if version != VERSION:
+    if type(found.get("version")) is not int or found["version"] != VERSION:
         msg = (
-            f"checkpoint {name} must be of version {VERSION}, got {version!r}, from which the "
-            "bits would be others; go on with the fp8num that wrote it"
+            f"{name} must be of version {VERSION}, got {brief(found.get('version'))}, from which "
+            "the bits would be others; go on with the fp8num that wrote it"
         )
         raise ValueError(msg)
-    if not whole:
-        msg = f"checkpoint {name} is damaged, its checksum differs; name another one"
+    digest = arrays.pop(_SUM, None)
+    arrays = {key.removesuffix(".npy"): array for key, array in arrays.items()}
+    if digest is None or digest.tobytes() != _digest(header, arrays):
+        msg = f"{name} is damaged, its checksum differs; name another one"
         raise ValueError(msg)
     try:
-        return Checkpoint(dict(header["settings"]), _unpacked(header["state"], arrays))
-    except _DAMAGE as error:
-        msg = f"checkpoint {name} is damaged ({str(error)[:60]}); name another one"
+        record = entries("it", found, dict.fromkeys(_HEADER, as_it_is) | {"settings": mapping})
+        return Checkpoint(record["settings"], mapping("state", _unpacked(record["state"], arrays)))
+    except InputError as error:
+        msg = f"{name} is damaged ({error}); name another one"
         raise ValueError(msg) from error
 
 
-def _header(text: Array) -> dict[str, Any]:
-    """Return what a checkpoint begins with; nothing if it is something else."""
-    header = json.loads(text.tobytes())
-    return header if isinstance(header, dict) and header.get("kind") == _KIND else {}
+def _arrays(archive: zipfile.ZipFile, size: int) -> dict[str, Array]:
+    """Read all members, which take no more than the file: none of them is compressed."""
+    members = archive.infolist()
+    check_members(members, size, _place, compressed=False)
+    return {one.filename: read_array(archive, one, _place(one.filename)) for one in members}
+
+
+def _place(member: str) -> str:
+    return f"its member {shown(member, 80)}"
 
 
 def _digest(text: Array, arrays: Mapping[str, Array]) -> bytes:
@@ -265,13 +273,25 @@ def _packed(value: object, name: str, arrays: dict[str, Array]) -> Any:  # noqa:
     raise TypeError(msg)
 
 
-def _unpacked(tree: Any, arrays: Mapping[str, Array]) -> Any:  # noqa: ANN401 - a tree
-    """Return what `_packed` took apart."""
+def _unpacked(
+    tree: Any,  # noqa: ANN401 - a tree
+    arrays: Mapping[str, Array],
+    where: str = "state",
+) -> Any:  # noqa: ANN401 - a tree
+    """Return what `_packed` took apart; InputError if it is something else."""
     if isinstance(tree, list):
-        return [_unpacked(part, arrays) for part in tree]
+        return [_unpacked(part, arrays, f"{where}/{i}") for i, part in enumerate(tree)]
     if not isinstance(tree, dict):
         return tree
-    if "array" in tree:
-        array = arrays[tree["array"]]
-        return array[()] if tree["scalar"] else array
-    return {key: _unpacked(part, arrays) for key, part in tree["tree"].items()}
+    if set(tree) == {"tree"} and isinstance(tree["tree"], dict):
+        parts = tree["tree"].items()
+        return {key: _unpacked(part, arrays, f"{where}/{key}") for key, part in parts}
+    found = entries(where, tree, {"array": text, "scalar": flag})
+    if found["array"] not in arrays:
+        msg = f"{where} must be an array of the file, it has none called {brief(found['array'])}"
+        raise InputError(msg)
+    array = arrays[found["array"]]
+    if found["scalar"] and array.shape:
+        msg = f"{where} must be one number, got an array of shape {array.shape}"
+        raise InputError(msg)
+    return array[()] if found["scalar"] else array

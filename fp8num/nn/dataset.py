@@ -9,6 +9,7 @@ A data set, and batches of it that a training can be broken off and resumed betw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import refuse_mask
+from fp8num._reading import brief
 from fp8num.nn._numbers import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 __all__ = ["Dataset", "batches", "generator_from", "generator_state"]
 
@@ -188,17 +190,26 @@ def generator_from(state: Mapping[str, Any]) -> np.random.Generator:
     ValueError
         If it is no such state.
     """
+    if not isinstance(state, Mapping) or state.get("bit_generator") not in _GENERATORS:
+        got = state.get("bit_generator") if isinstance(state, Mapping) else state
+        msg = f"state must be of {', '.join(_GENERATORS)}, got {brief(got)}"
+        raise ValueError(msg)
+    made = getattr(np.random, state["bit_generator"])()
     try:
-        name = state["bit_generator"]
-        made = getattr(np.random, name)() if name in _GENERATORS else None
-        if made is not None:
-            made.state = dict(state)
-            return np.random.Generator(made)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        msg = f"state must be what generator_state() returned, got one with {error}"
+        # NumPy takes any position in a block of words, and reads what lies there.
+        inner = state["state"]
+        for place, count in ((inner.get("pos", 0), 624), (state.get("buffer_pos", 0), 4)):
+            if whole("a position", place, 0) > count:
+                msg = f"a position of {place}, beyond {count}"
+                raise ValueError(msg)  # noqa: TRY301 - as any other thing that is wrong
+        made.state = dict(state)
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        msg = f"state must be what generator_state() returned, got one with {error!s:.80}"
         raise ValueError(msg) from error
-    msg = f"state must be of {', '.join(_GENERATORS)}, got {name!r}"
-    raise ValueError(msg)
+    if _listed(made.state) != _listed(state):
+        msg = "state must be what generator_state() returned, got one that NumPy takes otherwise"
+        raise ValueError(msg)
+    return np.random.Generator(made)
 
 
 def _listed(value: Any) -> Any:  # noqa: ANN401 - what a bit generator's state holds

@@ -207,25 +207,40 @@ def _frame(kind: type[Any], records: Iterable[object]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+#: The type of a column, by the annotation of its attribute.
+_TYPES = {"int": np.int64, "float": np.float64, "bool": np.bool_, "str": np.str_}
+
+
 def _columns(prefix: str, kind: type[Any], records: tuple[Any, ...]) -> dict[str, Array]:
     """Return records as an array for each attribute."""
-    types = {"int": np.int64, "float": np.float64, "bool": np.bool_, "str": np.str_}
     return {
         f"{prefix}/{field.name}": np.array(
-            [getattr(record, field.name) for record in records], types[str(field.type)]
+            [getattr(record, field.name) for record in records], _TYPES[str(field.type)]
         )
         for field in fields(kind)
     }
 
 
 def _records(prefix: str, kind: type[_Record], arrays: Mapping[str, Array]) -> tuple[_Record, ...]:
-    names = [field.name for field in fields(cast("type[Any]", kind))]
-    missing = [name for name in names if f"{prefix}/{name}" not in arrays]
-    if missing:
-        msg = f"a history must have the column {prefix}/{missing[0]}, which is missing"
-        raise ValueError(msg)
-    columns = [arrays[f"{prefix}/{name}"].tolist() for name in names]
+    named = fields(cast("type[Any]", kind))
+    columns = [_column(f"{prefix}/{one.name}", str(one.type), arrays) for one in named]
     if len({len(column) for column in columns}) > 1:
         msg = f"the columns {prefix} of a history must have one length"
         raise ValueError(msg)
+    names = [one.name for one in named]
     return tuple(kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
+
+
+def _column(name: str, kind: str, arrays: Mapping[str, Array]) -> list[Any]:
+    """Return the elements of a column; ValueError if it is none of that type."""
+    if name not in arrays:
+        msg = f"a history must have the column {name}, which is missing"
+        raise ValueError(msg)
+    array = arrays[name]
+    wanted = np.dtype(_TYPES[kind])
+    is_one = isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind == wanted.kind
+    if not is_one or (kind != "str" and array.dtype.itemsize != wanted.itemsize):
+        got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else array
+        msg = f"the column {name} of a history must be {wanted.name} in a row, got {got!s:.60}"
+        raise ValueError(msg)
+    return array.tolist()

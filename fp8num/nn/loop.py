@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.state import float_arithmetic
-from fp8num.nn._numbers import whole
+from fp8num._reading import as_it_is, entries, made, mapping, whole
 from fp8num.nn._parameters import check_like, gradient_norm
 from fp8num.nn.casts import Operands, records_of, watch
 from fp8num.nn.dataset import batches, generator_from, generator_state
@@ -239,22 +239,49 @@ class Loop:
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        TypeError, ValueError
             If it is not such a state.
         """
+        total = self.plan.total
+        found = entries(
+            "the state",
+            state,
+            {
+                "step": whole(0, total),
+                "generator": made(generator_from),
+                "skips": whole(0, total),
+                "captures": mapping,
+                "history": made(History.from_arrays),
+                **dict.fromkeys(("parameters", "optimizer", "scaler", "layers"), mapping),
+            },
+        )
+        history, step = found["history"], found["step"]
+        if [record.step for record in history.steps] != list(range(step)):
+            msg = f"the history must be of the steps before {step}, got {len(history.steps)} steps"
+            raise ValueError(msg)
+        if any(not 0 <= record.step < step for record in history.casts):
+            msg = f"the history must have casts of the steps before {step} alone"
+            raise ValueError(msg)
+        captures = {
+            done: _tensors(f"capture {done}", found["captures"][str(done)])
+            for done in sorted(self.plan.capture)
+            if str(done) in found["captures"]
+        }
+        if len(captures) != len(found["captures"]):
+            msg = f"captures must be of {sorted(self.plan.capture)}, got {len(found['captures'])}"
+            raise ValueError(msg)
+        parameters = entries(
+            "the parameters", found["parameters"], dict.fromkeys(self._parameters, as_it_is)
+        )
         for name, tensor in self._parameters.items():
-            data = check_like(f"parameter {name!r}", state["parameters"][name], tensor.data)
-            tensor.data[...] = data
-        self.optimizer.restore(state["optimizer"])
-        self.scaler.restore(state["scaler"])
-        self.model.restore(state["layers"])
-        history = History.from_arrays(state["history"])
+            tensor.data[...] = check_like(f"parameter {name!r}", parameters[name], tensor.data)
+        self.optimizer.restore(found["optimizer"])
+        self.scaler.restore(found["scaler"])
+        self.model.restore(found["layers"])
         self._steps, self._casts = list(history.steps), list(history.casts)
-        self._skips = whole("skips", state["skips"], 0)
-        self.captures = {int(step): tensors for step, tensors in state["captures"].items()}
-        self._rng = generator_from(state["generator"])
+        self._skips, self.captures, self.step = found["skips"], captures, step
+        self._rng = found["generator"]
         self._epoch = generator_state(self._rng)
-        self.step = whole("step", state["step"], 0)
 
     def _advance(self, x: Array, y: Array) -> StepRecord:
         """Make a step."""
@@ -357,3 +384,12 @@ class Loop:
         if self.plan.capture:
             self.captures.setdefault(self.step, self._captured())
         raise TrainingDiverged(found)
+
+
+def _tensors(what: str, state: object) -> dict[str, Array]:
+    """Return what was captured, if it is that."""
+    for name, array in mapping(what, state).items():
+        if not isinstance(array, np.ndarray):
+            msg = f"{name!r:.60} of {what} must be an array, got {type(array).__name__}"
+            raise TypeError(msg)
+    return dict(mapping(what, state))

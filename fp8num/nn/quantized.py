@@ -341,13 +341,14 @@ class Casts:
             If it is the state of something else; nothing has changed then.
         """
         wanted = f"state of layer {self.name!r} must be what state() returned"
-        if not isinstance(state, Mapping) or set(state) != {"recipe", "delayed", "rng"}:
+        known = isinstance(state, Mapping) and set(state) == {"recipe", "delayed", "rng"}
+        if not known or not isinstance(state["delayed"], Mapping):
             msg = f"{wanted}, with recipe, delayed and rng, got {state!r:.80}"
             raise ValueError(msg)
         if state["recipe"] != self.recipe.name or set(state["delayed"]) != set(self.states):
             msg = (
-                f"{wanted} with recipe {self.recipe.name!r}, got one with {state['recipe']!r} and "
-                f"delayed scales of {sorted(state['delayed']) or 'nothing'}"
+                f"{wanted} with recipe {self.recipe.name!r}, got one with {state['recipe']!r:.60} and "
+                f"delayed scales of {sorted(map(str, state['delayed'])) or 'nothing'}"
             )
             raise ValueError(msg)
         states = {name: DelayedState.from_dict(one) for name, one in state["delayed"].items()}

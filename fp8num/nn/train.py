@@ -324,7 +324,7 @@ def _open_checkpoint(
         check_settings(target, found.settings, settings)
         try:
             loop.restore(found.state)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError) as error:
             msg = f"checkpoint {shown(str(target))} does not hold this training: {error}"
             raise ValueError(msg) from error
     elif target.exists():

@@ -20,6 +20,7 @@ from fp8num._arguments import as_array
 from fp8num._kernels.float32 import divide
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
+from fp8num._reading import Check, InputError, as_it_is, brief, entries, listed, made, text, whole
 from fp8num.formats import Format, format_from_dict
 from fp8num.scaled.blocks import slabs
 from fp8num.scaling.adjusting import flushed
@@ -164,19 +165,21 @@ class DelayedState:
         ValueError
             If something is missing or not understood.
         """
+        checks: dict[str, Check] = {
+            "rule": as_it_is,
+            "format": made(format_from_dict),
+            "scale": _float32,
+            "history": listed(_float32),
+            "algorithm": text,
+            **dict.fromkeys(("margin", "counter"), whole(-126, 1 << 62)),
+        }
         try:
-            rule = description["rule"]
-            return cls(
-                rule=rule if isinstance(rule, str) else Rule.from_dict(rule),
-                format=format_from_dict(description["format"]),
-                scale=np.float32(float.fromhex(description["scale"])),
-                history=np.array([float.fromhex(v) for v in description["history"]], np.float32),
-                margin=description["margin"],
-                algorithm=description["algorithm"],
-                counter=description["counter"],
-            )
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            msg = f"a state must be described as to_dict() does, got {sorted(description)}"
+            found = entries("a state", description, checks)
+            rule = found["rule"]
+            found["rule"] = rule if isinstance(rule, str) else Rule.from_dict(rule)
+            return cls(**found)
+        except (TypeError, ValueError) as error:
+            msg = f"a state must be described as to_dict() does, got one of which {error}"
             raise ValueError(msg) from error
 
     @float_arithmetic
@@ -191,6 +194,23 @@ class DelayedState:
         rule = get_rule(self.rule)
         held = replace(rule, scale=Held(float(scale), inverse=rule.name == "flax"))
         return held.quantize(values, fmt=self.format, threads=threads, rng=rng)
+
+
+def _float32(what: str, value: object) -> np.float32:
+    """Return a number that `to_dict` wrote."""
+    try:
+        wide = float.fromhex(text(what, value))
+        with np.errstate(over="ignore"):
+            found = np.float32(wide)
+        if np.array_equal(found, wide, equal_nan=True):  # that it may not be NaN, the state says
+            return found
+    except OverflowError:
+        pass
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+    msg = f"{what} must be a float32 in hexadecimal, got {brief(value)}"
+    raise ValueError(msg)
 
 
 @float_arithmetic

@@ -34,6 +34,10 @@ FLOAT32_LARGEST = np.float64(np.finfo(np.float32).max).view(np.uint64)
 Errors = "Callable[[Floats], npt.NDArray[np.float64]]"
 
 
+#: Magnitudes that a search tries, at most.
+MOST_STEPS = 1 << 16
+
+
 class Finder(Protocol):
     """Finds the magnitude that a block's scale is made for."""
 
@@ -206,10 +210,10 @@ class BestClip:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        if not 0 < self.smallest <= 1 or self.steps < 1:
+        if not 0 < self.smallest <= 1 or not 1 <= self.steps <= MOST_STEPS:
             msg = (
-                "smallest must be above 0 and at most 1 and steps at least 1, "
-                f"got {self.smallest!r} and {self.steps!r}"
+                f"smallest must be above 0 and at most 1 and steps from 1 to {MOST_STEPS}, "
+                f"got {self.smallest!r:.60} and {self.steps!r:.60}"
             )
             raise ValueError(msg)
 

@@ -25,6 +25,8 @@ __all__ = ["Rotation"]
 #: Tiles that are multiplied at once: so few that BLAS does not share them among threads.
 TILES = 256
 SMALLEST_NORMAL = 2.0**-126
+#: Elements of a tile, of which a matrix is made: 8 MiB.
+LONGEST = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,12 @@ class Rotation:
     def __post_init__(self) -> None:
         """Check the signs."""
         n = len(self.signs)
-        if n < 1 or n & (n - 1) or n.bit_length() % 2 == 0 or set(self.signs) - {1, -1}:
-            msg = f"signs must be +1 and -1, a power of four of them, got {self.signs!r:.80}"
+        wrong = n & (n - 1) or n.bit_length() % 2 == 0 or set(self.signs) - {1, -1}
+        if wrong or not 1 <= n <= LONGEST:
+            msg = (
+                f"signs must be +1 and -1, a power of four of them up to {LONGEST}, "
+                f"got {n}: {self.signs!r:.80}"
+            )
             raise ValueError(msg)
 
     @property

@@ -9,11 +9,13 @@ A rule: how scales are found, how they are applied, and where they enter a produ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from fp8num.formats import Format, get_format
+from fp8num._reading import arguments_of, as_it_is, entries
+from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.projection import PROFILES, Projection, Rounding, Saturation
 from fp8num.scaled import Descale
 from fp8num.scaling.finders import Amax, BestClip, Percentile
@@ -31,8 +33,6 @@ from fp8num.scaling.scales import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     import numpy.typing as npt
 
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from fp8num.scaling.scales import Scale
 
 __all__ = ["Cast", "Enters", "Rule"]
+
+
+#: Characters of a name, which messages hold.
+MAX_NAME = 200
 
 
 class Enters(Enum):
@@ -163,7 +167,7 @@ class Rule:
         for name, kind in (("way_in", Descale), ("way_out", Descale), ("enters", Enters)):
             object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
         for name, ok, wanted in (
-            ("name", isinstance(self.name, str), "text"),
+            ("name", isinstance(self.name, str) and len(self.name) <= MAX_NAME, "short text"),
             ("granularity", isinstance(self.granularity, Granularity), "a Granularity"),
             ("scale", _finds(self.scale) and hasattr(self.scale, "format"), "a Scale"),
             (
@@ -265,10 +269,11 @@ class Rule:
         ValueError
             If the description names a part that does not exist.
         """
+        parts = dict.fromkeys(("granularity", "scale", "finder", "cast", "rotation"), _built)
         try:
-            return cls(**{name: _built(part) for name, part in description.items()})
-        except TypeError as error:
-            msg = f"a rule must be described by the arguments of Rule, got {sorted(description)}"
+            return cls(**arguments_of("a rule", cls, description, format=_format, **parts))
+        except (TypeError, ValueError) as error:
+            msg = f"a rule must be described by the arguments of Rule, got one of which {error}"
             raise ValueError(msg) from error
 
     def __str__(self) -> str:
@@ -328,19 +333,20 @@ def _plain(part: object) -> object:
     return list(part) if isinstance(part, tuple) else part
 
 
-def _built(part: object) -> Any:  # noqa: ANN401 - a part of any kind
-    """Return what `_plain` took apart."""
-    if isinstance(part, list):
-        return tuple(part)
-    if not isinstance(part, dict):
+def _built(what: str, part: object) -> Any:  # noqa: ANN401 - a part of any kind
+    """Return what `_plain` took apart; the rule refuses what is no part."""
+    if not isinstance(part, Mapping):
         return part
-    if "format" in part:
-        from fp8num.formats import format_from_dict
-
-        return format_from_dict(part["format"])
-    arguments = {name: _built(value) for name, value in part.items() if name != "part"}
-    kind = str(part.get("part"))
-    if kind not in _PARTS:
-        msg = f"a rule's parts must be of {', '.join(_PARTS)}, got {kind!r}"
+    kind = part.get("part")
+    if not isinstance(kind, str) or kind not in _PARTS:
+        msg = f"{what}: a rule's parts must be of {', '.join(_PARTS)}, got {str(kind)!r:.60}"
         raise ValueError(msg)
-    return _PARTS[kind](**arguments)
+    arguments = {name: value for name, value in part.items() if name != "part"}
+    return _PARTS[kind](**arguments_of(what, _PARTS[kind], arguments))
+
+
+def _format(what: str, part: object) -> Any:  # noqa: ANN401 - a format, or what the rule refuses
+    """Return the format that `_plain` took apart."""
+    if not isinstance(part, Mapping):
+        return part
+    return format_from_dict(entries(what, part, {"format": as_it_is})["format"])

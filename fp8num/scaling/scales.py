@@ -272,11 +272,15 @@ class PowerOfTwo:
     largest: int = 254
 
     def __post_init__(self) -> None:
-        """Check the rounding's name."""
+        """Check the rounding's name, and that there are such codes."""
         names = ("floor", "ceil", "even", "up", "log2")
         if self.rounding not in names:
-            msg = f"rounding must be one of {', '.join(names)}, got {self.rounding!r}"
+            msg = f"rounding must be one of {', '.join(names)}, got {self.rounding!r:.60}"
             raise ValueError(msg)
+        for name, code in (("infinity", self.infinity), ("largest", self.largest)):
+            if not 0 <= code <= 255:
+                msg = f"{name} must be a code of E8M0FNU, from 0 to 255, got {code!r:.60}"
+                raise ValueError(msg)
 
     @property
     def format(self) -> Format:
