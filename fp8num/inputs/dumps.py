@@ -14,7 +14,6 @@ one to say who knows the rules.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from fp8num._text import shown
 from fp8num.codec import unpack
 from fp8num.formats import E2M1FN, Format, get_format
 from fp8num.inputs.parts import PACKED, Parts, StoredPart, open_parts
-from fp8num.inputs.scaled_files import described_format
+from fp8num.inputs.scaled_files import described_format, read_description
 from fp8num.inputs.source import FORMAT_NAMES, InputError
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ __all__ = ["Dump", "read_dumps"]
 
 #: key of the metadata by which `save_scaled` describes an array, before the array's name
 _DESCRIPTION = "fp8num.scaled."
-#: what a hostile description can make of the classes that it is handed to
-_MISFITS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 _FLOATS = ("F64", "F32", "F16", "BF16")
 #: one byte an element, which may be anything
 _PLAIN = ("U8", "I8", "V1")
@@ -326,9 +323,9 @@ def _declared(opened: Parts, name: str) -> Rule | None:
     from fp8num.scaling import Rule
 
     try:
-        rule = json.loads(opened.metadata[key]).get("rule")
+        rule = read_description(opened, name.removesuffix(".codes")).get("rule")
         return None if rule is None else Rule.from_dict(rule)
-    except _MISFITS as error:
+    except (TypeError, ValueError) as error:
         msg = (
             f"{shown(opened.file)}, scaled array {shown(name, 60)}, is described by a rule that "
             f"does not fit ({shown(str(error), 400)}); save it again with save_scaled"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from fp8num._reading import mapping, parse_json
 from fp8num._text import shown
 from fp8num.formats import E2M1FN, Format, format_from_dict, get_format
 from fp8num.inputs.parts import Parts, open_parts
@@ -29,14 +30,12 @@ if TYPE_CHECKING:
 
     from fp8num.inputs.writing import Writable
 
-__all__ = ["described_format", "load_scaled", "save_scaled"]
+__all__ = ["described_format", "load_scaled", "read_description", "save_scaled"]
 
 #: key of the metadata that describes an array, before the array's name
 _DESCRIPTION = "fp8num.scaled."
 #: what `ScaledArray.to_tensors` gives; the last one is not always there
 _PARTS = ("codes", "scales", "tensor_amax")
-#: What a hostile description can make of the classes that it is handed to.
-_MISFITS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 
 def save_scaled(path: str | os.PathLike[str], arrays: Mapping[str, ScaledArray]) -> None:
@@ -148,18 +147,14 @@ def described_format(opened: Parts, name: str) -> Format | None:
     if _DESCRIPTION + name not in opened.metadata:
         return None
     try:
-        return format_from_dict(_description(opened, name)["format"])
-    except _MISFITS as error:
+        return format_from_dict(read_description(opened, name).get("format"))
+    except (TypeError, ValueError) as error:
         raise InputError(_misfit(opened, name, error)) from error
 
 
-def _description(opened: Parts, name: str) -> dict[str, Any]:
-    """Parse what `ScaledArray.describe` gave; one of the misfits if it is not that."""
-    description = json.loads(opened.metadata[_DESCRIPTION + name])
-    if not isinstance(description, dict):
-        msg = f"it is a JSON {type(description).__name__}, not an object"
-        raise TypeError(msg)
-    return description
+def read_description(opened: Parts, name: str) -> Mapping[str, Any]:
+    """Parse what `ScaledArray.describe` gave; ValueError if it is not that."""
+    return mapping("it", parse_json(opened.metadata[_DESCRIPTION + name]))
 
 
 def _load(opened: Parts, name: str) -> ScaledArray:
@@ -171,11 +166,11 @@ def _load(opened: Parts, name: str) -> ScaledArray:
         if f"{name}.{part}" in opened.tensors
     }
     try:
-        description = _description(opened, name)
+        description = read_description(opened, name)
         rule = description.get("rule")
         made_by = None if rule is None else Rule.from_dict(rule)
         return ScaledArray.from_tensors(tensors, description, rule=made_by)
-    except _MISFITS as error:
+    except (TypeError, ValueError) as error:
         raise InputError(_misfit(opened, name, error)) from error
 
 

@@ -8,11 +8,11 @@ A recipe as JSON can hold it, and what is wrong with a description that is none.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from fp8num._reading import as_it_is, entries
 from fp8num.nn._stored import read, stored_accumulator, stored_format, stored_rule
 from fp8num.nn.operand import ROLES, Operand
 
@@ -48,7 +48,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
 def read_recipe(description: object, names: Sequence[str]) -> dict[str, Any]:
     """Return the arguments that a description stands for; ValueError says what is wrong with it."""
     what = "a recipe's description"
-    arguments = _entries(what, description, names)
+    arguments = entries(what, description, dict.fromkeys(names, as_it_is))
     for role in ROLES:
         arguments[role] = _operand(f"{role} of {what}", arguments[role])
     units = arguments["accumulators"]
@@ -62,8 +62,8 @@ def read_recipe(description: object, names: Sequence[str]) -> dict[str, Any]:
 
 def _operand(what: str, description: object) -> Operand:
     """Return the operand of a description."""
-    entries = _entries(what, description, [part.name for part in fields(Operand)])
-    parts = {name: _part(f"{name} of {what}", name, part) for name, part in entries.items()}
+    found = entries(what, description, {one.name: as_it_is for one in fields(Operand)})
+    parts = {name: _part(f"{name} of {what}", name, part) for name, part in found.items()}
     try:
         return Operand(**parts)
     except (TypeError, ValueError) as error:
@@ -82,30 +82,6 @@ def _part(what: str, name: str, part: object) -> Any:  # noqa: ANN401 - a part o
         raise ValueError(msg)
     try:
         return read(part)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError) as error:
         msg = f"{what} must be a {kind} by its parts, got one that is none: {error}"
         raise ValueError(msg) from error
-
-
-def _entries(what: str, description: object, names: Sequence[str]) -> dict[str, Any]:
-    """Return a description's entries, which must be those of the names."""
-    if not isinstance(description, Mapping):
-        msg = (
-            f"{what} must be a mapping, as to_dict() makes it, "
-            f"got {type(description).__name__} {description!r:.60}"
-        )
-        raise ValueError(msg)  # noqa: TRY004 - the content of a file is at fault
-    if unknown := [name for name in description if name not in names]:
-        near = difflib.get_close_matches(str(unknown[0]), names, n=1, cutoff=0.7)
-        hint = (
-            f"did you mean {near[0]}?"
-            if near
-            else f"there are {', '.join(names)}, unless a later version wrote it"
-        )
-        msg = f"{what} must have no entry {unknown[0]!r:.60}; {hint}"
-        raise ValueError(msg)
-    if missing := [name for name in names if name not in description]:
-        found = ", ".join(map(str, description)) or "nothing"
-        msg = f"{what} must also have {', '.join(missing)}, got {found}; to_dict() writes them all"
-        raise ValueError(msg)
-    return dict(description)

@@ -347,8 +347,9 @@ class Casts:
             raise ValueError(msg)
         if state["recipe"] != self.recipe.name or set(state["delayed"]) != set(self.states):
             msg = (
-                f"{wanted} with recipe {self.recipe.name!r}, got one with {state['recipe']!r:.60} and "
-                f"delayed scales of {sorted(map(str, state['delayed'])) or 'nothing'}"
+                f"{wanted} with recipe {self.recipe.name!r}, got one with "
+                f"{state['recipe']!r:.60} and delayed scales of "
+                f"{sorted(map(str, state['delayed'])) or 'nothing'!s:.80}"
             )
             raise ValueError(msg)
         states = {name: DelayedState.from_dict(one) for name, one in state["delayed"].items()}

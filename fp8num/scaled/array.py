@@ -20,6 +20,7 @@ from fp8num._arguments import as_array
 from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float64, divide, keep_nan, multiply
 from fp8num._kernels.state import float_arithmetic
+from fp8num._reading import Check, as_it_is, entries, listed, made, maybe, text, whole
 from fp8num.codec import decode
 from fp8num.codec._arguments import codes_advice
 from fp8num.formats import Format, format_from_dict, get_format
@@ -409,24 +410,35 @@ class ScaledArray:
         ValueError
             If something is missing, or contradicts itself.
         """
-        needed = {"format", "scale_format", "block", "axis", "descale"}
-        missing = [*sorted({"codes", "scales"} - set(tensors)), *sorted(needed - set(description))]
+        missing = sorted({"codes", "scales"} - set(tensors))
         if missing:
             msg = f"a scaled array must have codes, scales and a description, {missing} are missing"
             raise ValueError(msg)
-        scale_format = description["scale_format"]
+        what = "a scaled array's description"
+        found = entries(what, description, _DESCRIPTION, ("rule",))
         amax = tensors.get("tensor_amax")
         return cls(
             tensors["codes"],
-            format_from_dict(description["format"]),
+            found["format"],
             tensors["scales"],
-            tuple(description["block"]),
-            None if scale_format is None else format_from_dict(scale_format),
-            description["axis"],
-            Descale(description["descale"]),
-            None if amax is None else np.float32(amax),
+            found["block"],
+            found["scale_format"],
+            found["axis"],
+            _descale(found["descale"]),
+            None if amax is None else _amax(amax, found["scale_format"]),
             rule,
         )
+
+
+#: What `describe` writes.
+_DESCRIPTION: Mapping[str, Check] = {
+    "format": made(format_from_dict),
+    "scale_format": maybe(made(format_from_dict)),
+    "block": listed(whole(0, 1 << 62)),
+    "axis": whole(-64, 64),
+    "descale": text,
+    "rule": as_it_is,
+}
 
 
 def _set(scaled: ScaledArray, **fields: object) -> None:

@@ -296,10 +296,10 @@ def test_a_file_without_scaled_arrays_is_refused(path: Path) -> None:
     ("text", "problem"),
     [
         ("", "Expecting value"),
-        ("[" * 100_000, "recursion"),
-        ("3", "it is a JSON int, not an object"),
-        ("null", "it is a JSON NoneType, not an object"),
-        ("{}", "are missing"),
+        ("[" * 100_000, "nested too deeply"),
+        ("3", "it must be a mapping, got int 3"),
+        ("null", "it must be a mapping, got NoneType None"),
+        ("{}", "must also have format"),
     ],
 )
 def test_a_description_that_is_no_object_is_refused(path: Path, text: str, problem: str) -> None:

@@ -12,12 +12,16 @@ A chunk knows nothing about the others, so that chunks can be done anywhere and 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._reading import brief, entries, listed, made, maybe, text, whole
+from fp8num.verify.classes import CLASSES
 from fp8num.verify.conformance import Finding
 from fp8num.verify.implementation import Fault, ImplementationError, ask
 from fp8num.verify.tally import Tally, Witness, tally
@@ -30,8 +34,6 @@ __all__ = ["BLOCK", "WRITTEN_TO", "Part", "judge_chunk"]
 
 #: Words of a block: what the codec takes at once, 1 MiB of float32.
 BLOCK = 1 << 18
-#: Looked for in the first block of each chunk, and wherever a code is wrong.
-WRITTEN_TO = "the array that it was given has changed"
 #: Looked for in the first block of each chunk, and wherever a code is wrong.
 WRITTEN_TO = "the array that it was given has changed"
 
@@ -66,16 +68,18 @@ class Part:
         }
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any], size: int) -> Part:
+    def from_dict(cls, plan: Plan, index: int, found: object) -> Part:
         """
         Return what `to_dict` has written.
 
         Parameters
         ----------
+        plan : Plan
+            What is done.
+        index : int
+            Of which chunk it is.
         found : dict
             A part.
-        size : int
-            How many words its chunk has.
 
         Returns
         -------
@@ -85,26 +89,53 @@ class Part:
         Raises
         ------
         ValueError
-            If no chunk of that size gives it.
+            If that chunk of the plan does not give it.
         """
-        try:
-            fault = found["fault"]
-            part = cls(
-                Tally(
-                    found["cases"],
-                    tuple((name, count) for name, count in found["mismatches"]),
-                    tuple(Witness(*fields) for fields in found["witnesses"]),
-                ),
-                found["digest"],
-                None if fault is None else Finding(Fault(fault[0]), fault[1]),
-            )
-        except (KeyError, TypeError, IndexError) as error:
-            msg = f"{type(error).__name__}: {error}"
-            raise ValueError(msg) from error
-        if part.to_dict() != found or (part.fault is None and part.tally.cases != size):
-            msg = f"{part.tally.cases} of {size} words"
+        size = plan.size_of(index)
+        code = whole(0, (1 << plan.fmt.bits) - 1)
+        witness = listed(whole(0, (1 << plan.source.bits) - 1), made(_known_class), code, code)
+        record = entries(
+            "a part",
+            found,
+            {
+                "cases": whole(0, size),
+                "mismatches": listed(listed(made(_known_class), whole(1, size))),
+                "witnesses": listed(witness),
+                "digest": maybe(text),
+                "fault": maybe(listed(made(Fault), text)),
+            },
+        )
+        cases, fault, digest = record["cases"], record["fault"], record["digest"]
+        counts = dict(record["mismatches"])
+        witnesses = tuple(Witness(*fields) for fields in record["witnesses"])
+        if fault is None and cases != size:
+            msg = f"{cases} of {size} words"
             raise ValueError(msg)
-        return part
+        seen = Counter(one.kind for one in witnesses)
+        if (
+            len(counts) != len(record["mismatches"])
+            or sum(counts.values()) > cases
+            or any(number > counts.get(kind, 0) for kind, number in seen.items())
+        ):
+            msg = f"mismatches {counts!s:.80} and {len(witnesses)} witnesses of {cases} words"
+            raise ValueError(msg)
+        if (digest is not None) != (plan.digests and fault is None) or not _is_digest(digest):
+            msg = f"digest of a part must be that of its codes, got {brief(digest)}"
+            raise ValueError(msg)
+        finding = None if fault is None else Finding(*fault)
+        return cls(Tally(cases, record["mismatches"], witnesses), digest, finding)
+
+
+def _known_class(name: object) -> str:
+    """Return the name of a class; ValueError if there is none of that name."""
+    if not isinstance(name, str) or name not in CLASSES:
+        msg = f"a class must be one of those of a sweep, got {brief(name)}"
+        raise ValueError(msg)
+    return name
+
+
+def _is_digest(digest: str | None) -> bool:
+    return digest is None or re.fullmatch(r"[0-9a-f]{64}", digest) is not None
 
 
 def judge_chunk(plan: Plan, index: int) -> Part:

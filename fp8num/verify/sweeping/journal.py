@@ -17,11 +17,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fp8num._reading import InputError, check_regular, entries, mapping, parse_json, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -31,6 +34,11 @@ __all__ = ["VERSION", "Journal"]
 VERSION = 1
 
 _KIND = "fp8num sweep"
+_WANTED = "a journal, or one that does not exist yet"
+#: Bytes of a line: a result has a few hundred, and a sentence of a fault.
+LONGEST = 1 << 20
+#: Settings that are named if work is other work.
+SHOWN = 8
 
 # A lock of a file belongs to a process: sweeps in one process are told apart here.
 _open: set[tuple[int, int]] = set()
@@ -50,11 +58,14 @@ class Journal:
     config : Mapping
         What the work is, in values that JSON can hold; a file that was begun with anything
         else is refused.
+    read : callable, optional
+        Takes a chunk and its result, and returns what is kept of it; ValueError if no such
+        work gives that.
 
     Attributes
     ----------
-    records : dict of int to dict
-        The results that were found in the file, by chunk.
+    records : dict
+        The results that were found in the file, by chunk, as `read` returns them.
 
     Raises
     ------
@@ -75,9 +86,15 @@ class Journal:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        config: Mapping[str, Any],
+        read: Callable[[int, dict[str, Any]], Any] = lambda _, result: result,
+    ) -> None:
         self.path = os.fspath(path)
-        self.records: dict[int, dict[str, Any]] = {}
+        self.records: dict[int, Any] = {}
+        self._result = read
         self._file = self._open()
         try:
             self._key = self._lock()
@@ -123,7 +140,10 @@ class Journal:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            with suppress(FileNotFoundError):
+                check_regular(os.stat(self.path), f"journal {self.path!r}", _WANTED)  # noqa: PTH116 - as opened
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+            return os.open(self.path, flags, 0o666)
         except OSError as error:
             msg = (
                 f"journal {self.path!r} cannot be opened: {error.strerror}; "
@@ -168,39 +188,48 @@ class Journal:
 
     def _read(self, header: Mapping[str, Any]) -> None:
         expected = _line(header)
+        check_regular(os.fstat(self._file), f"journal {self.path!r}", _WANTED)
         content = _read_all(self._file)
         if expected.startswith(content):  # new, or killed while the header was written
             os.ftruncate(self._file, 0)
             self._write(expected)
             return
-        first, _, rest = content.partition(b"\n")
-        if first + b"\n" != expected:
-            self._refuse_header(first, json.loads(json.dumps(header)))
-        good = len(first) + 1
-        lines = rest.split(b"\n")
-        torn = lines.pop()
-        for number, line in enumerate(lines, 2):
-            data = _data(line)
+        end = content.find(b"\n")
+        if content[: end + 1] != expected:
+            first = content[:end] if end >= 0 else content
+            self._refuse_header(bytes(first[:LONGEST]), json.loads(json.dumps(header)))
+        good, number = end + 1, 1
+        while (end := content.find(b"\n", good)) >= 0:
+            number += 1
+            data = _data(bytes(content[good:end])) if end - good <= LONGEST else None
             if data is None:
-                if number == len(lines) + 1 and not torn:
+                if end + 1 == len(content):
                     break
                 self._refuse(number, "is damaged")
             self._add(number, data)
-            good += len(line) + 1
+            good = end + 1
         if good != len(content):
             os.ftruncate(self._file, good)
             os.fsync(self._file)
 
     def _add(self, number: int, data: Any) -> None:  # noqa: ANN401 - whatever the line holds
-        match data:
-            case {"chunk": int(chunk), "result": dict(result)} if len(data) == 2:
-                pass
-            case _:
-                self._refuse(number, "is no result of a chunk")
+        try:
+            found = entries(f"line {number}", data, {"chunk": whole(0, 1 << 64), "result": mapping})
+        except InputError as error:
+            self._refuse(number, f"is no result of a chunk ({error})")
+        chunk = found["chunk"]
+        try:
+            result = self._result(chunk, found["result"])
+        except ValueError as error:
+            msg = (
+                f"journal {self.path!r} has a result for chunk {chunk} that no such sweep gives "
+                f"({error}); delete the file to begin again"
+            )
+            raise ValueError(msg) from error
         if self.records.setdefault(chunk, result) != result:
             self._refuse(number, f"has another result for chunk {chunk} than a line before it")
 
-    def _refuse(self, number: int, what: str) -> None:
+    def _refuse(self, number: int, what: str) -> NoReturn:
         msg = (
             f"journal {self.path!r}: line {number} {what}; delete that line and those after it "
             "to do their chunks again, or delete the file to begin again"
@@ -220,13 +249,15 @@ class Journal:
         if (kind, version) != (_KIND, VERSION):
             msg = (
                 f"journal {self.path!r} must be one of {_KIND!r}, version {VERSION}, got "
-                f"{kind!r}, version {version}; name another file, or delete it to begin again"
+                f"{kind!r:.40}, version {version!r:.40}; name another file, or delete it to begin "
+                "again"
             )
             raise ValueError(msg)
         ours = expected["config"]
         keys = [key for key in {**ours, **config} if ours.get(key) != config.get(key)]
         differing = "; ".join(
-            f"{key} {_brief(config.get(key))} and not {_brief(ours.get(key))}" for key in keys
+            f"{key:.60} {_brief(config.get(key))} and not {_brief(ours.get(key))}"
+            for key in keys[:SHOWN]
         )
         msg = (
             f"journal {self.path!r} belongs to another sweep, with {differing}; "
@@ -251,21 +282,20 @@ def _check(data: object) -> str:
 def _data(line: bytes) -> Any:  # noqa: ANN401 - whatever the line holds
     """Return the data of a line, None if it is not whole."""
     try:
-        match json.loads(line):
+        match parse_json(line):
             case {"check": str(check), "data": data} if check == _check(data):
                 return data
-    except (ValueError, RecursionError):  # no text, no JSON, or a NaN in it
+    except ValueError:  # no text, no JSON, or a NaN in it
         pass
     return None
 
 
-def _read_all(file: int) -> bytes:
+def _read_all(file: int) -> bytearray:
     """Read a file by its descriptor: closing any other one of it would give up the lock."""
-    pieces, place = [], 0
-    while piece := os.pread(file, 1 << 24, place):
-        pieces.append(piece)
-        place += len(piece)
-    return b"".join(pieces)
+    content = bytearray()
+    while piece := os.pread(file, 1 << 24, len(content)):
+        content += piece
+    return content
 
 
 def _brief(value: object) -> str:

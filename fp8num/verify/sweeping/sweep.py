@@ -171,8 +171,10 @@ def sweep(
                     "known again from a journal; define it at the top of a module"
                 )
                 raise ValueError(msg)
-            book = stack.enter_context(Journal(journal, plan.to_dict()))
-        done = {} if book is None else _done_before(book, plan)
+            book = stack.enter_context(
+                Journal(journal, plan.to_dict(), partial(Part.from_dict, plan))
+            )
+        done = {} if book is None else book.records
         task = partial(judge_chunk, plan)
         limit = IN_FLIGHT
         if executor is not None:
@@ -184,21 +186,6 @@ def sweep(
         new = as_they_come(task, left, executor, limit)
         finished = stack.enter_context(closing(_finished(plan, done, new, book, progress)))
         return combine(plan, in_order(finished, plan.chunks), began)
-
-
-def _done_before(book: Journal, plan: Plan) -> dict[int, Part]:
-    """Return the parts in a journal; ValueError if they cannot be of this plan."""
-    done = {}
-    for index, result in book.records.items():
-        try:
-            done[index] = Part.from_dict(result, plan.size_of(index))
-        except ValueError as error:
-            msg = (
-                f"journal {book.path!r} has a result for chunk {index} that no such sweep gives "
-                f"({error}); delete the file to begin again"
-            )
-            raise ValueError(msg) from error
-    return done
 
 
 def _check_executor(executor: Executor, task: Callable[[int], Part]) -> None:

@@ -194,7 +194,7 @@ def test_another_version_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be opened: No such file or directory; name a"):
         Journal(tmp_path / "none" / "sweep.jsonl", CONFIG)
-    with pytest.raises(ValueError, match="cannot be opened: Is a directory"):
+    with pytest.raises(ValueError, match="is a directory; give the path of a journal"):
         Journal(tmp_path, CONFIG)
 
 
