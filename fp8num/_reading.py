@@ -425,7 +425,7 @@ def listed(*inner: Check) -> Check:
         if not isinstance(value, list | tuple) or len(inner) not in (1, len(value)):
             _refuse(what, wanted, value)
         checks = inner * len(value) if len(inner) == 1 else inner
-        places = (f"{what}[{i}]" for i in range(len(value)))
+        places = (f"item {i} of {what}" for i in range(len(value)))
         return tuple(one(*each) for one, *each in zip(checks, places, value, strict=True))
 
     return check

@@ -17,21 +17,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-import struct
+import re
 import zipfile
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._text import guarded
+from fp8num._archives import check_members, open_archive, read_array
+from fp8num._reading import mapping, parse_json
+from fp8num._text import guarded, shown
 from fp8num.verify.classes import CLASSES
 from fp8num.verify.hexlines import code_digits, hex_lines, parse_results
 from fp8num.verify.implementation import ImplementationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from fp8num.verify.vectors.conversion import Conversion, Vectors
 
 __all__ = ["KINDS", "SUFFIXES", "Rows", "read_vectors", "write_vectors"]
@@ -196,11 +199,14 @@ def _one_line(text: str) -> str:
 
 # Reading.
 
-#: What readers raise, those of the standard library too, if bytes are not what they should be.
-_WRONG = (
-    *(ImplementationError, ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError),
-    *(csv.Error, struct.error, zipfile.BadZipFile),
-)
+#: Rows of a file; the largest set has 1.6 million.
+MAX_ROWS = 1 << 22
+#: Bytes of a JSON file besides its cases.
+MAX_HEAD = 1 << 20
+
+_TEXT = rb'\s*+("[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+")\s*+'
+_CASES = re.compile(rb'"cases"\s*+:\s*+\[(\s*+\])?')
+_ROW = re.compile(rb"\s*+\[" + rb",".join([_TEXT] * len(COLUMNS)) + rb"\]\s*+([,\]])")
 
 
 def read_vectors(data: bytes, kind: str, conversion: Conversion) -> Rows:
@@ -235,84 +241,107 @@ def read_vectors(data: bytes, kind: str, conversion: Conversion) -> Rows:
     }[kind]
     try:
         return reader(data, conversion)
-    except _WRONG as error:
+    except (ImplementationError, ValueError, csv.Error) as error:
         msg = f"it is no {kind} file of vectors: {error}"
         raise ValueError(msg) from error
 
 
-def _table(rows: list[list[str]], conversion: Conversion, first: int) -> Rows:
-    """Return rows of text, the first of which stands in line `first`."""
+def _table(rows: Iterable[Sequence[str]], conversion: Conversion, first: int) -> Rows:
+    """Return rows of text, the first of which stands in line `first`; none of them is kept."""
+    # Empty lines in the place of what comes before, so that a complaint has the right number.
+    lines = bytearray(b"\n" * (first - 1))
+    values: list[str] = []
+    kinds: list[str] = []
+    known = {name: name for name in CLASSES}
     for place, row in enumerate(rows, first):
         if len(row) != len(COLUMNS):
             msg = f"line {place} has {len(row)} columns, which are not {', '.join(COLUMNS)}"
             raise ValueError(msg)
-    # Empty lines in the place of what comes before, so that a complaint has the right number.
-    lines = "\n" * (first - 1) + "".join(f"{word} {code}\n" for word, _, code, _ in rows)
-    words, codes, _ = parse_results(io.StringIO(lines), conversion.source, conversion.fmt)
-    if words.size != len(rows):
-        msg = f"{len(rows) - words.size} of its rows have no numbers"
+        if len(values) == MAX_ROWS:
+            msg = f"it has more than {MAX_ROWS} rows"
+            raise ValueError(msg)
+        word, value, code, kind = row
+        lines += f"{word} {code}\n".encode()
+        values.append(value)
+        kinds.append(known.get(kind, kind))
+    words, codes, _ = parse_results(io.BytesIO(lines), conversion.source, conversion.fmt)
+    if words.size != len(values):
+        msg = f"{len(values) - words.size} of its rows have no numbers"
         raise ValueError(msg)
-    return Rows(words, codes, [row[1] for row in rows], [row[3] for row in rows], first)
+    return Rows(words, codes, values, kinds, first)
 
 
 def _read_json(data: bytes, conversion: Conversion) -> Rows:
-    text = data.decode("utf-8")
-    found = json.loads(text)
-    rows = found["cases"]
-    if not all(isinstance(row, list) and all(isinstance(t, str) for t in row) for row in rows):
-        msg = "its cases are not rows of text"
+    """Read the cases row by row: parsed at once they would take eight times the file."""
+    start = _CASES.search(data)
+    if start is None:
+        msg = "it has no cases"
         raise ValueError(msg)
-    first = text[: text.index('"cases"')].count("\n") + 2
-    return _table(rows, conversion, first)
+    return _table(_json_rows(data, start), conversion, data.count(b"\n", 0, start.start()) + 2)
+
+
+def _json_rows(data: bytes, start: re.Match[bytes]) -> Iterator[list[str]]:
+    """Yield the cases, and see that what is around them is JSON."""
+    place, more = start.end(), start[1] is None
+    while more:
+        match = _ROW.match(data, place)
+        if match is None:
+            msg = f"its cases are not rows of {len(COLUMNS)} texts, at byte {place}"
+            raise ValueError(msg)
+        *texts, mark = match.groups()
+        yield [parse_json(text) if b"\\" in text else text[1:-1].decode("utf-8") for text in texts]
+        place, more = match.end(), mark == b","
+    rest = data[: start.start()] + b'"cases": []' + data[place : place + MAX_HEAD]
+    mapping("it", parse_json(rest[: MAX_HEAD + 1]))
 
 
 def _read_csv(data: bytes, conversion: Conversion) -> Rows:
-    reader = csv.reader(
-        io.StringIO(data.decode("utf-8"), newline=""), strict=True, skipinitialspace=True
-    )
-    head, *rows = reader
-    if tuple(head) != COLUMNS:
+    lines = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    reader = csv.reader(lines, strict=True, skipinitialspace=True)
+    if tuple(next(reader, ())) != COLUMNS:
         msg = f"line 1 must be {','.join(COLUMNS)}"
         raise ValueError(msg)
-    return _table(rows, conversion, 2)
+    return _table(reader, conversion, 2)
 
 
 def _read_npz(data: bytes, conversion: Conversion) -> Rows:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        # What is written is not compressed: nothing can unfold to more than the file.
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            msg = "its members are compressed, which those of fp8num are not"
-            raise ValueError(msg)
+    # What is written is not compressed: nothing can unfold to more than the file.
+    with open_archive(io.BytesIO(data), "it", "write it again") as archive:
+        members = archive.infolist()
+        check_members(members, len(data), _place, compressed=False)
+        named = {member.filename: member for member in members}
         arrays = {}
         for name in (*COLUMNS, "classes"):
-            with archive.open(f"{name}.npy") as member:
-                arrays[name] = _read_array(member, name)
+            if f"{name}.npy" not in named:
+                msg = f"it has no array {name}"
+                raise ValueError(msg)
+            arrays[name] = read_array(archive, named[f"{name}.npy"], _place(name))
     fmt, source = conversion.fmt, conversion.source
     words, codes, kinds = arrays["input"], arrays["code"], arrays["class"]
     sizes = {array.shape for name, array in arrays.items() if name != "classes"}
     if words.dtype != source.word or codes.dtype != fmt.code_dtype or kinds.dtype != np.uint8:
         msg = f"its arrays have types {words.dtype}, {codes.dtype}, {kinds.dtype}"
         raise ValueError(msg)
-    if len(sizes) > 1 or words.ndim != 1 or not words.size:
+    if len(sizes) > 1 or words.ndim != 1 or not 0 < words.size <= MAX_ROWS:
         msg = f"its arrays have shapes {', '.join(map(str, sorted(sizes)))}"
         raise ValueError(msg)
-    names = [name.decode() for name in arrays["classes"].tolist()]
+    names, values = _texts(arrays["classes"], "classes"), _texts(arrays["value"], "value")
     if tuple(names) != CLASSES or kinds.max() >= len(CLASSES) or codes.max() >> fmt.bits:
         msg = "it has classes or codes that there are none of"
         raise ValueError(msg)
-    values = [value.decode() for value in arrays["value"].tolist()]
     return Rows(words, codes, values, [CLASSES[kind] for kind in kinds.tolist()], 0, "index")
 
 
-def _read_array(member: IO[bytes], name: str) -> npt.NDArray[Any]:
-    """Read an array, allocating no more than there is."""
-    np.lib.format.read_magic(member)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-    data = member.read()
-    if dtype.hasobject or dtype.itemsize * math.prod(shape) != len(data):
-        msg = f"its array {name} is not as long as it says"
+def _place(name: str) -> str:
+    return f"its array {shown(name.removesuffix('.npy'), 60)}"
+
+
+def _texts(array: npt.NDArray[Any], name: str) -> list[str]:
+    """Return the elements of an array of text."""
+    if array.dtype.kind != "S" or array.ndim != 1:
+        msg = f"its array {name} must be text, got {array.dtype} of shape {array.shape}"
         raise ValueError(msg)
-    return np.frombuffer(data, dtype).reshape(shape)
+    return [text.decode("ascii") for text in array.tolist()]
 
 
 def _read_hex(data: bytes, conversion: Conversion) -> Rows:
@@ -321,9 +350,10 @@ def _read_hex(data: bytes, conversion: Conversion) -> Rows:
 
 
 def _read_readmemh(data: bytes, conversion: Conversion) -> Rows:
-    lines = data.splitlines(keepends=True)
-    head = next((i for i, line in enumerate(lines) if not line.startswith(b"//")), len(lines))
+    head, start = 0, 0
+    while data.startswith(b"//", start):
+        head, start = head + 1, (data.find(b"\n", start) + 1) or len(data)
     # Empty lines in the place of comments: lines keep their numbers.
-    body = b"\n" * head + b"".join(lines[head:]).replace(b"_", b" ")
+    body = b"\n" * head + data[start:].replace(b"_", b" ")
     words, codes, _ = parse_results(io.BytesIO(body), conversion.source, conversion.fmt)
     return Rows(words, codes, None, None, head + 1)

@@ -13,12 +13,29 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._reading import (
+    Check,
+    InputError,
+    brief,
+    entries,
+    listed,
+    made,
+    mapping,
+    maybe,
+    open_file,
+    parse_json,
+    text,
+    whole,
+)
+from fp8num._text import shown
 from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.projection import get_projection
 from fp8num.verify.cases import CASE_SETS, case_set
@@ -29,7 +46,10 @@ from fp8num.verify.vectors.conversion import (
     installed_version,
     vectors_of,
 )
-from fp8num.verify.vectors.files import KINDS, Rows, read_vectors
+from fp8num.verify.vectors.files import KINDS, MAX_ROWS, Rows, read_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 __all__ = [
     "MANIFEST",
@@ -45,6 +65,8 @@ __all__ = [
 MANIFEST = "manifest.json"
 SCHEMA = "fp8num vectors"
 SCHEMA_VERSION = 1
+#: Bytes of a manifest; a file takes about 700.
+MOST = 1 << 24
 #: Wrong rows that are named of one file.
 NAMED = 5
 
@@ -170,79 +192,127 @@ def read_manifest(path: Path) -> Manifest:
     OSError
         If it cannot be read.
     """
+    name = shown(str(path))
     try:
-        return _manifest(json.loads(path.read_bytes().decode("utf-8")))
-    except KeyError as error:
-        msg = f"{str(path)!r} is no manifest of vectors: it has no {error}"
-        raise ValueError(msg) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"{str(path)!r} is no manifest of vectors: {error}"
+        with open_file(path, name, "a manifest of vectors") as (stream, size):
+            data = stream.read(min(size, MOST) + 1)
+        if len(data) > MOST:
+            msg = f"it has more than {MOST} bytes"
+            raise InputError(msg)
+        return _manifest(parse_json(data))
+    except (TypeError, ValueError) as error:
+        msg = f"{name} is no manifest of vectors: {error}"
         raise ValueError(msg) from error
 
 
-def _require(condition: bool, msg: str) -> None:  # noqa: FBT001 - what is required
-    if not condition:
+def _manifest(record: object) -> Manifest:
+    """Return the record of a manifest; ValueError if it is none."""
+    head = mapping("it", record)
+    if head.get("schema") != SCHEMA:
+        msg = f"its schema is not {SCHEMA!r}"
         raise ValueError(msg)
-
-
-def _manifest(record: Any) -> Manifest:  # noqa: ANN401 - whatever JSON holds
-    """Return the record of a manifest; KeyError, TypeError or ValueError if it is none."""
-    is_one = isinstance(record, dict) and record.get("schema") == SCHEMA
-    _require(is_one, f"its schema is not {SCHEMA!r}")
-    found = record["schema_version"]
-    msg = f"its schema has version {found!r:.20}, this fp8num reads version {SCHEMA_VERSION}"
-    _require(found == SCHEMA_VERSION, msg)
-    digest = record.pop("digest")
-    cases, version = record["cases"], record["generator"]["version"]
-    _require(isinstance(version, str), "its version is no text")
-    name, limit, seed = (cases[key] for key in ("set", "limit", "seed"))
-    integers = type(seed) is int and (limit is None or (type(limit) is int and limit > 0))
-    _require(name in CASE_SETS and integers, "its cases are no set, limit and seed")
-    entries = tuple(map(_entry, record["files"]))
-    names = {entry.name for entry in entries}
-    _require(len(names) == len(entries), "it lists a file twice")
+    if type(found := head.get("schema_version")) is not int or found != SCHEMA_VERSION:
+        msg = f"its schema has version {brief(found)}, this fp8num reads version {SCHEMA_VERSION}"
+        raise ValueError(msg)
+    parts = entries(
+        "the manifest",
+        head,
+        {
+            "schema": text,
+            "schema_version": whole(SCHEMA_VERSION, SCHEMA_VERSION),
+            "generator": partial(entries, checks={"name": text, "version": text}),
+            "cases": partial(entries, checks=_CASES),
+            "files": listed(_entry),
+            "digest": text,
+        },
+    )
+    files, cases = parts["files"], parts["cases"]
+    if len({entry.name for entry in files}) < len(files):
+        msg = "it lists a file twice"
+        raise ValueError(msg)
     return Manifest(
-        version=version,
-        case_set=name,
-        limit=limit,
-        seed=seed,
-        entries=entries,
-        changed=digest != _digest(record),
+        version=parts["generator"]["version"],
+        case_set=cases["set"],
+        limit=cases["limit"],
+        seed=cases["seed"],
+        entries=files,
+        changed=parts["digest"] != _digest({k: v for k, v in head.items() if k != "digest"}),
     )
 
 
-def _entry(record: dict[str, Any]) -> Entry:
+def _entry(what: str, record: object) -> Entry:
     """Return the record of a file."""
-    name, kind = record["name"], record["kind"]
-    plain = isinstance(name, str) and Path(name).name == name not in {"", "..", MANIFEST}
-    _require(plain, f"a file must have a plain name, got {name!r:.60}")
-    _require(kind in KINDS, f"{name!r:.60} is of unknown kind {kind!r:.20}")
-    for key, expected in (("bytes", int), ("cases", int), ("sha256", str), ("domain", str)):
-        _require(type(record[key]) is expected, f"{name!r:.60} has no {key}")
-    fmt, like = _format(record["format"]), record["like"]
+    found = entries(
+        what,
+        record,
+        {
+            "name": _plain_name,
+            "kind": _one_of(KINDS),
+            "bytes": whole(0, 1 << 62),
+            "sha256": text,
+            "format": made(_format),
+            "source": made(get_source),
+            **dict.fromkeys(("rounding", "saturation", "nan"), text),
+            "like": maybe(text),
+            "cases": whole(0, MAX_ROWS),
+            "domain": text,
+        },
+    )
+    fmt, like = found["format"], found["like"]
     if like is None:
-        rounding, saturation = record["rounding"], record["saturation"]
-        projection = get_projection(fmt, rounding, saturation, nan=record["nan"])
+        rounding, saturation = found["rounding"], found["saturation"]
+        projection = get_projection(fmt, rounding, saturation, nan=found["nan"])
     else:
         # Profiles know a format by the name that the catalogue has for it now.
         projection = get_projection(format_from_dict(record["format"]), like=like)
     return Entry(
-        name=name,
-        kind=kind,
-        size=record["bytes"],
-        sha256=record["sha256"],
-        conversion=Conversion(fmt, get_source(record["source"]), projection, like),
-        cases=record["cases"],
-        domain=record["domain"],
+        name=found["name"],
+        kind=found["kind"],
+        size=found["bytes"],
+        sha256=found["sha256"],
+        conversion=Conversion(fmt, found["source"], projection, like),
+        cases=found["cases"],
+        domain=found["domain"],
     )
 
 
-def _format(record: dict[str, Any]) -> Format:
+def _plain_name(what: str, value: object) -> str:
+    """Return the name of a file in the manifest's own folder."""
+    name = text(what, value)
+    if "\0" in name or Path(name).name != name or name in {"", "..", MANIFEST}:
+        msg = f"{what} must be a plain name of a file, got {brief(name)}"
+        raise ValueError(msg)
+    return name
+
+
+def _one_of(names: Collection[str]) -> Check:
+    """Return the check of one of some names."""
+
+    def check(what: str, value: object) -> str:
+        if text(what, value) not in names:
+            msg = f"{what} must be one of {', '.join(names)}, got {brief(value)}"
+            raise ValueError(msg)
+        return text(what, value)
+
+    return check
+
+
+_CASES: dict[str, Check] = {
+    "set": _one_of(CASE_SETS),
+    "limit": maybe(whole(1, 1 << 62)),
+    "seed": whole(-(1 << 127), 1 << 127),
+}
+
+
+def _format(record: object) -> Format:
     """Return the format that an entry describes in full."""
-    if "exponent_bits" in record:
-        return Format(**record)
-    found = get_format(record["name"])
-    _require(found.to_dict() == record, f"its format {found.name} is defined otherwise here")
+    parts = mapping("it", record)
+    if "exponent_bits" in parts:
+        return format_from_dict(parts)
+    found = get_format(text("its name", parts.get("name")))
+    if found.to_dict() != parts:
+        msg = f"the format {found.name} is defined otherwise here"
+        raise ValueError(msg)
     return found
 
 
@@ -367,8 +437,9 @@ def _check(path: Path, entry: Entry) -> tuple[list[str], npt.NDArray[Any] | None
     """Return what is wrong with a file, and the inputs whose codes were compared."""
     if path.is_symlink() or not path.is_file():
         return ["not a regular file" if path.exists() else "missing"], None
-    data = path.read_bytes()
     problems = []
+    with open_file(path, shown(path.name), "a file of vectors") as (stream, size):
+        data = stream.read(size)
     if len(data) != entry.size:
         problems.append(f"it has {len(data)} bytes, the manifest says {entry.size}")
     if hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -380,31 +451,27 @@ def _check(path: Path, entry: Entry) -> tuple[list[str], npt.NDArray[Any] | None
     if rows.words.size != entry.cases:
         problems.append(f"it has {rows.words.size} cases, the manifest says {entry.cases}")
     wrong = _wrong_rows(rows, entry)
-    if len(wrong) > NAMED:
-        wrong[NAMED:] = [f"and {len(wrong) - NAMED} more"]
-    return problems + wrong, rows.words
+    problems += islice(wrong, NAMED)
+    more = sum(1 for _ in wrong)
+    return problems + [f"and {more} more"] * bool(more), rows.words
 
 
-def _wrong_rows(rows: Rows, entry: Entry) -> list[str]:
-    """Return what differs from the definition, and where."""
+def _wrong_rows(rows: Rows, entry: Entry) -> Iterator[str]:
+    """Yield what differs from the definition, and where."""
     right = vectors_of(entry.conversion, rows.words, entry.domain)
     digits = code_digits(entry.conversion.fmt)
-    wrong = [
-        f"wrong code at {rows.place(row)}: {right.floats[row]} gives "
-        f"{int(right.codes[row]):0{digits}x}, the file has {int(rows.codes[row]):0{digits}x}"
-        for row in np.flatnonzero(right.codes != rows.codes).tolist()
-    ]
+    for row in np.flatnonzero(right.codes != rows.codes).tolist():
+        yield (
+            f"wrong code at {rows.place(row)}: {right.floats[row]} gives "
+            f"{int(right.codes[row]):0{digits}x}, the file has {int(rows.codes[row]):0{digits}x}"
+        )
     for name, found, expected in (
         ("value", rows.floats, right.floats),
         ("class", rows.class_names, right.class_names),
     ):
-        if found is not None and found != expected:
-            wrong += [
-                f"wrong {name} at {rows.place(row)}: {text!r}, the file has {found[row]!r:.60}"
-                for row, text in enumerate(expected)
-                if text != found[row]
-            ]
-    return wrong
+        for row, (there, wanted) in enumerate(zip(found or (), expected, strict=False)):
+            if there != wanted:
+                yield f"wrong {name} at {rows.place(row)}: {wanted!r}, the file has {there!r:.60}"
 
 
 def _other_inputs(words: npt.NDArray[Any], entry: Entry, manifest: Manifest) -> list[str]:
