@@ -286,7 +286,8 @@ def _json_rows(data: bytes, start: re.Match[bytes]) -> Iterator[list[str]]:
     while more:
         match = _ROW.match(data, place)
         if match is None:
-            msg = f"its cases are not rows of {len(COLUMNS)} texts, at byte {place}"
+            line = data.count(b"\n", 0, len(data) - len(data[place:].lstrip())) + 1
+            msg = f"line {line} is no row of {len(COLUMNS)} texts, {', '.join(COLUMNS)}"
             raise ValueError(msg)
         *texts, mark = match.groups()
         yield [parse_json(text) if b"\\" in text else text[1:-1].decode("utf-8") for text in texts]
