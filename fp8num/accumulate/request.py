@@ -19,6 +19,7 @@ from fp8num.accumulate.accumulator import (
 from fp8num.accumulate.operands import Operand, float32_array
 from fp8num.accumulate.scaling import Entry, find_entry
 from fp8num.accumulate.units import operand_type
+from fp8num.codec._arguments import check_threads
 from fp8num.formats import get_format
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def make_request(
     _check_formats(unit, a, b)
     entry = find_entry(unit, a, b)
     _check_rng(unit, rng)
-    _check_threads(threads)
     start = _added(unit, "c", c)
     if start is not None:
         start = _broadcast(start, (*batch, rows, columns))
@@ -87,7 +87,7 @@ def make_request(
         entry,
         output,
         rng,
-        int(threads),
+        check_threads(threads),
     )
 
 
@@ -117,13 +117,6 @@ def _check_rng(unit: Accumulator, rng: object) -> None:
             raise TypeError(msg)
     elif rng is not None:
         msg = f"rng must be None with accumulator {unit.name!r}, which draws nothing, got {rng!r}"
-        raise ValueError(msg)
-
-
-def _check_threads(threads: int) -> None:
-    """Refuse what is no positive integer."""
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-        msg = f"threads must be a positive integer, got {threads!r}"
         raise ValueError(msg)
 
 

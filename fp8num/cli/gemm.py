@@ -142,7 +142,8 @@ def _operand(text: str, arguments: argparse.Namespace, *, axis: int) -> ScaledAr
     if arguments.format is not None and get_format(arguments.format).name != format_name:
         msg = f"--format must be {format_name} or be left out, {shown(text)} holds codes of it"
         raise ValueError(msg)
-    return ScaledArray(array, get_format(format_name), np.ones((), np.float32), array.shape)
+    whole = tuple(max(length, 1) for length in array.shape)
+    return ScaledArray(array, get_format(format_name), np.ones((), np.float32), whole)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -173,6 +174,7 @@ def _read(text: str) -> tuple[npt.NDArray[Any], str | None]:
     import numpy as np
 
     from fp8num.inputs import InputError, open_tensors
+    from fp8num.inputs.files import element_type
 
     path, name = _split(text)
     tensors = open_tensors(path).tensors
@@ -182,8 +184,8 @@ def _read(text: str) -> tuple[npt.NDArray[Any], str | None]:
         msg = f"{shown(path)} holds {what}: {', '.join(shown(known, 60) for known in names[:10])}"
         raise InputError(msg)
     tensor = tensors[names.index(name)] if name else tensors[0]
-    blocks = list(tensor.blocks())
-    flat = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    blocks = list(tensor.blocks(max(tensor.size, 1)))  # one, or none without elements
+    flat = blocks[0] if blocks else np.empty(0, element_type(tensor.dtype))
     return flat.reshape(tensor.shape, order=tensor.order), tensor.format_name
 
 

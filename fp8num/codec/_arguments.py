@@ -31,6 +31,8 @@ __all__ = [
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "longdouble")
 #: Precision, smallest and largest exponent of a bit, of each type values may have.
 _BFLOAT16_RANGE = (8, -133, 127)
+#: Threads or processes at once.  Each takes memory and a place in the system's table.
+MOST_AT_ONCE = 1024
 
 
 def describe(array: npt.NDArray[Any]) -> str:
@@ -40,8 +42,12 @@ def describe(array: npt.NDArray[Any]) -> str:
 
 def check_threads(threads: int) -> int:
     """Return the number of threads."""
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-        msg = f"threads must be a positive integer, got {threads!r}"
+    whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
+    if not whole or not 1 <= threads <= MOST_AT_ONCE:
+        msg = (
+            f"threads must be a positive integer of at most {MOST_AT_ONCE}, got {threads!r:.60}; "
+            "as many as there are processors are of use"
+        )
         raise ValueError(msg)
     return int(threads)
 

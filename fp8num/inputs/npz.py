@@ -16,7 +16,7 @@ from fp8num._archives import check_members, open_archive, open_member
 from fp8num._text import shown
 from fp8num.inputs.files import StoredFile, read_blocks
 from fp8num.inputs.npy import check_length, read_header
-from fp8num.inputs.source import ITEM_SIZES, Opened, StoredTensor
+from fp8num.inputs.source import ITEM_SIZES, InputError, Opened, StoredTensor
 
 if TYPE_CHECKING:
     import zipfile
@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["MemberReader", "checked_members", "open_npz", "open_stored", "place_of"]
+__all__ = [
+    "MemberReader",
+    "check_expansion",
+    "checked_members",
+    "open_npz",
+    "open_stored",
+    "place_of",
+]
+
+#: Bytes that arrays may have beyond twice their file.
+ALLOWED = 100_000_000
 
 
 def open_npz(stored: StoredFile) -> Opened:
@@ -69,6 +79,7 @@ class MemberReader:
     def __call__(self, size: int) -> Iterator[npt.NDArray[np.generic]]:
         """Yield the elements in blocks of at most `size`."""
         where = place_of(self.stored, self.member)
+        check_expansion(min(size, self.count) * ITEM_SIZES[self.dtype], self.stored, where)
         with (
             open_stored(self.stored, elements=True) as archive,
             open_member(archive, self.member) as stream,
@@ -79,6 +90,17 @@ class MemberReader:
             yield from read_blocks(
                 stream, size, self.count, self.dtype, self.byteorder, where=where
             )
+
+
+def check_expansion(size: int, stored: StoredFile, where: str) -> None:
+    """Refuse to make an array in memory that is far larger than its file."""
+    most = 2 * stored.size + ALLOWED
+    if size > most:
+        msg = (
+            f"{where} would take {size} bytes of memory, from a file of {stored.size} no more than "
+            f"{most} are allowed; save it uncompressed, with np.savez"
+        )
+        raise InputError(msg)
 
 
 def place_of(stored: StoredFile, member: str) -> str:

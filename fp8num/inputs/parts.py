@@ -27,7 +27,7 @@ from fp8num._text import shown
 from fp8num.codec import unpack
 from fp8num.inputs.files import RangeReader, StoredFile, element_type
 from fp8num.inputs.npy import check_length, read_header
-from fp8num.inputs.npz import MemberReader, checked_members, open_stored, place_of
+from fp8num.inputs.npz import MemberReader, check_expansion, checked_members, open_stored, place_of
 from fp8num.inputs.safetensors import Entry, read_table
 from fp8num.inputs.signatures import HEAD, matches, recognise
 from fp8num.inputs.source import ITEM_SIZES, InputError
@@ -206,7 +206,10 @@ def _safetensors_part(stored: StoredFile, entry: Entry) -> StoredPart:
 def _npz_parts(stored: StoredFile) -> Parts:
     tensors: dict[str, StoredPart] = {}
     with open_stored(stored) as archive:
-        for member in checked_members(archive, stored):
+        members = checked_members(archive, stored)
+        # Whoever opens parts reads them whole.
+        check_expansion(sum(one.file_size for one in members), stored, shown(stored.file))
+        for member in members:
             name = member.filename.removesuffix(".npy")
             if name != member.filename:
                 tensors[name] = _npz_part(archive, member, stored)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from fp8num._reading import brief
+
 __all__ = ["number", "whole"]
 
 
@@ -20,7 +22,7 @@ def number(
     """Return a finite number within its bounds as Python's float."""
     bounds = {"at least": at_least, "above": above, "below": below}
     words = " and ".join(f"{key} {bound:g}" for key, bound in bounds.items() if bound is not None)
-    wanted = f"{name} must be a finite number{' ' if words else ''}{words}, got {value!r}"
+    wanted = f"{name} must be a finite number{' ' if words else ''}{words}, got {brief(value)}"
     plain = _plain(value)
     if isinstance(plain, bool) or not isinstance(plain, int | float | np.integer | np.floating):
         raise TypeError(wanted)
@@ -38,13 +40,14 @@ def number(
     return found
 
 
-def whole(name: str, value: object, at_least: int) -> int:
-    """Return an integer of at least a bound as Python's int."""
-    wanted = f"{name} must be an integer, at least {at_least}, got {value!r}"
+def whole(name: str, value: object, at_least: int, at_most: int | None = None) -> int:
+    """Return an integer within its bounds as Python's int."""
+    end = "" if at_most is None else f" and at most {at_most}"
+    wanted = f"{name} must be an integer, at least {at_least}{end}, got {brief(value)}"
     plain = _plain(value)
     if isinstance(plain, bool) or not isinstance(plain, int | np.integer):
         raise TypeError(wanted)
-    if plain < at_least:
+    if plain < at_least or (at_most is not None and plain > at_most):
         raise ValueError(wanted)
     return int(plain)
 

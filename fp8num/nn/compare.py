@@ -164,12 +164,19 @@ def compare(
 # What is asked for.
 
 
+#: More trainings than anybody waits for.
+MOST_SEEDS = 1_000_000
+
+
 def _seeds(seeds: int | Sequence[int] | npt.NDArray[Any]) -> tuple[int, ...]:
     """Return the seeds, each once."""
     if isinstance(seeds, np.ndarray) and seeds.ndim:
         seeds = seeds.tolist()
     if isinstance(seeds, str) or not isinstance(seeds, Sequence | range):
-        return tuple(range(whole("seeds", seeds, 1)))
+        return tuple(range(whole("seeds", seeds, 1, MOST_SEEDS)))
+    if len(seeds) > MOST_SEEDS:
+        msg = f"seeds must be at most {MOST_SEEDS}, got {len(seeds)} of them"
+        raise ValueError(msg)
     found = tuple(whole("a seed of seeds", seed, 0) for seed in seeds)
     if not found or len(set(found)) < len(found):
         msg = f"seeds must be a number or different seeds, at least one, got {found!r:.80}"

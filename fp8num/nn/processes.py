@@ -12,6 +12,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from fp8num.codec._arguments import MOST_AT_ONCE
 from fp8num.nn._numbers import whole
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def processes(count: int) -> Iterator[Executor | None]:
     >>> found.recipes
     ('fp32', 'mxfp8')
     """
-    number = whole("count", count, 1)
+    number = whole("count", count, 1, MOST_AT_ONCE)
     if number == 1:
         yield None
         return

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._reading import brief
 from fp8num.nn._attributes import described_attributes
 from fp8num.nn._numbers import number, whole
 from fp8num.nn._widths import widths
@@ -63,6 +64,7 @@ RecipeOfLayers: TypeAlias = "dict[str, Recipe | None]"
 
 #: What `optimizer` and `schedule` may be by name.
 OPTIMIZERS, SCHEDULES = ("adamw", "adam", "sgd"), ("cosine", "linear", "constant")
+MOST_STEPS = 10_000_000  #: of a training
 HIDDEN = 128  #: width of the layer between inputs and classes, if no widths are given
 
 _OPTIMIZERS: Mapping[str, Callable[[Mapping[str, Any], float], Optimizer]] = {
@@ -232,7 +234,14 @@ def make_plan(
         msg = f"dataset must have inputs to train on, {dataset.name!r} has none"
         raise ValueError(msg)
     epochs, batch = whole("epochs", epochs, 1), whole("batch", batch, 1)
-    total = epochs * -(-len(dataset.x) // batch)
+    per_epoch = -(-len(dataset.x) // batch)
+    total = epochs * per_epoch
+    if total > MOST_STEPS:  # each has a rate and a record, in memory
+        msg = (
+            f"epochs must be at most {MOST_STEPS // per_epoch} of {per_epoch} steps each, "
+            f"got {brief(epochs)}; a larger batch makes fewer steps"
+        )
+        raise ValueError(msg)
     rate = number("lr", lr, at_least=0)
     rule = _named("schedule", schedule, _SCHEDULES)
     if isinstance(schedule, str):

@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
 from fp8num._kernels.state import float_arithmetic
+from fp8num.codec._arguments import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,8 +124,12 @@ def compare_on_digits(
 
 
 def _positive(workers: int) -> int:
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        msg = f"workers must be an integer of at least 1, or None, got {workers!r:.60}"
+    whole = isinstance(workers, int) and not isinstance(workers, bool)
+    if not whole or not 1 <= workers <= MOST_AT_ONCE:
+        msg = (
+            f"workers must be an integer of at least 1 and at most {MOST_AT_ONCE}, or None, "
+            f"got {workers!r:.60}"
+        )
         raise ValueError(msg)
     return workers
 

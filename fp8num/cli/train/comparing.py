@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fp8num._reading import brief
 from fp8num.cli.progress import progress_bar
 from fp8num.cli.train.files import check_files, json_text, write_comparison
 from fp8num.cli.train.values import dataset_of, digits_of, recipe_of, settings_of
@@ -54,7 +55,8 @@ def compare_recipes(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace) -> Comparison:
     """Do all trainings, with a progress bar."""
-    from fp8num.nn.compare import compare
+    from fp8num.codec._arguments import MOST_AT_ONCE
+    from fp8num.nn.compare import MOST_SEEDS, compare
     from fp8num.nn.processes import processes
     from fp8num.nn.recipes import get_recipe
 
@@ -67,8 +69,8 @@ def _compare(arguments: argparse.Namespace) -> Comparison:
     if set(recipes) == {baseline.name}:
         msg = f"--compare must name a recipe besides the baseline, {baseline.name!r}, got no other"
         raise ValueError(msg)
-    count = _at_least_one("seeds", arguments.seeds, 10)
-    workers = _at_least_one("workers", arguments.workers, 1)
+    count = _at_least_one("seeds", arguments.seeds, 10, MOST_SEEDS)
+    workers = _at_least_one("workers", arguments.workers, 1, MOST_AT_ONCE)
     folds = None if arguments.folds is None else _at_least_one("folds", arguments.folds, 1)
     margin = 0.3 if arguments.margin is None else arguments.margin
     if not 0 < margin < 100:
@@ -118,10 +120,13 @@ def _recipes(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _at_least_one(option: str, value: int | None, default: int) -> int:
+def _at_least_one(option: str, value: int | None, default: int, most: int | None = None) -> int:
     if value is None:
         return default
     if value < 1:
         msg = f"--{option} must be at least 1, got {value}"
+        raise ValueError(msg)
+    if most is not None and value > most:
+        msg = f"--{option} must be at most {most}, got {brief(value)}"
         raise ValueError(msg)
     return value

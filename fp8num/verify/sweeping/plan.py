@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._reading import brief
 from fp8num.projection import NanResult
 from fp8num.verify.implementation import as_implementation, fingerprint
 from fp8num.verify.sources import SourceType, get_source
@@ -242,6 +243,6 @@ def integer(name: str, value: int, low: int, high: int | None = None) -> int:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
         rest = "on" if high is None else f"to {high}"
-        msg = f"{name} must be an integer from {low} {rest}, got {value!r}"
+        msg = f"{name} must be an integer from {low} {rest}, got {brief(value)}"
         raise ValueError(msg)
     return int(value)

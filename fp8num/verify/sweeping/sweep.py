@@ -18,6 +18,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
+from fp8num.codec._arguments import MOST_AT_ONCE
 from fp8num.formats import Format, get_format
 from fp8num.projection import get_projection
 from fp8num.verify.conformance import describe_projection
@@ -156,7 +157,7 @@ def sweep(
         samples=samples,
         seed=seed,
     )
-    workers = integer("workers", workers, 1)
+    workers = integer("workers", workers, 1, MOST_AT_ONCE)
     if executor is not None and workers != 1:
         msg = f"workers is for processes that are made here, got {workers} besides executor"
         raise ValueError(msg)

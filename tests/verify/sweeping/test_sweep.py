@@ -871,7 +871,7 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
         ({"count": 0}, "count must be an integer from 1 to"),
         ({"chunk_bits": 3}, "chunk_bits must be an integer from 4 to 32, got 3"),
         ({"chunk_bits": True}, "chunk_bits must be an integer from 4 to 32, got True"),
-        ({"workers": 0}, "workers must be an integer from 1 on, got 0"),
+        ({"workers": 0}, "workers must be an integer from 1 to 1024, got 0"),
         (
             {"workers": 2, "executor": Executor()},
             "workers is for processes that are made here, got",
