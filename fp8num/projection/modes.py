@@ -143,7 +143,7 @@ def _parse(kind: type[E], value: E | str, argument: str, aliases: Mapping[str, E
         if value.lower() in known:
             return known[value.lower()]
     names = [member.value for member in kind] + list(aliases)
-    msg = f"{argument} must be one of {', '.join(names)}, got {value!r}"
+    msg = f"{argument} must be one of {', '.join(names)}, got {value!r:.80}"
     raise ValueError(msg) if isinstance(value, str) else TypeError(msg)
 
 

@@ -56,9 +56,9 @@ def get_projection(
     if isinstance(like, Profile):
         return like.projection(fmt)
     if not isinstance(like, str):
-        msg = f"like must be a Profile or a profile's name, got {like!r}"
+        msg = f"like must be a Profile or a profile's name, got {like!r:.80}"
         raise TypeError(msg)
     if like not in PROFILES:
-        msg = f"like must be one of {', '.join(PROFILES)}, got {like!r}"
+        msg = f"like must be one of {', '.join(PROFILES)}, got {like!r:.80}"
         raise ValueError(msg)
     return PROFILES[like].projection(fmt)

@@ -469,7 +469,7 @@ def _descale(descale: Descale | str) -> Descale:
         return Descale(descale)
     except ValueError:
         names = " or ".join(repr(member.value) for member in Descale)
-        msg = f"descale must be {names}, got {descale!r}"
+        msg = f"descale must be {names}, got {descale!r:.80}"
         raise ValueError(msg) from None
 
 
@@ -480,7 +480,7 @@ def _dequantized_type(dtype: npt.DTypeLike) -> np.dtype[Any]:
     except TypeError:
         found = None
     if found is None or found not in (np.float32, np.float64):
-        msg = f"dtype must be float32 or float64, got {dtype!r}; round the result of float64"
+        msg = f"dtype must be float32 or float64, got {dtype!r:.80}; round the result of float64"
         raise ValueError(msg)
     return found
 
@@ -549,7 +549,7 @@ def _place_on_axis(part: object, n: int, length: int) -> tuple[int | slice, int 
         return int(part) % n, int(part) % n // length
     if not isinstance(part, slice) or part.step not in (None, 1):
         msg = (
-            f"an index must be an integer or a slice without a step, got {part!r}; "
+            f"an index must be an integer or a slice without a step, got {part!r:.80}; "
             "dequantize() first for others"
         )
         raise IndexError(msg)

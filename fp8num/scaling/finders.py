@@ -87,7 +87,7 @@ class Amax:
     def __post_init__(self) -> None:
         """Check what becomes of NaN."""
         if self.nan not in ("ignore", "propagate"):
-            msg = f"nan must be 'ignore' or 'propagate', got {self.nan!r}"
+            msg = f"nan must be 'ignore' or 'propagate', got {self.nan!r:.80}"
             raise ValueError(msg)
         if self.finite and self.nan != "ignore":
             msg = "nan must be 'ignore' where only finite numbers count, got 'propagate'"
@@ -159,7 +159,7 @@ class Percentile:
     def __post_init__(self) -> None:
         """Check the share."""
         if not 0 < self.percent <= 100:
-            msg = f"percent must be above 0 and at most 100, got {self.percent!r}"
+            msg = f"percent must be above 0 and at most 100, got {self.percent!r:.80}"
             raise ValueError(msg)
 
     @float_arithmetic

@@ -58,11 +58,11 @@ class Granularity:
     def __post_init__(self) -> None:
         """Check the kind and the lengths."""
         if self.kind not in _KINDS:
-            msg = f"granularity must be one of {', '.join(_KINDS)}, got {self.kind!r}"
+            msg = f"granularity must be one of {', '.join(_KINDS)}, got {self.kind!r:.80}"
             raise ValueError(msg)
         for name, length in (("length", self.length), ("height", self.height)):
             if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-                msg = f"{name} of a block must be a positive integer, got {length!r}"
+                msg = f"{name} of a block must be a positive integer, got {length!r:.80}"
                 raise ValueError(msg)
 
     @classmethod
@@ -80,7 +80,7 @@ class Granularity:
             return cls(text)
         match = _BLOCK.fullmatch(text)
         if match is None:
-            msg = f"granularity must be tensor, row, channel, N, 1xN or NxM, got {text!r}"
+            msg = f"granularity must be tensor, row, channel, N, 1xN or NxM, got {text!r:.80}"
             raise ValueError(msg)
         return cls("block", int(match[2]), int(match[1] or 1))
 
@@ -113,7 +113,7 @@ class Granularity:
             raise ValueError(msg)
         whole = isinstance(axis, int | np.integer) and not isinstance(axis, bool)
         if not whole or not -ndim <= axis < ndim:
-            msg = f"axis must be from {-ndim} to {ndim - 1} for shape {shape}, got {axis!r}"
+            msg = f"axis must be from {-ndim} to {ndim - 1} for shape {shape}, got {axis!r:.80}"
             raise ValueError(msg)
         axis = int(axis) % ndim
         if self.kind == "tensor":

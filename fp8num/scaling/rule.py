@@ -88,7 +88,7 @@ class Cast:
         """Read the rounding's name."""
         object.__setattr__(self, "rounding", Rounding.parse(self.rounding))
         if self.like is not None and self.like not in PROFILES:
-            msg = f"like must be one of {', '.join(PROFILES)}, got {self.like!r}"
+            msg = f"like must be one of {', '.join(PROFILES)}, got {self.like!r:.80}"
             raise ValueError(msg)
 
     def projection(self, fmt: Format) -> Projection:

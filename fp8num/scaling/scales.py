@@ -379,7 +379,7 @@ class Fixed:
         with np.errstate(over="ignore"):
             stored = np.float32(self.scale)
         if not (_words(stored) and stored > 0 and np.isfinite(stored)):
-            msg = f"scale must be positive and finite in float32, got {self.scale!r}"
+            msg = f"scale must be positive and finite in float32, got {self.scale!r:.80}"
             raise ValueError(msg)
 
     @property

@@ -186,5 +186,5 @@ def get_source(spec: SourceType | npt.DTypeLike | str) -> SourceType:
     if name in SOURCES:
         return SOURCES[name]
     names = ", ".join(f"{source.name} ({source.short})" for source in SOURCES.values())
-    msg = f"source must be one of {names}, got {spec!r}"
+    msg = f"source must be one of {names}, got {spec!r:.80}"
     raise ValueError(msg)

@@ -51,7 +51,7 @@ def case_set(
         If there is no set of that name, the limit is below 1, or the set is too large.
     """
     if name not in CASE_SETS:
-        msg = f"cases must be one of {', '.join(CASE_SETS)}, got {name!r}"
+        msg = f"cases must be one of {', '.join(CASE_SETS)}, got {name!r:.80}"
         raise ValueError(msg)
     if limit is not None and limit < 1:
         msg = f"limit must be at least 1, got {limit}"
