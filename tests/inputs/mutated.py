@@ -28,6 +28,7 @@ import traceback
 import warnings
 import zipfile
 from collections import Counter, defaultdict
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,7 @@ def mutate_json(rng: random.Random, value: Any) -> Any:
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         places = nodes(value) if isinstance(value, dict | list) else []
         if not places or rng.random() < 0.01:
-            return rng.choice(HOSTILE)
+            return deepcopy(rng.choice(HOSTILE))
         box, key = rng.choice(places)
         match rng.randrange(7):
             case 0:
@@ -107,7 +108,7 @@ def mutate_json(rng: random.Random, value: Any) -> Any:
             case 1 if isinstance(box, dict):
                 box[rng.choice(["x", "", "x" * 10_000, "\x1b", key + key])] = box.pop(key)
             case 1 | 2 if isinstance(box, list):
-                box.insert(key, box[key])
+                box.insert(key, deepcopy(box[key]))
             case 3:
                 other, name = rng.choice(places)
                 try:
@@ -117,7 +118,7 @@ def mutate_json(rng: random.Random, value: Any) -> Any:
             case 4 if isinstance(box[key], int | float):
                 box[key] = rng.choice([-box[key], box[key] + 1, box[key] * 2.0, str(box[key])])
             case _:
-                box[key] = rng.choice(HOSTILE)
+                box[key] = deepcopy(rng.choice(HOSTILE))
     return value
 
 
@@ -525,24 +526,11 @@ def run(count: int, seed: int) -> dict[str, Any]:
             kind = rng.choice(kinds)
             if number % 100 == 0:  # in C code no alarm is heard
                 faulthandler.dump_traceback_later(6 * SECONDS, exit=True)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
             changed = rng.choice(case(kind)[0])(rng, files[kind])
             largest, start_of_this = max(largest, len(changed)), time.perf_counter()
-            try:
-                _read(kind, changed, pack, home / "work")
-                outcomes["read"] += 1
-            except (ValueError, OSError) as error:
-                outcomes[type(error).__name__] += 1
-                text = str(error)
-                wrong = isinstance(error, TimeoutError) or "\n" in text or len(text) > 4000
-                if wrong or type(error) in (UnicodeDecodeError, UnicodeEncodeError):
-                    failures.append(f"{number} {kind}: {type(error).__name__} {text[:300]!r}")
-            except BaseException as error:  # noqa: BLE001 - none is to come
-                outcomes[type(error).__name__] += 1
-                where = "".join(traceback.format_exception(error, limit=-4))
-                failures.append(f"{number} {kind}: {where[-900:]}")
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            outcome, failure = _judge(kind, changed, pack, home / "work")
+            outcomes[outcome] += 1
+            failures += [f"{number} {kind}: {failure}"] if failure else []
             took = time.perf_counter() - start_of_this
             slowest = max(slowest, took)
             by_kind[kind] += took
@@ -564,6 +552,23 @@ def run(count: int, seed: int) -> dict[str, Any]:
     finally:
         os.chdir("/")
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _judge(kind: str, data: bytes, pack: dict[str, bytes], folder: Path) -> tuple[str, str]:
+    """Return what came of a file, and what was wrong with that."""
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        _read(kind, data, pack, folder)
+    except (ValueError, OSError) as error:
+        name, text = type(error).__name__, str(error)
+        wrong = isinstance(error, TimeoutError | UnicodeError) or "\n" in text or len(text) > 4000
+        return name, f"{name} {text[:300]!r}" if wrong else ""
+    except BaseException as error:  # noqa: BLE001 - none is to come
+        where = "".join(traceback.format_exception(error, limit=-4))
+        return type(error).__name__, where[-900:]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return "read", ""
 
 
 #: Kinds that take longest, and so come less often.
