@@ -16,6 +16,7 @@ import math
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
@@ -218,7 +219,7 @@ def json_members(data: bytearray, limit: Callable[[str], int]) -> Iterator[tuple
 
 def _value_end(data: bytearray, start: int, stop: int) -> int:
     """Return where a value ends, if it is one that ends before `stop`."""
-    if data[start : start + 1] not in (b"{", b"["):
+    if bytes(data[start : start + 1]) not in (b"{", b"["):
         match = _SCALAR.match(data, start, stop)
         if match is not None and match.end() < stop:
             return match.end()
@@ -263,8 +264,7 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Make a dict, unless a key is repeated: readers would disagree about which one counts."""
     result = dict(pairs)
     if len(result) < len(pairs):
-        seen: set[str] = set()
-        repeated = next(name for name, _ in pairs if name in seen or seen.add(name))
+        repeated = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
         msg = f"the key {shown(repeated, 60)} occurs twice"
         raise ValueError(msg)
     return result

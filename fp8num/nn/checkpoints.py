@@ -224,7 +224,9 @@ def _read(stream: IO[bytes], size: int, name: str) -> Checkpoint:
         raise ValueError(msg)
     try:
         record = entries("it", found, dict.fromkeys(_HEADER, as_it_is) | {"settings": mapping})
-        return Checkpoint(record["settings"], mapping("state", _unpacked(record["state"], arrays)))
+        return Checkpoint(
+            record["settings"], dict(mapping("state", _unpacked(record["state"], arrays)))
+        )
     except InputError as error:
         msg = f"{name} is damaged ({error}); name another one"
         raise ValueError(msg) from error

@@ -243,4 +243,5 @@ def _column(name: str, kind: str, arrays: Mapping[str, Array]) -> list[Any]:
         got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else array
         msg = f"the column {name} of a history must be {wanted.name} in a row, got {got!s:.60}"
         raise ValueError(msg)
-    return array.tolist()
+    column: list[Any] = array.tolist()
+    return column
