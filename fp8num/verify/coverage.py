@@ -7,6 +7,7 @@ Functional coverage: which combinations of what a rounder looks at were tried.
               for each format, source, rounding and saturation
     possible  some word of the source is in it; decided, see `fp8num.verify.bins`
     hole      possible, and no case was in it
+    binades   of the source, of each sign: outside the format's range many share a bin
 """
 
 from __future__ import annotations
@@ -72,12 +73,16 @@ class Count:
         How they were converted.
     cases : tuple of int
         By index of the bin.
+    binades : int
+        The source's binades that a case was in: bit ``i`` stands for the positive one of
+        index ``i`` in ``source.binades()``, and the bits above those for the negative ones.
     """
 
     fmt: Format
     source: SourceType
     projection: Projection
     cases: tuple[int, ...]
+    binades: int
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -96,7 +101,12 @@ class Count:
     def plus(self, other: Count) -> Count:
         """Return the cases of both, which have the same key."""
         cases = tuple(a + b for a, b in zip(self.cases, other.cases, strict=True))
-        return replace(self, cases=cases)
+        return replace(self, cases=cases, binades=self.binades | other.binades)
+
+    @property
+    def possible_binades(self) -> int:
+        """How many binades the source has, of both signs."""
+        return 2 * self.source.binades().size
 
     def bins(self) -> tuple[Bin, ...]:
         """Return the possible bins."""
@@ -144,7 +154,7 @@ class Coverage:
     >>> words = source.words(np.array([1, -1, 1.25, 5, 7, np.inf, 0], np.float32))
     >>> coverage = cover(words, E2M1FN, source, Projection())
     >>> print(str(coverage).splitlines()[0])
-    E2M1FN from float32, NearestTiesToEven, SatFinite: 6 of 40 bins hit (cases: 7)
+    E2M1FN from float32, NearestTiesToEven, SatFinite: 6 of 40 bins hit, 4 of 554 binades (cases: 7)
     """
 
     counts: tuple[Count, ...] = ()
@@ -184,6 +194,12 @@ class Coverage:
         bins = self.bins()
         return sum(each.cases > 0 for each in bins) / len(bins) if bins else math.nan
 
+    @property
+    def binades(self) -> tuple[int, int]:
+        """The binades of the sources that were hit, and how many there are, of both signs."""
+        hit = sum(count.binades.bit_count() for count in self.counts)
+        return hit, sum(count.possible_binades for count in self.counts)
+
     def to_frame(self) -> pd.DataFrame:
         """
         Return the possible bins as a table.
@@ -205,8 +221,9 @@ class Coverage:
         Returns
         -------
         dict
-            cases; possible, hit and ratio (None if nothing is possible); bins, a
-            dictionary for each, as the columns of `to_frame`.
+            cases; possible, hit and ratio (None if nothing is possible); binades, a
+            dictionary of possible and hit; bins, a dictionary for each, as the columns of
+            `to_frame`.
         """
         bins = self.bins()
         ratio = self.ratio
@@ -215,6 +232,7 @@ class Coverage:
             "possible": len(bins),
             "hit": sum(each.cases > 0 for each in bins),
             "ratio": None if math.isnan(ratio) else ratio,
+            "binades": dict(zip(("hit", "possible"), self.binades, strict=True)),
             "bins": [each._asdict() for each in bins],
         }
 
@@ -229,12 +247,16 @@ def _describe(count: Count) -> str:
     how = f"{count.projection.rounding.value}, {count.projection.saturation.value}"
     first = (
         f"{count.fmt.name} from {count.source.name}, {how}: {len(bins) - len(holes)} of "
-        f"{len(bins)} bins hit (cases: {sum(count.cases):,})"
+        f"{len(bins)} bins hit, {count.binades.bit_count():,} of {count.possible_binades:,} "
+        f"binades (cases: {sum(count.cases):,})"
     )
     lines = [first]
     lines += [f"  hole: {hole}" for hole in holes[:_SHOWN]]
     if len(holes) > _SHOWN:
         lines.append(f"  holes not shown: {len(holes) - _SHOWN}")
+    missed = count.possible_binades - count.binades.bit_count()
+    if missed:
+        lines.append(f"  binades without a case: {missed:,}")
     return "\n".join(lines)
 
 
@@ -299,4 +321,16 @@ def cover(
     of_each = bin_of_each(stretches, fmt, projection.rounding)
     # Counts as weights are exact: float64 holds integers up to 2**53.
     cases = np.bincount(of_each, per_stretch, minlength=BINS).astype(np.int64)
-    return Coverage((Count(fmt, source, projection, tuple(cases.tolist())),))
+    binades = _binades(native, source)
+    return Coverage((Count(fmt, source, projection, tuple(cases.tolist()), binades),))
+
+
+def _binades(words: npt.NDArray[Any], source: SourceType) -> int:
+    """Return the binades that words are in, a bit for each, as `Count` keeps them."""
+    first = source.binades()
+    magnitudes = words & source.word.type(source.sign - 1)
+    finite = (magnitudes > 0) & (magnitudes < source.infinity)
+    places = np.searchsorted(first, magnitudes[finite], side="right") - 1
+    hit = np.zeros((2, first.size), np.bool_)
+    hit[(words[finite] >= source.sign).astype(np.intp), places] = True
+    return int.from_bytes(np.packbits(hit.ravel(), bitorder="little").tobytes(), "little")

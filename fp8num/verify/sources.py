@@ -111,6 +111,13 @@ class SourceType:
         count = (1 << self.bits) - first if count is None else count
         return np.arange(first, first + count, dtype=np.uint64).astype(self.word)
 
+    def binades(self) -> npt.NDArray[Any]:
+        """Return the first magnitude of each binade, ascending; subnormal ones hold 1, 2, 4 ..."""
+        width = self.layout.mantissa_bits
+        subnormal = 1 << np.arange(width, dtype=np.uint64)
+        normal = np.arange(1, self.infinity >> width, dtype=np.uint64) << np.uint64(width)
+        return np.concatenate([subnormal, normal]).astype(self.word)
+
     def place(self, magnitude: Fraction) -> tuple[int, bool]:
         """Return the word of the largest finite number up to a magnitude, and if it is equal."""
         if magnitude == 0:

@@ -15,6 +15,7 @@ from fp8num.verify.cases import (
     EDGE,
     CaseSet,
     all_codes,
+    binades,
     boundaries,
     crossing,
     every,
@@ -340,6 +341,19 @@ def test_structured_words_are_distinct_and_the_same_each_time(source: SourceType
     assert not np.array_equal(words, structured(source, 3000, seed=8).words)
 
 
+@by_source
+def test_binades_hold_a_number_of_each_and_of_each_sign(source: SourceType) -> None:
+    """Their exponents by frexp are all of the type's, each twice."""
+    info = ml_dtypes.finfo(source.name)
+    x = source.values(binades(source).words).astype(np.float64)
+    negative = np.signbit(x)
+
+    for part in (x[~negative], x[negative]):
+        exponents = np.frexp(part)[1] - 1
+        assert exponents.tolist() == list(range(info.minexp - info.nmant, info.maxexp))
+    assert np.unique(np.abs(x)).size > x.size // 2  # other mantissas for the other sign
+
+
 def test_structured_words_cover_exponents_and_shapes_of_mantissas() -> None:
     """
     Of 20 000 float32 words, by what each kind looks like.
@@ -451,6 +465,7 @@ def test_the_standard_set_says_what_it_contains() -> None:
         subnormal_edges("E4M3FN", F32),
         overflow_edges("E4M3FN", F32),
         structured(F32, 4096, fmt="E4M3FN"),
+        binades(F32),
     ):
         assert part.domain in cases.domain
         assert np.isin(part.words, cases.words).all()

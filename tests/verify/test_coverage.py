@@ -11,6 +11,7 @@ from functools import lru_cache, reduce
 from itertools import pairwise
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -62,6 +63,34 @@ def words_of(values: list[float]) -> npt.NDArray[Any]:
 def hit(coverage: Coverage) -> dict[Key, int]:
     """Return the bins that cases were in."""
     return {key(each): each.cases for each in coverage.bins() if each.cases}
+
+
+# Binades.
+
+
+def test_binades_are_counted_by_sign_and_those_without_a_case_are_told() -> None:
+    """1, 1.5 and -1 are in two binades, 2**-149 and 3 * 2**-149 in two subnormal ones."""
+    words = words_of([1, 1.5, -1, 2.0**-149, 3 * 2.0**-149, 0, math.inf, math.nan])
+
+    coverage = cover(words, E4M3, F32, NEAREST)
+    both = coverage + cover(words_of([1, 8]), E4M3, F32, NEAREST)
+
+    assert coverage.binades == (4, 2 * (254 + 23))
+    assert both.binades == (5, 2 * (254 + 23))
+    assert "4 of 554 binades" in str(coverage)
+    assert "binades without a case: 550" in str(coverage)
+    assert coverage.to_dict()["binades"] == {"hit": 4, "possible": 554}
+
+
+@by_source
+def test_the_standard_set_is_in_every_binade(source: SourceType) -> None:
+    """A normal binade for each exponent field between the ends, a subnormal one for each bit."""
+    info = ml_dtypes.finfo(source.name)
+    expected = 2 * (info.maxexp - info.minexp + info.nmant)
+
+    coverage = cover(standard(E4M3, source).words, E4M3, source, NEAREST)
+
+    assert coverage.binades == (expected, expected)
 
 
 # By hand.
@@ -434,6 +463,7 @@ def test_nothing_covered_has_no_ratio() -> None:
         "possible": 0,
         "hit": 0,
         "ratio": None,
+        "binades": {"hit": 0, "possible": 0},
         "bins": [],
     }
     assert str(Coverage()) == "nothing covered"
@@ -466,11 +496,12 @@ def test_coverage_prints_its_holes_up_to_a_number() -> None:
     lines = str(cover(words_of([1.0]), E2M1, F32, NEAREST)).splitlines()
 
     assert lines[0] == (
-        "E2M1FN from float32, NearestTiesToEven, SatFinite: 1 of 40 bins hit (cases: 1)"
+        "E2M1FN from float32, NearestTiesToEven, SatFinite: 1 of 40 bins hit, 1 of 554 "
+        "binades (cases: 1)"
     )
     assert lines[1] == "  hole: + last 0 guard 0 sticky 0 zero, such as word 0x0"
-    assert len(lines) == 1 + 20 + 1
-    assert lines[-1] == "  holes not shown: 19"
+    assert len(lines) == 1 + 20 + 2
+    assert lines[-2:] == ["  holes not shown: 19", "  binades without a case: 553"]
 
 
 # Refusals.

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import fp8num
 from fp8num import verify
 
 if TYPE_CHECKING:
@@ -246,6 +247,50 @@ def test_a_planted_bug_is_found_nowhere_else(
     )
 
     assert set(verdict.by_class) == kinds
+
+
+def wrong_binades(source: str, count: int) -> list[tuple[int, bool]]:
+    """Return binades by their exponents, the ends of the type first, with a sign."""
+    info = np.finfo(source)
+    lowest = int(np.log2(info.smallest_subnormal))
+    top = [info.maxexp - 1, info.maxexp - 2, info.minexp, info.minexp - 1, lowest + 1, lowest]
+    ends = [(e, negative) for e in top for negative in (False, True)]
+    rest = [(e, s) for e in range(lowest, info.maxexp) for s in (False, True) if e not in top]
+    order = np.random.default_rng(5).permutation(len(rest)).tolist()
+    return (ends + [rest[i] for i in order])[:count]
+
+
+def misses_binades(source: str, binades: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
+    """Plant a wrong code in one binade at a time; return those that conform."""
+    missed = []
+    for exponent, negative in binades:
+
+        def wrong(x: Array, exponent: int = exponent, negative: bool = negative) -> Array:
+            codes = fp8num.encode(x, "E4M3FN")
+            with np.errstate(all="ignore"):
+                inside = np.isfinite(x) & (np.frexp(x)[1] - 1 == exponent) & (x != 0)
+            return codes ^ (inside & (np.signbit(x) == negative)).astype(np.uint8)
+
+        verdict = verify.check(wrong, "E4M3FN", source=source, probes=False)
+        if verdict.ok:
+            missed.append((exponent, negative))
+    return missed
+
+
+@pytest.mark.parametrize(("source", "count"), [("float32", 16), ("float64", 60)])
+def test_a_fault_in_one_binade_is_caught(source: str, count: int) -> None:
+    """In the largest, the smallest, the first subnormal one, and others at random."""
+    assert misses_binades(source, wrong_binades(source, count)) == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("source", ["float32", "float64"])
+def test_a_fault_in_any_binade_is_caught(source: str) -> None:
+    """All 554 of float32, and all 4,196 of float64."""
+    binades = wrong_binades(source, 10_000)
+
+    assert len(binades) == {"float32": 554, "float64": 4196}[source]
+    assert misses_binades(source, binades) == []
 
 
 def test_minus_zero_where_the_format_has_none_is_caught() -> None:

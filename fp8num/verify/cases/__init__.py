@@ -7,7 +7,7 @@ Sets of inputs by construction, each saying what it contains.
     every(source)                                    every word of a 16-bit type
     boundaries  subnormal_edges  overflow_edges      around where a conversion decides
     specials  nan_payloads                           the ends of a type
-    structured                                       mantissas of few bits and of runs
+    structured  binades                              odd mantissas; every exponent
     standard(fmt, source)                            what a verification tries by default
     crossing(fmt)                                    those by source, rounding and saturation
 
@@ -26,7 +26,7 @@ from fp8num.verify.cases.constructed import (
 )
 from fp8num.verify.cases.named import CASE_SETS, case_set
 from fp8num.verify.cases.plans import Plan, crossing, standard
-from fp8num.verify.cases.sampling import structured
+from fp8num.verify.cases.sampling import binades, structured
 from fp8num.verify.cases.sets import CaseSet, union
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "CaseSet",
     "Plan",
     "all_codes",
+    "binades",
     "boundaries",
     "case_set",
     "crossing",

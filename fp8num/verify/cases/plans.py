@@ -16,7 +16,7 @@ from fp8num.verify.cases.constructed import (
     specials,
     subnormal_edges,
 )
-from fp8num.verify.cases.sampling import structured
+from fp8num.verify.cases.sampling import binades, structured
 from fp8num.verify.cases.sets import CaseSet, union
 from fp8num.verify.sources import SOURCES, get_source
 
@@ -49,7 +49,7 @@ def standard(fmt: Format | str, source: SourceType | npt.DTypeLike | str) -> Cas
     -------
     CaseSet
         Every word of a 16-bit type; of a wider one the boundaries, the edges, the specials,
-        the NaN payloads, and 4096 structured words.
+        the NaN payloads, 4096 structured words, and a word of every binade.
 
     Examples
     --------
@@ -66,6 +66,7 @@ def standard(fmt: Format | str, source: SourceType | npt.DTypeLike | str) -> Cas
         subnormal_edges(fmt, source),
         overflow_edges(fmt, source),
         structured(source, _STRUCTURED, fmt=fmt),
+        binades(source),
         name="standard",
     )
 

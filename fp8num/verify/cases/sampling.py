@@ -1,5 +1,5 @@
 """
-Structured sampling of types that are too wide to list: exponents alike, odd mantissas.
+Sampling of types that are too wide to list: every exponent, odd mantissas.
 
 ::
 
@@ -24,7 +24,50 @@ if TYPE_CHECKING:
     from fp8num.formats import Format
     from fp8num.verify.sources import SourceType
 
-__all__ = ["structured"]
+__all__ = ["binades", "structured"]
+
+
+def binades(source: SourceType | npt.DTypeLike | str, seed: int = 0) -> CaseSet:
+    """
+    Return one number of every binade, of each sign.
+
+    Parameters
+    ----------
+    source : SourceType, str or dtype
+        The type of the words.
+    seed : int, optional
+        Which ones.
+
+    Returns
+    -------
+    CaseSet
+        The positive ones, ascending, and then the negative ones.
+
+    Notes
+    -----
+    A binade is from one power of two to the next, below the smallest normal number too;
+    float64 has 2046 of normal numbers and 52 of subnormal ones.  Mantissas are random, as
+    of `structured`, and those of the two signs are not the same.
+
+    Examples
+    --------
+    >>> binades("float64").size == 2 * (2046 + 52)
+    True
+    """
+    source = get_source(source)
+    first = source.binades().astype(np.uint64)
+    # A binade is as long as its first word is large, until the mantissa's width.
+    length = np.minimum(first, np.uint64(1 << source.layout.mantissa_bits))
+    random = _random(seed, 0, 2 * first.size).reshape(2, -1)
+    words = first + (random & (length - 1))
+    words[1] |= np.uint64(source.sign)
+    return CaseSet(
+        "binades",
+        f"a {source.name} number of each of its {first.size:,} binades, subnormal ones too, of "
+        f"both signs, with mantissas of seed {seed}",
+        words.ravel().astype(source.word),
+        source=source,
+    )
 
 
 def structured(
