@@ -177,6 +177,23 @@ class Projection:
     results: tuple[tuple[Result, int], ...] = ()
     sign_dropped: bool = False
 
+    if TYPE_CHECKING:  # strings are accepted and stored as the enums' members
+
+        def __init__(  # noqa: PLR0917 - the fields, which may be given by place
+            self,
+            rounding: Rounding | str = ...,
+            saturation: Saturation | str = ...,
+            nan: NanResult | str = ...,
+            moved: tuple[tuple[int, int, int, bool], ...] = ...,
+            results: tuple[tuple[Result, int], ...] = ...,
+            sign_dropped: bool = ...,  # noqa: FBT001 - as above
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        """Read names, which are accepted wherever modes are; TypeError or ValueError if wrong."""
+        for name, kind in (("rounding", Rounding), ("saturation", Saturation), ("nan", NanResult)):
+            object.__setattr__(self, name, kind.parse(getattr(self, name)))
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -194,8 +211,4 @@ def projection(
     rounding: Rounding | str, saturation: Saturation | str, nan: NanResult | str
 ) -> Projection:
     """Read the names, once for each combination."""
-    return Projection(
-        rounding=Rounding.parse(rounding),
-        saturation=Saturation.parse(saturation),
-        nan=NanResult.parse(nan),
-    )
+    return Projection(rounding=rounding, saturation=saturation, nan=nan)

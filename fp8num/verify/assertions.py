@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fp8num._arguments import as_array
 from fp8num._kernels.words import as_values
 from fp8num.formats import Format, get_format
+from fp8num.verify.implementation import bits_of
 from fp8num.verify.sources import SOURCES
 from fp8num.verify.tally import NanRule, differing
 
@@ -97,7 +98,7 @@ def _codes(given: npt.ArrayLike, fmt: Format, name: str) -> npt.NDArray[Any]:
         if get_format(codes.dtype) != fmt:
             msg = f"{name} must hold codes of {fmt.name}, got those of {codes.dtype}"
             raise TypeError(msg)
-        codes = codes.view(fmt.code_dtype)
+        codes = bits_of(codes, fmt.code_dtype)
     if codes.dtype.kind not in "iu":
         msg = f"{name} must hold codes of {fmt.name}, integers, got {codes.dtype}"
         raise TypeError(msg)

@@ -42,7 +42,7 @@ from fp8num.verify.implementation import (
     ask,
     check_codes,
 )
-from fp8num.verify.probes import probe, probe_order
+from fp8num.verify.probes import probe, probe_buffer, probe_order, probed_layouts
 from fp8num.verify.process import ProcessImplementation
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.tally import NanRule, Tally, tally
@@ -109,7 +109,8 @@ def check(
     timeout : float, optional
         Seconds that a call may take; None for no limit.
     probes : bool, optional
-        Whether to ask again, with other lengths and strides.
+        Whether to ask again, with other lengths and strides, in values of the other byte
+        order (which it may refuse), and while earlier answers are kept.
 
     Returns
     -------
@@ -163,9 +164,11 @@ def check(
     judged = as_implementation(implementation, takes=takes, timeout=timeout)
     started = time.perf_counter()
     findings: list[Finding] = []
+    layouts: tuple[str, ...] = ()
     codes, given_flags = _ask(judged, words, source, fmt, findings, with_flags=with_flags)
     if codes is not None and probes:
         findings += _probe(judged, words, codes, source, fmt, with_flags=with_flags)
+        layouts = _layouts(judged, source)
     verdict = judge(
         words,
         codes,
@@ -182,6 +185,7 @@ def check(
     return replace(
         verdict,
         findings=(*verdict.findings, *findings),
+        layouts=layouts,
         seconds=time.perf_counter() - started,
     )
 
@@ -336,12 +340,33 @@ def _probe(
         return f"{source.hex(word)} gave {second:0{digits}x}, and {first:0{digits}x} before"
 
     if not isinstance(judged, CallableImplementation):
-        return probe_order(words, codes, lambda given: ask(judged, given, source, fmt), describe)
-    bits = judged.takes == "bits"
+        found = probe_order(words, codes, lambda given: ask(judged, given, source, fmt), describe)
+        if isinstance(judged, ProcessImplementation):  # no memory is shared with it
+            return found
+        return found + probe_buffer(words, lambda given: judged.codes(given, source, fmt))
+
+    def call(given: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        return judged.answer(given if judged.takes == "bits" else source.values(given))
 
     def answer(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        array = given if bits else source.values(given)
-        found = judged.answer(array)
-        return check_codes(found[0] if with_flags else found, given.shape, fmt)
+        answered = call(given)
+        return check_codes(answered[0] if with_flags else answered, given.shape, fmt)
 
-    return probe(words, codes, answer, describe)
+    swap = _swaps(judged, source)
+    return probe(words, codes, answer, describe, swap=swap) + probe_buffer(words, call)
+
+
+def _swaps(judged: CallableImplementation, source: SourceType) -> bool:
+    """Whether it is given values of the other byte order: bits and ml_dtypes' types have none."""
+    return judged.takes == "values" and source.name != "bfloat16"
+
+
+def _layouts(judged: Implementation, source: SourceType) -> tuple[str, ...]:
+    """Say in which arrays an implementation was given its inputs."""
+    if isinstance(judged, CallableImplementation):
+        return probed_layouts(swap=_swaps(judged, source))
+    return (
+        ("one input a line, in both orders",)
+        if isinstance(judged, ProcessImplementation)
+        else ("a contiguous array, in both orders",)
+    )

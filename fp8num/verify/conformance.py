@@ -122,6 +122,8 @@ class Conformance:
         The same for the exception flags, where the implementation gives any.
     findings : tuple of Finding
         What else is wrong.
+    layouts : tuple of str
+        In which arrays the inputs were given; empty without probes.
     coverage : Coverage or None
         Which roundings the cases have exercised.
     nan : NanRule
@@ -143,6 +145,7 @@ class Conformance:
     tally: Tally
     flags: Tally | None
     findings: tuple[Finding, ...]
+    layouts: tuple[str, ...] = ()
     coverage: Coverage | None
     nan: NanRule
     budget: int
@@ -230,6 +233,7 @@ class Conformance:
                 "mismatches": self.flags.total,
                 "witnesses": [self._flag_witness(witness) for witness in self.flags.witnesses],
             },
+            "layouts": list(self.layouts),
             "findings": [{"fault": f.fault.value, "detail": f.detail} for f in self.findings],
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
             "seconds": self.seconds,
@@ -317,6 +321,8 @@ class Conformance:
                 )
         for finding in self.findings:
             lines += _wrapped("fault", f"{finding.fault.value}: {finding.detail}")
+        if self.layouts:
+            lines += _wrapped("given", "; ".join(self.layouts))
         if self.coverage is not None:
             lines.append(f"  coverage  {str(self.coverage).splitlines()[0]}")
         lines.append(f"  time      {self.seconds:.3g} s")

@@ -12,8 +12,13 @@ import numpy.typing as npt
 from fp8num.verify import reference
 from fp8num.verify.conformance import Conformance, Direction, Finding
 from fp8num.verify.hexlines import parse_decoded
-from fp8num.verify.implementation import CallableImplementation, Fault, ImplementationError
-from fp8num.verify.probes import probe
+from fp8num.verify.implementation import (
+    CallableImplementation,
+    Fault,
+    ImplementationError,
+    bits_of,
+)
+from fp8num.verify.probes import probe, probe_buffer, probed_layouts
 from fp8num.verify.tally import WITNESSES, NanRule, Tally, Witness
 
 if TYPE_CHECKING:
@@ -114,6 +119,7 @@ def check_decoder(
         return f"code {code:#x} gave {source.hex(second)}, and {source.hex(first)} before"
 
     findings: list[Finding] = []
+    layouts: tuple[str, ...] = ()
     found = Tally()
     try:
         got = answer(codes.copy())
@@ -122,7 +128,9 @@ def check_decoder(
     else:
         found = _compare(expected, got, fmt, source, compare_nan)
         if probes:
-            findings += probe(codes, got, answer, describe)
+            findings += probe(codes, got, answer, describe, swap=False)
+            findings += probe_buffer(codes, judged.answer)
+            layouts = probed_layouts(swap=False)
     counts = Counter(fmt.classify(code) for code in codes.tolist())
     ignored = "payload" if compare_nan is NanRule.CODE else "sign and payload"
     return Conformance(
@@ -137,6 +145,7 @@ def check_decoder(
         tally=found,
         flags=None,
         findings=tuple(findings),
+        layouts=layouts,
         coverage=None,
         nan=compare_nan,
         budget=budget,
@@ -202,10 +211,10 @@ def _words(answer: object, shape: tuple[int, ...], source: SourceType) -> npt.ND
     if values.shape != shape:
         detail = f"returned shape {values.shape} for an array of shape {shape}"
         raise ImplementationError(Fault.SHAPE, detail)
-    if values.dtype != source.dtype:
+    if values.dtype.newbyteorder("=") != source.dtype:
         detail = f"returned {values.dtype}; values of {source.name} are expected, see source="
         raise ImplementationError(Fault.DTYPE, detail)
-    return np.ascontiguousarray(values).view(source.word)
+    return bits_of(np.ascontiguousarray(values), source.word)
 
 
 def _compare(

@@ -36,6 +36,7 @@ __all__ = [
     "ImplementationError",
     "as_implementation",
     "ask",
+    "bits_of",
     "check_codes",
     "check_timeout",
     "fingerprint",
@@ -60,6 +61,8 @@ class Fault(Enum):
     UNSTABLE = "unstable"  #: the same input gave another code the second time
     LENGTH = "length"  #: the code of an element depends on the length of the array
     STRIDES = "strides"  #: the code of an element depends on how the array lies in memory
+    BYTES = "byte order"  #: the code of an element depends on the order of its bytes
+    BUFFER = "buffer"  #: a later call overwrote the answer of an earlier one
     INPUT = "input"  #: it wrote to its input
 
 
@@ -237,7 +240,7 @@ def check_codes(answer: object, shape: tuple[int, ...], fmt: Format) -> npt.NDAr
         detail = f"returned shape {codes.shape} for an array of shape {shape}"
         raise ImplementationError(Fault.SHAPE, detail)
     if codes.dtype.kind in "Vf" and codes.dtype.itemsize == fmt.code_dtype.itemsize:
-        codes = codes.view(fmt.code_dtype)  # an array of ml_dtypes: its bytes are codes
+        codes = bits_of(codes, fmt.code_dtype)  # an array of ml_dtypes: its bytes are codes
     if codes.dtype.kind not in "iu":
         detail = (
             f"returned {codes.dtype}, which are no codes of {fmt.name}; "
@@ -251,6 +254,11 @@ def check_codes(answer: object, shape: tuple[int, ...], fmt: Format) -> npt.NDAr
         detail = f"returned code {int(codes[wrong].flat[0])}; {fmt.name} has {fmt.bits} bits"
         raise ImplementationError(Fault.RANGE, detail)
     return codes.astype(fmt.code_dtype)
+
+
+def bits_of(values: npt.NDArray[Any], word: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return the bits of floats as integers of the same width, whatever the order of bytes."""
+    return values.view(word.newbyteorder(values.dtype.byteorder)).astype(word, copy=False)
 
 
 def check_timeout(timeout: float | None) -> None:

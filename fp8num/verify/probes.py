@@ -7,6 +7,8 @@ Whether an answer depends on anything but the value: asked again, alone, in othe
     again         the same array                         -> the same codes?
     lengths       windows of 0 .. 1000 elements          -> the same codes? (SIMD tails)
     strides       reversed, every second, transposed     -> the same codes?
+    byte order    the other one than the machine's       -> the same codes, or a refusal?
+    buffer        other arrays of that length            -> is the first answer still there?
 
 Each probe compares the implementation with itself: it says nothing about right or wrong.
 """
@@ -27,12 +29,16 @@ if TYPE_CHECKING:
     #: From an input array to codes of its shape.
     Answer = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
-__all__ = ["LENGTHS", "probe", "probe_order"]
+__all__ = ["LENGTHS", "probe", "probe_buffer", "probe_order", "probed_layouts"]
 
 #: Lengths of arrays around the widths of vector units.
 LENGTHS = (0, *range(1, 34), 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000)
 #: Windows of each length: places of the cases at which they begin.
 WINDOWS = 8
+#: Elements of the arrays that lie in memory in other ways.
+MOST = 4096
+#: Arrays, and answers that are kept, to see if one overwrites another.
+KEPT = 4
 
 
 def probe(
@@ -40,6 +46,8 @@ def probe(
     outputs: npt.NDArray[Any],
     answer: Answer,
     describe: Callable[[int, int, int], str],
+    *,
+    swap: bool,
 ) -> tuple[Finding, ...]:
     """
     Ask an implementation for codes that it has given already.
@@ -54,11 +62,14 @@ def probe(
         Asks it about an array of any shape; raises ImplementationError.
     describe : callable
         Writes an input, the first answer and the second.
+    swap : bool
+        Whether there are arrays of the other byte order.
 
     Returns
     -------
     tuple of Finding
-        One for each kind of dependence.
+        One for each kind of dependence.  That it raises an exception for another byte order
+        than the machine's is none: who refuses an array does not misread it.
     """
     findings = []
     again = _again(inputs, outputs)
@@ -74,7 +85,59 @@ def probe(
         finding = _first_difference(trials, answer, fault, what, describe)
         if finding is not None:
             findings.append(finding)
+    if swap:
+        trials = _swapped(inputs, outputs)
+        finding = _first_difference(trials, answer, Fault.BYTES, "in {0}", describe)
+        if finding is not None and finding.fault is not Fault.RAISED:
+            findings.append(finding)
     return tuple(findings)
+
+
+def probed_layouts(*, swap: bool) -> tuple[str, ...]:
+    """Return in which arrays `probe` gives the inputs."""
+    some = np.arange(16, dtype=np.uint16)
+    swapped = [f"{name}, unless refused" for name, _, _ in _swapped(some, some) if swap]
+    lengths = f"arrays of {LENGTHS[0]} to {LENGTHS[-1]} elements"
+    return ("a contiguous array", lengths, *(name for name, _, _ in _strides(some, some)), *swapped)
+
+
+def probe_buffer(
+    inputs: npt.NDArray[Any], call: Callable[[npt.NDArray[Any]], object]
+) -> tuple[Finding, ...]:
+    """
+    Ask for several arrays of one length, and look at the answers when all are there.
+
+    Parameters
+    ----------
+    inputs : ndarray, shape (n,)
+        What it can be given.
+    call : callable
+        Gives it an array and returns its own answer, which must not be a copy.
+
+    Returns
+    -------
+    tuple of Finding
+        One, if an answer is not any more what it was.
+    """
+    part = inputs[np.random.default_rng(1).permutation(inputs.size)[:MOST]]
+    answers, copies = [], []
+    for k in range(KEPT if part.size > 1 else 0):
+        try:
+            answer = call(np.roll(part, k))
+        except ImplementationError as error:
+            return (Finding(error.fault, error.detail),)
+        pieces = answer if isinstance(answer, tuple) else (answer,)
+        answers.append([np.asarray(piece) for piece in pieces])
+        copies.append([np.array(piece) for piece in pieces])
+    for k, (kept, copied) in enumerate(zip(answers, copies, strict=True)):
+        for one, before in zip(kept, copied, strict=True):
+            if one.tobytes() != before.tobytes():
+                detail = (
+                    f"answer {k + 1} of {KEPT} was overwritten by a later call; "
+                    "return an array of its own for each call"
+                )
+                return (Finding(Fault.BUFFER, detail),)
+    return ()
 
 
 def probe_order(
@@ -149,7 +212,7 @@ def _lengths(inputs: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> Iterator[Tr
 
 def _strides(inputs: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> Iterator[Trial]:
     """Yield the same elements in arrays that lie in memory in other ways."""
-    part, known = inputs[:4096], outputs[:4096]
+    part, known = inputs[:MOST], outputs[:MOST]
     yield "an array of every second element", np.repeat(part, 2)[::2], known
     yield "a reversed view", part[::-1], known[::-1]
     rows = part.size // 8
@@ -164,3 +227,10 @@ def _strides(inputs: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> Iterator[Tr
     frozen = part.copy()
     frozen.flags.writeable = False
     yield "a read-only array", frozen, known
+
+
+def _swapped(inputs: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> Iterator[Trial]:
+    """Yield the same elements with their bytes the other way round."""
+    part = inputs[:MOST].astype(inputs.dtype.newbyteorder("S"))
+    name = "big" if part.dtype.newbyteorder(">") == part.dtype else "little"
+    yield f"a {name}-endian array", part, outputs[:MOST]

@@ -99,8 +99,8 @@ class SourceType:
         return 1 << (self.layout.mantissa_bits - 1)
 
     def values(self, words: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the values that words are the bits of, without touching a bit."""
-        return words.view(self.dtype)
+        """Return the values that words are the bits of, without touching a bit or their order."""
+        return words.view(self.dtype.newbyteorder(words.dtype.byteorder))
 
     def words(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the words of values of the type."""

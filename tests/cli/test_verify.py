@@ -202,6 +202,16 @@ def test_functions_and_libraries_are_judged(arguments: list[str], code: int) -> 
     assert main(["verify", "e4m3fn", *arguments]) == code
 
 
+@pytest.mark.parametrize("way", [["ml_dtypes"], ["--exec", "true"], ["ml_dtypes", "--sweep"]])
+def test_stochastic_modes_are_not_judged(
+    capsys: pytest.CaptureFixture[str], way: list[str]
+) -> None:
+    """One line says so, and what can be done instead."""
+    assert main(["verify", "e4m3fn", *way, "--rounding", "sra"]) == 2
+
+    assert "stochastic modes are not judged" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("kernels")
 def test_a_program_is_run() -> None:
     program = (

@@ -297,16 +297,125 @@ def test_an_implementation_that_hangs_is_given_up() -> None:
     assert faults(verdict) == {"timeout"}
 
 
-def test_the_buffer_that_is_handed_out_twice_is_copied() -> None:
-    """Probes overwrite it; the verdict is about what was in it at first."""
-    buffer = np.empty(1 << 20, np.uint8)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+@pytest.mark.parametrize("with_flags", [False, True])
+def test_a_buffer_that_is_handed_out_twice_is_found(dtype: type, *, with_flags: bool) -> None:
+    """Its codes are judged before it is overwritten, and that it is, is a finding."""
+    buffers: dict[tuple[int, ...], Array] = {}
 
-    def encode(x: Array) -> Array:
-        out = buffer[: x.size].reshape(x.shape)
+    def encode(x: Array) -> Any:
+        out = buffers.setdefault(x.shape, np.empty(x.shape, dtype))
         out[...] = fp.encode(x, "E4M3FN")
+        flags = expected_flags(bits(x), fp.E4M3FN, get_source("f32"), get_projection(fp.E4M3FN))
+        return (out, flags) if with_flags else out
+
+    verdict = verify.check(encode, "E4M3FN", with_flags=with_flags)
+
+    assert verdict.mismatches == 0
+    assert faults(verdict) == {"buffer"}
+    assert "answer 1 of 4 was overwritten by a later call" in str(verdict)
+
+
+def bits(x: Array) -> Array:
+    """Return the bits of float32 numbers, whatever the order of their bytes."""
+    return np.array(x, "=f4").view(np.uint32)
+
+
+def test_a_buffer_of_values_or_of_an_object_is_found() -> None:
+    """A decoder's, and that of an implementation that is no callable."""
+    values, codes = np.empty(256, np.float32), np.empty(1 << 16, np.uint8)
+
+    def decode(given: Array) -> Array:
+        out = values[: given.size].reshape(given.shape) if given.size <= 256 else given
+        out[...] = fp.decode(given, "E4M3FN")
         return out
 
-    assert verify.check(encode, "E4M3FN").ok
+    class Reuses:
+        name = "reuses"
+
+        def codes(self, words: Array, source: verify.sources.SourceType, fmt: fp.Format) -> Array:
+            codes[: words.size] = fp.encode(source.values(words), fmt)
+            return codes[: words.size]
+
+    assert faults(verify.check(decode, "E4M3FN", direction="decode")) == {"buffer"}
+    assert faults(verify.check(Reuses(), "E4M3FN")) == {"buffer"}
+
+
+@pytest.mark.parametrize("source", ["float16", "float32", "float64"])
+def test_the_other_byte_order_read_as_native_is_found(source: str) -> None:
+    """The right codes of other numbers; who converts or refuses such an array is right."""
+
+    def misreads(x: Array) -> Array:
+        native = np.frombuffer(x.tobytes(), x.dtype.newbyteorder("="))
+        return fp.encode(native.reshape(x.shape), "E4M3FN")
+
+    def refuses(x: Array) -> Array:
+        if not x.dtype.isnative:
+            msg = "native arrays only"
+            raise TypeError(msg)
+        return fp.encode(x, "E4M3FN")
+
+    wrong = verify.check(misreads, "E4M3FN", source=source)
+
+    assert wrong.mismatches == 0
+    assert faults(wrong) == {"byte order"}
+    assert "-endian array: " in str(wrong)
+    assert verify.check(refuses, "E4M3FN", source=source).ok
+
+
+def test_a_verdict_says_in_which_arrays_the_inputs_were_given() -> None:
+    """Nothing about arrays if it was asked once only; bits have no other order of bytes."""
+    verdict = verify.check(cast, "E4M3FN", like="ml_dtypes")
+    plain = verify.check(cast, "E4M3FN", like="ml_dtypes", probes=False)
+    narrow = verify.check(cast, "E4M3FN", like="ml_dtypes", source="bfloat16")
+
+    assert any("-endian array, unless refused" in each for each in verdict.layouts)
+    assert {"a reversed view", "a transposed view", "a read-only array"} <= set(verdict.layouts)
+    assert "arrays of 0 to 1000 elements" in str(verdict)
+    assert json.loads(verdict.to_json())["layouts"] == list(verdict.layouts)
+    assert plain.layouts == ()
+    assert "  given " not in str(plain)
+    assert not any("endian" in each for each in narrow.layouts)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_answers_may_have_their_bytes_in_any_order(order: str) -> None:
+    """Values of a decoder, codes as integers, and codes as floats of their own type."""
+    half = fp.BINARY16
+
+    assert verify.check(
+        lambda codes: fp.decode(codes, half).astype(f"{order}f4"), half, direction="decode"
+    ).ok
+    assert verify.check(lambda x: fp.encode(x, half).astype(f"{order}u2"), half).ok
+    assert verify.check(lambda x: x.astype(f"{order}f2"), half, saturation="SatNone").ok
+    x = np.array([1.0, -2.5, 65504])
+    verify.assert_codes_equal(x.astype(f"{order}f2"), fp.encode(x, half), half)
+
+
+def test_cases_may_have_their_bytes_in_any_order() -> None:
+    """They are numbers, as others are."""
+    words = get_source("f32").words(np.array([1.0, -2.5, 3.1, 1e9], np.float32))
+    swapped = verify.CaseSet("swapped", "four", words.astype(words.dtype.newbyteorder("S")))
+
+    assert swapped.words.tolist() == words.tolist()
+    assert verify.check(lambda x: fp.encode(x, "E4M3FN"), "E4M3FN", cases=swapped).ok
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        lambda mode: verify.check(cast, "E4M3FN", rounding=mode),
+        lambda mode: verify.check(cast, "E4M3FN", rounding=mode, with_flags=True),
+        lambda mode: verify.sweep(cast, "E4M3FN", rounding=mode),
+        lambda mode: verify.diff(fp.Projection(rounding=mode), "ml_dtypes", "E4M3FN"),
+        lambda mode: verify.truth("E4M3FN", rounding=mode),
+    ],
+)
+@pytest.mark.parametrize("mode", ["StochasticA", "srb"])
+def test_stochastic_modes_are_not_judged(judge: Any, mode: str) -> None:
+    """It is said at once, with what can be done instead."""
+    with pytest.raises(ValueError, match=r"stochastic modes are not judged.*assert_codes_equal"):
+        judge(mode)
 
 
 def test_integers_of_any_width_are_codes() -> None:

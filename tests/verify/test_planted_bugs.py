@@ -265,13 +265,18 @@ def misses_binades(source: str, binades: list[tuple[int, bool]]) -> list[tuple[i
     missed = []
     for exponent, negative in binades:
 
-        def wrong(x: Array, exponent: int = exponent, negative: bool = negative) -> Array:
-            codes = fp8num.encode(x, "E4M3FN")
+        def is_inside(
+            x: Array, exponent: int = exponent, sign: float = -1.0 if negative else 1.0
+        ) -> Array:
             with np.errstate(all="ignore"):
-                inside = np.isfinite(x) & (np.frexp(x)[1] - 1 == exponent) & (x != 0)
-            return codes ^ (inside & (np.signbit(x) == negative)).astype(np.uint8)
+                return np.isfinite(x) & (x * sign > 0) & (np.frexp(x)[1] - 1 == exponent)
 
-        verdict = verify.check(wrong, "E4M3FN", source=source, probes=False)
+        verdict = verify.check(
+            lambda x, inside=is_inside: fp8num.encode(x, "E4M3FN") ^ inside(x).astype(np.uint8),
+            "E4M3FN",
+            source=source,
+            probes=False,
+        )
         if verdict.ok:
             missed.append((exponent, negative))
     return missed

@@ -72,6 +72,7 @@ class CaseSet:
                 "pass them through np.unique"
             )
             raise ValueError(msg)
+        words = words.astype(words.dtype.newbyteorder("="), copy=False)
         words.flags.writeable = False
         object.__setattr__(self, "words", words)
 
