@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fp8num.formats import Format, TabulatedFormat, get_format
+from fp8num.verify.cases import nan_payloads
 from fp8num.verify.classes import gaps
 from fp8num.verify.sources import SOURCES, SourceType, get_source
 
@@ -33,6 +34,8 @@ __all__ = ["boundary_arrays", "rounding_boundaries", "value_arrays"]
 
 #: Values of the format that the floats of one array lie around.
 MOST_GROUPS = 1 << 12
+#: Stands for any NaN among the special words.
+_NAN = -1
 
 
 def rounding_boundaries(
@@ -44,8 +47,8 @@ def rounding_boundaries(
     These are the values of the format and the value that would follow the largest; the
     midpoints between them, and for posit8 the midpoints on the encoding too; the floats
     on either side of all those; and what every conversion should be tried with: zeros,
-    the source type's own subnormals, largest number, infinities and NaNs, of both signs
-    and with different payloads.  The largest value and the edges of the subnormals come
+    the source type's own subnormals, largest number, infinities and NaNs, of both signs,
+    quiet and signalling, with any payload.  The largest value and the edges of the subnormals come
     often.
 
     Parameters
@@ -63,12 +66,17 @@ def rounding_boundaries(
     SearchStrategy of NumPy float
         Scalars of the type; those of bfloat16 are float32.  Shrinks to +0; plus is
         simpler than minus, a value than a midpoint, either than the floats beside it, a
-        small magnitude than a large one.
+        small magnitude than a large one, the quiet NaN than others.
 
     Raises
     ------
     ValueError
         If float64 cannot hold the values, or `dtype` is none of these.
+
+    Notes
+    -----
+    NumPy warns when a signalling NaN becomes a float of another width, which makes it quiet;
+    a test that does so wants ``np.errstate(invalid="ignore")``.
 
     Examples
     --------
@@ -103,7 +111,8 @@ def value_arrays(
     Returns
     -------
     SearchStrategy of ndarray
-        Of `dtype`; of float32 for bfloat16, whose ``astype`` to bfloat16 is exact.
+        Of `dtype`; of float32 for bfloat16, whose ``astype`` to bfloat16 is exact but for the
+        payload of a NaN (their upper 16 bits are the bfloat16).
         Shrinks to zeros.
 
     Raises
@@ -167,6 +176,8 @@ def boundary_arrays(
     fmt.require_float64()
     words, starts = _ladder(fmt, source)
     specials = [word for word in _specials(source) if not finite or word < source.infinity]
+    nans = [] if finite else nan_payloads(source).words.tolist()
+    specials += [word for word in nans if word < source.sign]
     groups = len(starts) - 1
     most = min(groups, MOST_GROUPS)
 
@@ -213,10 +224,13 @@ def _floats(words: npt.NDArray[Any], source: SourceType) -> npt.NDArray[np.float
 def _specials(source: SourceType) -> tuple[int, ...]:
     """Return magnitudes that every conversion should be tried with, the simplest first."""
     hidden = 1 << source.layout.mantissa_bits
-    infinity = source.infinity
-    # Quiet NaNs only: passing a signalling one around changes it, with a warning.
-    nans = (infinity | hidden >> 1, infinity | hidden - 1)
-    return (0, 1, hidden, infinity - 1, infinity, *nans)
+    return (0, 1, hidden, source.infinity - 1, source.infinity)
+
+
+def _nans(source: SourceType) -> tuple[int, ...]:
+    """Return positive NaNs of every kind: quiet and signalling, the least and the most payload."""
+    quiet = source.quiet
+    return tuple(source.infinity | part for part in (quiet, 2 * quiet - 1, 1, quiet - 1, quiet | 1))
 
 
 def _words(fmt: Format, source: SourceType, *, finite: bool) -> st.SearchStrategy[int]:
@@ -228,16 +242,18 @@ def _words(fmt: Format, source: SourceType, *, finite: bool) -> st.SearchStrateg
     specials = [
         word for word in (*_specials(source), overflow) if not finite or word < source.infinity
     ]
+    specials += [] if finite else [_NAN] * 2
     # Of all places, a third are edges and a fifth specials: each one of them comes often.
     edges *= max(1, 7 * count // (9 * len(edges)))
     specials *= max(1, 4 * count // (9 * len(specials)))
     top = source.infinity - 1 if finite else source.infinity
 
-    def bits(choices: tuple[bool, str, int, int]) -> int:
-        negative, kind, side, index = choices
+    def bits(choices: tuple[bool, str, int, int, int]) -> int:
+        negative, kind, side, index, nan = choices
         sign = source.sign * negative
         if index >= count + len(edges):
-            return specials[index - count - len(edges)] | sign
+            word = specials[index - count - len(edges)]
+            return (nan if word == _NAN else word) | sign
         if index >= count:
             index = edges[index - count]
         place, _ = source.place(_boundary(fmt, kind, index))
@@ -247,7 +263,14 @@ def _words(fmt: Format, source: SourceType, *, finite: bool) -> st.SearchStrateg
     # from a special or an edge to the first place that will do.
     index = st.integers(0, count + len(edges) + len(specials) - 1)
     side = st.sampled_from((0, 0, -1, 1))  # at it as often as beside it
-    return st.tuples(st.booleans(), st.sampled_from(_kinds(fmt)), side, index).map(bits)
+    nan = st.just(0) if finite else _nan_words(source)
+    return st.tuples(st.booleans(), st.sampled_from(_kinds(fmt)), side, index, nan).map(bits)
+
+
+def _nan_words(source: SourceType) -> st.SearchStrategy[int]:
+    """Generate positive NaNs: half of them the simple ones, half with any payload."""
+    anything = st.integers(source.infinity + 1, source.sign - 1)
+    return st.sampled_from(_nans(source)) | anything
 
 
 def _edges(fmt: Format) -> list[int]:
