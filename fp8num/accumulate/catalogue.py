@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fp8num._names import Catalogue, hint
 from fp8num.accumulate.accumulator import (
     Accumulator,
     BlasSum,
@@ -202,8 +201,10 @@ _LITERATURE_UNITS = (
 )
 
 #: Accumulators by name, in the order of the documentation.
-ACCUMULATORS: Mapping[str, Accumulator] = MappingProxyType(
-    {unit.name: unit for unit in (*_DEFINITIONS, *_NVIDIA_FP8, *_LITERATURE_UNITS)}
+ACCUMULATORS: Mapping[str, Accumulator] = Catalogue(
+    {unit.name: unit for unit in (*_DEFINITIONS, *_NVIDIA_FP8, *_LITERATURE_UNITS)},
+    "accumulators",
+    ("verified", "source"),
 )
 
 
@@ -244,9 +245,7 @@ def get_accumulator(accumulator: Accumulator | str) -> Accumulator:
     name = accumulator.strip().lower().replace("_", "-")
     if name in ACCUMULATORS:
         return ACCUMULATORS[name]
-    near = difflib.get_close_matches(name, ACCUMULATORS, n=3, cutoff=0.5)
-    offer = f"did you mean {' or '.join(map(repr, near))}?" if near else "there is none like it;"
-    msg = (
-        f"accumulator {accumulator!r:.80} is not known, {offer} known are {', '.join(ACCUMULATORS)}"
-    )
+    offer = hint(accumulator, ACCUMULATORS, "there is none like it", "an accumulator")
+    known = ", ".join(ACCUMULATORS)
+    msg = f"accumulator {accumulator!r:.80} is not known, {offer}; known are {known}"
     raise ValueError(msg)

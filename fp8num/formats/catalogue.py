@@ -8,9 +8,9 @@ unsigned zero, B a bias, U unsigned.  A bare E4M3 would mean two: `E4M3FN` is OC
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fp8num._names import Catalogue
 from fp8num.formats.families import Specials
 from fp8num.formats.format import Format
 from fp8num.formats.tabulated import HIFLOAT8, POSIT8
@@ -130,7 +130,7 @@ BFLOAT16 = Format(
 )
 
 #: The catalogue, by name.
-FORMATS: Mapping[str, Format] = MappingProxyType(
+FORMATS: Mapping[str, Format] = Catalogue(
     {
         fmt.name: fmt
         for fmt in (
@@ -151,5 +151,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             BINARY16,
             BFLOAT16,
         )
-    }
+    },
+    "formats",
+    ("bits", "exponent_bits", "mantissa_bits", "bias", "specials", "max", "source"),
 )

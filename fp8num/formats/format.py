@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import html_table
 from fp8num.formats._validation import check_parameters
 from fp8num.formats.families import Overflow, Specials
 
@@ -40,7 +41,7 @@ class Magnitudes(NamedTuple):
     exponents: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Format:
     """
     A floating-point format of at most 16 bits.
@@ -120,6 +121,28 @@ class Format:
         """Check the parameters, before anything is derived from them."""
         for name, value in check_parameters(self).items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())
+        return f"<{type(self).__name__} {self.name}: {facts}; {self.spelling}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table of what defines the format, with every text escaped."""
+        rows = [*self._facts().items(), ("spelling", self.spelling), ("source", self.source)]
+        return html_table(rows, (self.name, ""))
+
+    def _facts(self) -> dict[str, object]:
+        """Return what is said of a format first."""
+        widths = {"sign": int(self.signed), "exponent": self.exponent_bits}
+        parts = {**widths, "mantissa": self.mantissa_bits, "bias": self.bias}
+        fields = ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
+        infinite, nan = self.has_infinity, self.has_nan
+        what = {(True, True): "infinity and NaN", (False, True): "NaN", (True, False): "infinity"}
+        facts: dict[str, object] = {"bits": f"{self.bits} ({fields})"}
+        if self.fits_float64:
+            facts |= {"largest": f"{self.max:.9g}"}
+            facts |= {"smallest": f"{self.smallest_subnormal or self.smallest_normal:.9g}"}
+        return facts | {"specials": what.get((infinite, nan), "none")}
 
     def __hash__(self) -> int:
         return self._hash

@@ -16,11 +16,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from fp8num._names import hint
 from fp8num._reading import arguments_of, flag, listed, maybe, whole
 from fp8num.formats.catalogue import FORMATS
 from fp8num.formats.families import Specials
 from fp8num.formats.format import Format
-from fp8num.formats.p3109 import p3109_format
+from fp8num.formats.p3109 import p3109_format, p3109_names
 from fp8num.formats.tabulated import MXINT8, TabulatedFormat
 
 __all__ = ["AMBIGUOUS", "format_from_dict", "get_format"]
@@ -192,10 +193,12 @@ def _format_by_name(name: str) -> Format:
     match = _PARAMETERS.fullmatch(plain)
     if match is not None:  # the same object for the same name
         return _format_by_parameters(plain, match) if name == plain else _format_by_name(plain)
-    msg = (
-        f"format name {name!r:.80} is not known; use one of {', '.join(FORMATS)}, a P3109 name "
-        "such as 'binary8p3se', or parameters such as 'w4m3b7-fn'"
+    there = (
+        f"use one of {', '.join(FORMATS)}, a P3109 name such as 'binary8p3se', or parameters such "
+        "as 'w4m3b7-fn'"
     )
+    known = [*FORMATS, *_ALIASES, *(p3109_names(8) if plain.startswith("b") else ())]
+    msg = f"format name {name!r:.80} is not known; {hint(short, known, there, 'a format')}"
     raise ValueError(msg)
 
 

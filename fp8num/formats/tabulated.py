@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["HIFLOAT8", "MXINT8", "POSIT8", "TabulatedFormat"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TabulatedFormat(Format):
     """
     A format given by a table of its values.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from fp8num._names import hint
 from fp8num.nn.primitives import RULES, Primitive
 
 if TYPE_CHECKING:
@@ -23,9 +23,8 @@ def find_rule(name: str) -> Primitive:
     """Return the rule of a name; ValueError with the nearest names."""
     if isinstance(name, str) and name in RULES:
         return RULES[name]
-    near = difflib.get_close_matches(str(name), RULES, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(RULES)}"
-    msg = f"name must be that of a rule, got {name!r:.60}; {hint}"
+    advice = hint(name, RULES, f"there are {', '.join(RULES)}")
+    msg = f"name must be that of a rule, got {name!r:.60}; {advice}"
     raise ValueError(msg)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Comparison:
     """
     Recipes in the same trainings.
@@ -92,6 +92,10 @@ class Comparison:
                 return result
         msg = f"recipe must be one of {', '.join(self.recipes)}, got {recipe!r:.60}"
         raise KeyError(msg)
+
+    def __repr__(self) -> str:
+        how = f"{len(self.seeds)} seeds, {self.folds} folds"
+        return f"<Comparison: {', '.join(self.recipes[1:])} with {self.baseline}, {how}>"
 
     def __str__(self) -> str:
         """Return a table and the verdict."""

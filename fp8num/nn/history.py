@@ -105,7 +105,7 @@ class CastRecord:
     sqnr_db: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class History:
     """
     The records of a training.
@@ -125,6 +125,11 @@ class History:
 
     steps: tuple[StepRecord, ...] = ()
     casts: tuple[CastRecord, ...] = ()
+
+    def __repr__(self) -> str:
+        end = f", loss {self.steps[-1].loss:.6g} at the end" if self.steps else ""
+        counts = f"{len(self.steps):,} steps, {self.skipped:,} skipped, {len(self.casts):,} casts"
+        return f"<History: {counts}{end}>"
 
     @property
     def tensors(self) -> pd.DataFrame:

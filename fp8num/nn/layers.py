@@ -9,13 +9,13 @@ Layers: a linear one with any recipe, and nets of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.state import float_arithmetic
+from fp8num._names import Catalogue
 from fp8num.nn import rules
 from fp8num.nn._numbers import whole
 from fp8num.nn._widths import widths
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["ACTIVATIONS", "MLP", "Linear", "Probe"]
 
 #: What may stand between the layers of a net.
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = Catalogue(
     {
         "relu": rules.relu,
         "gelu": rules.gelu,
         "silu": rules.silu,
         "tanh": rules.tanh,
         "sigmoid": rules.sigmoid,
-    }
+    },
+    "activations",
+    (),
 )
 
 

@@ -18,12 +18,13 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from types import EllipsisType, MappingProxyType
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import Catalogue
 from fp8num.nn.special import normal_cdf, normal_density, sigmoid
 
 __all__ = ["RULES", "Primitive"]
@@ -312,7 +313,7 @@ def _where_false(g: Array, y: Array, a: Array, b: Array, *, condition: Array) ->
 
 #: One line for each: forward, then the derivative by each operand.
 # fmt: off
-RULES: Mapping[str, Primitive] = MappingProxyType({
+RULES: Mapping[str, Primitive] = Catalogue({
     "add": Primitive(np.add, (lambda g, y, a, b: g, lambda g, y, a, b: g)),
     "subtract": Primitive(np.subtract, (lambda g, y, a, b: g, lambda g, y, a, b: -g)),
     "multiply": Primitive(np.multiply, (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)),
@@ -345,5 +346,5 @@ RULES: Mapping[str, Primitive] = MappingProxyType({
     "stack": Primitive(_stack, variadic=_stack_derivatives),
     "concatenate": Primitive(_concatenate, variadic=_concatenate_derivatives),
     "where": Primitive(_where, (_where_true, _where_false)),
-})
+}, "rules of differentiation", ())
 # fmt: on

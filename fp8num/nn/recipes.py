@@ -9,11 +9,10 @@ The recipes by name: every library's, as data.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from fp8num._names import Catalogue, hint
 from fp8num.formats import Format
 from fp8num.nn.recipe import PRODUCTS, ROLES, Operand, Recipe
 
@@ -47,7 +46,7 @@ _DEEPGEMM, _DEEPGEMM_SQUARE = Operand("deepgemm-1x128"), Operand("deepgemm-128x1
 _MX = Operand("te-mxfp8", "E4M3FN")
 
 #: The recipes by name.
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
+RECIPES: Mapping[str, Recipe] = Catalogue(
     {
         recipe.name: recipe
         for recipe in (
@@ -116,7 +115,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 source="DeepSeek-V3, arXiv:2412.19437, sections 3.3 and 3.5; DeepGEMM 38939a4c",
             ),
         )
-    }
+    },
+    "training recipes",
 )
 
 
@@ -154,9 +154,8 @@ def get_recipe(recipe: str | Recipe) -> Recipe:
     plain = recipe.strip().lower().replace("_", "-")
     if plain in RECIPES:
         return RECIPES[plain]
-    near = difflib.get_close_matches(plain, RECIPES, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(RECIPES)}"
-    msg = f"recipe must be a known name, got {recipe!r:.60}; {hint}"
+    advice = hint(recipe, RECIPES, f"there are {', '.join(RECIPES)}", "a training recipe")
+    msg = f"recipe must be a known name, got {recipe!r:.60}; {advice}"
     raise ValueError(msg)
 
 

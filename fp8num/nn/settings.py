@@ -14,12 +14,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import hint
 from fp8num._reading import brief
 from fp8num.nn._attributes import described_attributes
 from fp8num.nn._numbers import number, whole
@@ -303,9 +303,8 @@ def _named(argument: str, name: object, known: Mapping[str, Any]) -> Any:  # noq
         return name
     if (plain := name.strip().lower()) in known:
         return known[plain]
-    near = get_close_matches(plain, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else "or a function"
-    msg = f"{argument} must be one of {', '.join(known)}, got {name!r:.80}; {hint}"
+    advice = hint(name, known, "or a function")
+    msg = f"{argument} must be one of {', '.join(known)}, got {name!r:.80}; {advice}"
     raise ValueError(msg)
 
 

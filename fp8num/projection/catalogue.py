@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fp8num._names import Catalogue
 from fp8num.projection.convention import Profile
 from fp8num.projection.modes import NanResult, Projection, Result, Rounding, Saturation
 
@@ -230,6 +231,6 @@ _ALIASES = {"torch>=2.12": "torch>=2.13", "torch<2.12": "torch<2.13"}
 _BY_NAME = {profile.name: profile for profile in _ALL}
 
 #: Other libraries' conventions, by the names that ``like=`` takes; a profile can have several.
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    _BY_NAME | {alias: _BY_NAME[name] for alias, name in _ALIASES.items()}
+PROFILES: Mapping[str, Profile] = Catalogue(
+    _BY_NAME | {alias: _BY_NAME[name] for alias, name in _ALIASES.items()}, "profiles"
 )

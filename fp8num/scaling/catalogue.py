@@ -10,12 +10,11 @@ The rules by name: every library's, as data.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fp8num._names import Catalogue, hint
 from fp8num.formats import E2M1FN, E2M3FN, E3M2FN, E4M3FN, E5M2, MXINT8, Format
 from fp8num.projection import Rounding
 from fp8num.scaled import Descale
@@ -282,7 +281,7 @@ _OTHERS = (
 )
 
 #: The rules, by name.
-RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule] = Catalogue(
     {
         rule.name: rule
         for rule in (
@@ -300,11 +299,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             *_MICROXCALING,
             *_OTHERS,
         )
-    }
+    },
+    "scaling rules",
 )
 
 #: Further names of the same rules.
-ALIASES: Mapping[str, str] = MappingProxyType(
+ALIASES: Mapping[str, str] = Catalogue(
     {
         "none": "unit",
         "mxfp8": "mxfp8-e4m3fn",
@@ -315,7 +315,9 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "microxcaling-nearest": "microxcaling",
         "flax-delayed": "flax",
         **{f"ocp-{rule.name}": rule.name for rule in _OCP},
-    }
+    },
+    "further names of rules",
+    (),
 )
 
 
@@ -363,7 +365,7 @@ def _rule_by_name(name: str) -> Rule:
     head, _, size = plain.partition("-")
     if head == "block" and size.replace("x", "", 1).isdigit():
         return replace(RULES["block-32"], name=plain, granularity=Granularity.parse(size))
-    near = difflib.get_close_matches(plain, [*RULES, *ALIASES], n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(RULES)}"
-    msg = f"rule {name!r:.80} is not known, nor is it block-N or block-NxM; {hint}"
+    known = [*RULES, *ALIASES]
+    advice = hint(name, known, f"there are {', '.join(RULES)}", "a scaling rule")
+    msg = f"rule {name!r:.80} is not known, nor is it block-N or block-NxM; {advice}"
     raise ValueError(msg)

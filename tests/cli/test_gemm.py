@@ -63,7 +63,7 @@ def test_codes_are_taken_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["{}:a", "{}:c"], "holds no tensor 'c': 'a', 'b', 'bt', 'v'"),
         (["{}:a", "{}:v"], "must be a matrix, got shape (4,)"),
         (["{}:a", "{}:bt"], "a and b must contract"),
-        (["{}:a", "{}:b", "--accumulator", "hoper"], "did you mean 'hopper'"),
+        (["{}:a", "{}:b", "--accumulator", "hoper"], "did you mean hopper"),
         (["{}:a", "{}:b", "--accumulator", ","], "at least one"),
         (["{}:a", "{}:b", "--rule", "tensr"], "did you mean tensor"),
         (["{}:a", "none.npz"], "none.npz"),

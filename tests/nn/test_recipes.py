@@ -174,7 +174,7 @@ _ROTATED, _DELAYED = Operand("te-nvfp4-rht"), Operand("te-delayed", "E4M3FN")
         ({"straight_through": "no"}, ValueError, "straight_through of a recipe must be 'pass' or"),
         ({"output": "E4"}, ValueError, "E4"),
         ({"accumulators": ("exact", "exact")}, TypeError, "accumulators must be one, or one each"),
-        ({"accumulators": "hoper"}, ValueError, "did you mean 'hopper'"),
+        ({"accumulators": "hoper"}, ValueError, "did you mean hopper"),
         ({"x_forward": Operand(format="E5M2", source="forward")}, ValueError, "x_forward must be"),
         ({"x_forward": _ROTATED}, ValueError, "x_forward and w_forward must be rotated alike, or"),
         (
@@ -295,7 +295,7 @@ def _with_operand(**entries: Any) -> dict[str, Any]:
         (_GOOD | {"accumulators": 3}, "accumulators of .* must be a list of names, got 3"),
         (_GOOD | {"accumulators": "exact"}, "accumulators of .* must be a list of names, got 'exa"),
         (_GOOD | {"accumulators": ["exact", 3, 3]}, "accumulators of .* must be a list of names,"),
-        (_GOOD | {"accumulators": ["hoper"] * 3}, "'hoper' is not known, did you mean 'hopper'"),
+        (_GOOD | {"accumulators": ["hoper"] * 3}, "'hoper' is not known, did you mean hopper"),
     ],
 )  # fmt: skip
 def test_bad_descriptions(description: Any, message: str) -> None:

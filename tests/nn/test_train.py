@@ -698,7 +698,7 @@ def test_fp8_learns_the_digits_as_fp32_does_on_all_folds() -> None:
         ({"optimizer": "adamv"}, ValueError, "optimizer must be one of adamw, adam, sgd, got 'ada"),
         ({"optimizer": "newton"}, ValueError, "got 'newton'; or a function"),
         ({"optimizer": lambda parameters, lr: 3}, TypeError, "optimizer must be .* got int"),
-        ({"schedule": "cosin"}, ValueError, "schedule must be .* got 'cosin'; did you mean 'cosi"),
+        ({"schedule": "cosin"}, ValueError, "schedule must be .* got 'cosin'; did you mean cosi"),
         ({"schedule": 3}, TypeError, "schedule must be a name or take the number of a step, got 3"),
         ({"schedule": lambda step: -1.0}, ValueError, "a rate of schedule must be a finite number"),
         ({"clip": 0}, ValueError, "clip must be a finite number above 0, got 0"),

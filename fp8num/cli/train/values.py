@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fp8num._names import hint
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
@@ -133,12 +135,9 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _check_name(option: str, name: str, known: tuple[str, ...]) -> None:
     """Refuse what is no name, without the advice to give a function."""
-    from difflib import get_close_matches
-
     if name.strip().lower() not in known:
-        near = get_close_matches(name.strip().lower(), known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        msg = f"--{option} must be one of {', '.join(known)}, got {name!r:.80}{hint}"
+        advice = hint(name, known, f"leave --{option} out for the default")
+        msg = f"--{option} must be one of {', '.join(known)}, got {name!r:.80}; {advice}"
         raise ValueError(msg)
 
 

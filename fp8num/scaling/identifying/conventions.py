@@ -10,13 +10,13 @@ How checkpoints are commonly quantised, by no library's name: amax over the larg
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.float32 import divide
+from fp8num._names import Catalogue
 from fp8num.codec import quantize
 from fp8num.formats import BFLOAT16
 from fp8num.scaled import Descale
@@ -91,7 +91,7 @@ def _rule(name: str, grain: str, scale: AmaxOver, cast: Cast | None = None) -> R
 
 
 #: By name; where a library's rule is the same but for a floor under amax, there is none.
-CONVENTIONS: Mapping[str, Rule] = MappingProxyType(
+CONVENTIONS: Mapping[str, Rule] = Catalogue(
     {
         rule.name: rule
         for rule in (
@@ -101,7 +101,8 @@ CONVENTIONS: Mapping[str, Rule] = MappingProxyType(
             _rule("amax-multiply-row", "row", AmaxOver(divides=False)),
             _rule("amax-divide-128x128", "128x128", AmaxOver()),
         )
-    }
+    },
+    "conventions",
 )
 
 

@@ -14,6 +14,7 @@ What was found out about somebody's dump.
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -274,7 +275,7 @@ class Finding:
         return self.detail if self.kind.startswith("declared") else f"{self.kind}: {self.detail}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Identification:
     """
     The rules that a dump obeys, and those that it nearly obeys.
@@ -359,6 +360,22 @@ class Identification:
         columns = ["rule", "format", "axis", "verdict", "storage", "codes_equal", "codes"]
         columns += ["scales_equal", "scales", "diagnosis", "detail"]
         return pd.DataFrame(rows, columns=columns)
+
+    def __repr__(self) -> str:
+        verdicts = (
+            ("obeys", [match.rule for match in self.obeyed]),
+            ("is consistent with", [match.rule for match in self.consistent]),
+            ("is near", [near.rule for near in self.near]),
+        )
+        said = [f"{verb} {', '.join(dict.fromkeys(rules))}" for verb, rules in verdicts if rules]
+        findings = [f"findings: {len(self.findings)}"] if self.findings else []
+        text = "; ".join([*(said[:1] or ["obeys no rule"]), *findings])
+        return f"<Identification: codes of shape {self.shape}: {text}>"
+
+    def _repr_html_(self) -> str:
+        """Return what is said and the table of rules, with every text escaped."""
+        table = self.to_frame().to_html(index=False, escape=True, border=0)
+        return f"<pre>{html.escape(str(self))}</pre>{table}"
 
     def __str__(self) -> str:
         """Say everything in plain sentences."""

@@ -10,9 +10,9 @@ Each library is imported when it is asked for, and not before.
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fp8num._names import Catalogue
 from fp8num.formats import Format, get_format
 from fp8num.verify.peers.library import load
 from fp8num.verify.peers.peer import LIBRARIES, Peer, PeerImplementation
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARIES", "PEERS", "Peer", "PeerImplementation", "available", "get_peer"]
 
 #: What each peer is.
-PEERS: Mapping[str, str] = MappingProxyType({name: one.about for name, one in LIBRARIES.items()})
+PEERS: Mapping[str, str] = Catalogue(
+    {name: one.about for name, one in LIBRARIES.items()}, "libraries", ()
+)
 
 
 def available() -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache, partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import Catalogue
 from fp8num.verify.peers.library import Library, load
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _onnxruntime_variant(about: str, saturate: int) -> Library:
 
 
 #: The libraries, by the name of the peer.
-CASTS: Mapping[str, Library] = MappingProxyType(
+CASTS: Mapping[str, Library] = Catalogue(
     {
         "ml_dtypes": Library(
             about="NumPy's astype to a type of ml_dtypes",
@@ -292,5 +292,7 @@ CASTS: Mapping[str, Library] = MappingProxyType(
             encode=_tinygrad,
             decode=_tinygrad_decode,
         ),
-    }
+    },
+    "casts",
+    ("about",),
 )

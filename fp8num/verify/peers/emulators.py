@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache, partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import Catalogue
 from fp8num.verify.peers.library import ALL_SOURCES, REFUSED, Library, load
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _pychop_p3109_variant(saturate: str) -> Library:
 
 
 #: The libraries, by the name of the peer.
-EMULATORS: Mapping[str, Library] = MappingProxyType(
+EMULATORS: Mapping[str, Library] = Catalogue(
     {
         "gfloat-sat": _gfloat_variant(saturate=True),
         "gfloat-nosat": _gfloat_variant(saturate=False),
@@ -249,5 +249,7 @@ EMULATORS: Mapping[str, Library] = MappingProxyType(
             sources=("float32",),
             exact=False,
         ),
-    }
+    },
+    "emulators",
+    ("about",),
 )

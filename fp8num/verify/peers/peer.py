@@ -10,12 +10,12 @@ A library as an implementation: its answers as codes, whatever they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import Catalogue
 from fp8num.verify.conformance import Finding
 from fp8num.verify.implementation import CallableImplementation, Fault
 from fp8num.verify.peers.answers import read_answers, stand_ins
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARIES", "Peer", "PeerImplementation"]
 
 #: How each peer is called and what it has.
-LIBRARIES: Mapping[str, Library] = MappingProxyType({**CASTS, **EMULATORS})
+LIBRARIES: Mapping[str, Library] = Catalogue({**CASTS, **EMULATORS}, "libraries", ("about",))
 
 
 @dataclass(frozen=True)
