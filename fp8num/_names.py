@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
-__all__ = ["Catalogue", "another_kind", "brief", "hint", "html_table", "nearest"]
+__all__ = ["Catalogue", "another_kind", "hint", "html_table", "in_a_line", "nearest"]
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ def _cell(value: object) -> str:
     return "" if value is None else html.escape(str(getattr(value, "value", value)))
 
 
-def brief(record: object) -> str:
+def in_a_line(record: object) -> str:
     """Write a record in one line, for `repr`: its kind and the first line of its text."""
     first = str(record).split("\n", 1)[0]
     return f"<{type(record).__name__}: {first if len(first) <= _LINE else f'{first[:_LINE]}...'}>"

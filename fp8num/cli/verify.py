@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fp8num.formats import Format
-    from fp8num.verify import Conformance, Implementation
+    from fp8num.verify import Conformance, Finding, Implementation
     from fp8num.verify.sources import SourceType
 
 __all__ = ["add_parser", "load", "run"]
@@ -116,6 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse(arguments, "lines" if lines else "--exec" if arguments.exec else "a function")
     with redirect_stdout(sys.stderr):  # whatever an implementation prints is no verdict
         verdict = _verdict(arguments)
+    _started(arguments, verdict.findings)
     print(verdict.to_json() if arguments.json else verdict)
     return verdict.exit_code
 
@@ -218,6 +219,14 @@ def _verdict(arguments: argparse.Namespace) -> Conformance:
     return verdict
 
 
+def _started(arguments: argparse.Namespace, findings: tuple[Finding, ...]) -> None:
+    """Refuse a program that could not even be started: nothing was judged."""
+    for finding in findings:
+        if finding.fault.value == "start":
+            msg = f"--exec {arguments.exec!r:.80} {finding.detail}; name a program that runs"
+            raise ValueError(msg)
+
+
 def _lines(name: str) -> Any:  # noqa: ANN401 - a text stream that can be closed
     """Return the stream that a name stands for."""
     if name == "-":
@@ -235,7 +244,11 @@ def _implementation(arguments: argparse.Namespace) -> Implementation | Callable[
     if arguments.exec is not None:
         from fp8num.verify import ProcessImplementation
 
-        command = tuple(shlex.split(arguments.exec))
+        try:
+            command = tuple(shlex.split(arguments.exec))
+        except ValueError as error:
+            msg = f"--exec must be a command line, got {arguments.exec!r:.80}: {error}"
+            raise ValueError(msg) from error
         if arguments.timeout is None:
             return ProcessImplementation(command)
         return ProcessImplementation(command, arguments.timeout)
@@ -328,6 +341,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
             digests=arguments.digests,
             timeout=arguments.timeout,
         )
+    _started(arguments, found.faults)
     if arguments.json:
         print(json.dumps(found.to_dict(), indent=2, allow_nan=False))
     else:

@@ -15,7 +15,7 @@ from typing import Any
 
 from fp8num.verify.assertions import assert_codes_equal
 from fp8num.verify.cases import CaseSet
-from fp8num.verify.check import check
+from fp8num.verify.check import assert_conforms, check
 from fp8num.verify.conformance import Conformance, Direction, Finding
 from fp8num.verify.coverage import Coverage
 from fp8num.verify.difference import diff
@@ -43,6 +43,7 @@ __all__ = [
     "Sweep",
     "Truth",
     "assert_codes_equal",
+    "assert_conforms",
     "cases",
     "check",
     "diff",

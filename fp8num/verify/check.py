@@ -33,6 +33,7 @@ from fp8num.verify.conformance import (
 from fp8num.verify.coverage import cover
 from fp8num.verify.decoding import check_decoder
 from fp8num.verify.exceptions import FLAG_BITS, expected_flags
+from fp8num.verify.explaining import other_conventions
 from fp8num.verify.implementation import (
     CallableImplementation,
     Fault,
@@ -51,7 +52,7 @@ from fp8num.verify.truth import truth_of
 if TYPE_CHECKING:
     from fp8num.projection import Profile, Rounding, Saturation
 
-__all__ = ["TIMEOUT", "check", "check_budget", "judge"]
+__all__ = ["TIMEOUT", "assert_conforms", "check", "check_budget", "judge"]
 
 #: Seconds that a call may take before it counts as hanging.
 TIMEOUT = 60.0
@@ -190,6 +191,47 @@ def check(
     )
 
 
+def assert_conforms(
+    implementation: Judged,
+    fmt: Format | str,
+    **options: Any,  # noqa: ANN401 - those of `check`
+) -> None:
+    """
+    Assert that an implementation conforms.
+
+    Parameters
+    ----------
+    implementation : callable or Implementation
+        What is judged.
+    fmt : Format or str
+        The format of the codes.
+    **options
+        As `check` takes them.
+
+    Raises
+    ------
+    AssertionError
+        If it does not, with the verdict: what is wrong, one witness in full, and what is
+        known of the cause.
+    TypeError, ValueError
+        As `check` does.
+
+    Examples
+    --------
+    >>> import fp8num as fp
+    >>> def saturates_not(x):
+    ...     return fp.encode(x, "E4M3FN", saturation="SatNone")
+    >>> assert_conforms(saturates_not, "E4M3FN", saturation="SatNone")
+    >>> assert_conforms(saturates_not, "E4M3FN")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    AssertionError: DOES NOT CONFORM: ...saturates_not, float32 -> E4M3FN, ...
+    """
+    __tracebackhide__ = True
+    verdict = check(implementation, fmt, **options)
+    if not verdict.ok:
+        raise AssertionError(str(verdict))
+
+
 def check_budget(budget: int) -> int:
     """Return a number of mismatches that are allowed; ValueError if it is none."""
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
@@ -244,11 +286,15 @@ def judge(
         words, codes = words[keep], None if codes is None else codes[keep]
         flags = None if flags is None else flags[keep]
     found, found_flags, coverage = Tally(), None, None
+    agrees: tuple[str, ...] = ()
     counts = np.zeros(len(CLASSES), np.int64)
     if codes is not None:
         found = tally(words, known.codes_of(words), codes, fmt, source, nan=compare_nan)
         counts = np.bincount(classify(words, fmt, source), minlength=len(CLASSES))
         coverage = cover(words, fmt, source, projection)
+        agrees = other_conventions(
+            words, codes, fmt, source, projection, nan=compare_nan, found=found
+        )
     if flags is not None:
         expected = expected_flags(words, fmt, source, projection)
         # Flags are no codes: all of them count, also where the code is a NaN.
@@ -265,6 +311,7 @@ def judge(
         tally=found,
         flags=found_flags,
         findings=(),
+        agrees=agrees,
         coverage=coverage,
         nan=compare_nan,
         budget=budget,

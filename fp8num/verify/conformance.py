@@ -13,14 +13,21 @@ A verdict never says more than was tried: no case, no answer or a finding is not
 
 from __future__ import annotations
 
+import bisect
+import html
 import json
+import math
 import textwrap
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fp8num._text import cut, printable
 from fp8num.projection import NanResult
+from fp8num.verify.classes import gaps
 from fp8num.verify.tally import NanRule
 
 if TYPE_CHECKING:
@@ -93,7 +100,7 @@ def _wrapped(label: str, text: str) -> list[str]:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Conformance:
     """
     The verdict on an implementation.
@@ -124,6 +131,8 @@ class Conformance:
         What else is wrong.
     layouts : tuple of str
         In which arrays the inputs were given; empty without probes.
+    agrees : tuple of str
+        Options of `check` under which every code would have been right.
     coverage : Coverage or None
         Which roundings the cases have exercised.
     nan : NanRule
@@ -146,6 +155,7 @@ class Conformance:
     flags: Tally | None
     findings: tuple[Finding, ...]
     layouts: tuple[str, ...] = ()
+    agrees: tuple[str, ...] = ()
     coverage: Coverage | None
     nan: NanRule
     budget: int
@@ -235,6 +245,7 @@ class Conformance:
             },
             "layouts": list(self.layouts),
             "findings": [{"fault": f.fault.value, "detail": f.detail} for f in self.findings],
+            "agrees": list(self.agrees),
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
             "seconds": self.seconds,
         }
@@ -294,39 +305,159 @@ class Conformance:
             return "DOES NOT CONFORM"
         return "CONFORMS WITHIN THE BUDGET" if self.mismatches else "CONFORMS"
 
+    @property
+    def _what(self) -> str:
+        if self.direction is Direction.DECODE:
+            return f"{self.fmt.name} -> {self.source.name}"
+        return f"{self.source.name} -> {self.fmt.name}, {self.rule}"
+
+    def __repr__(self) -> str:
+        # In one line, which pytest shows of a failed `assert check(...)`, up to 240 characters.
+        what = f"{printable(self.implementation[-60:])}, {self._what}"
+        if self.ok:
+            return f"<{self._headline}: {self.tally.cases:,} cases; {what}>"
+        parts = [f"{finding.fault.value}: {finding.detail[:90]}" for finding in self.findings[:1]]
+        first = self.first
+        if first is not None:
+            parts.insert(0, self._wrong)
+            parts.insert(1, self._brief(first))
+        elif self.flags is not None and self.flags.total:
+            parts.insert(0, f"{self.flags.total:,} of {self.flags.cases:,} flags")
+        return f"<{self._headline}: {'; '.join(parts or ['nothing was judged'])}; {what}>"
+
+    def _repr_html_(self) -> str:
+        """Return the verdict and its classes as HTML, with every text escaped."""
+        found = self.to_frame() if self.cases else None
+        table = "" if found is None else found.to_html(index=False, escape=True, border=0)
+        return f"<pre>{html.escape(str(self))}</pre>{table}"
+
+    @property
+    def first(self) -> Witness | None:
+        """The witness that is shown in full: of the numbers the one nearest to 1."""
+        if self._decodes:
+            return next(iter(self.witnesses), None)
+        one = self.source.layout.bias << self.source.layout.mantissa_bits
+
+        def far(witness: Witness) -> tuple[bool, int]:
+            magnitude = witness.word & (self.source.sign - 1)
+            return not 0 < magnitude < self.source.infinity, abs(magnitude - one)
+
+        return min(self.witnesses, key=far, default=None)
+
+    @property
+    def _wrong(self) -> str:
+        of = self.tally.cases
+        return f"{self.tally.total:,} of {of:,} {'values' if self._decodes else 'codes'}"
+
+    @property
+    def _decodes(self) -> bool:
+        return self.direction is Direction.DECODE
+
+    def _brief(self, witness: Witness) -> str:
+        """Write a witness in half a line."""
+        found = self._witness(witness)
+        given = found["input"]
+        if not self._decodes and self._is_number(witness.word):
+            given = f"{self._value(witness.word)!r} ({found['word']})"
+        return f"{given}: expected {found['expected']}, got {found['got']}"
+
+    def _is_number(self, word: int) -> bool:
+        return word & (self.source.sign - 1) < self.source.infinity
+
+    def _value(self, word: int) -> float:
+        values = self.source.values(np.array([word], self.source.word))
+        return float(values.astype(np.float64)[0])
+
+    def _in_full(self, witness: Witness) -> list[str]:
+        """Write a witness: value, hex, bits, and how far from it each side is."""
+        if self._decodes:
+            codes = f"code {self.input_text(witness.word)} = {self.bits_text(witness)}"
+            rows = [
+                (side, f"{word:0{self.source.digits}x} = {self._decimal(word)}")
+                for side, word in (("expected", witness.expected), ("got", witness.got))
+            ]
+            apart = abs(witness.expected - witness.got)
+            same_sign = (witness.expected ^ witness.got) < self.source.sign
+            numbers = self._is_number(witness.expected) and self._is_number(witness.got)
+            steps = f"; {apart:,} {self.source.name} numbers apart" if same_sign and numbers else ""
+            return [
+                f"  first     {codes}  [{witness.kind}]",
+                *(f"            {side:<8}  {text}" for side, text in rows[:1]),
+                f"            {rows[1][0]:<8}  {rows[1][1]}{steps}",
+            ]
+        fields = self.source.fields(witness.word)
+        word = f"word {witness.word:0{self.source.digits}x} = {fields}"
+        lines = [f"  first     {self._decimal(witness.word)}, {word}  [{witness.kind}]"]
+        for side, code in (("expected", witness.expected), ("got", witness.got)):
+            bits = "_".join(part for part in self.fmt.fields(code) if part)
+            text, _, value = self.output_text(code).partition(" = ")
+            lines.append(
+                f"            {side:<8}  {text} = {bits} = {value}{self._off(witness.word, code)}"
+            )
+        return lines
+
+    def _decimal(self, word: int) -> str:
+        """Write a number so that it can be read, and exactly."""
+        text = self.source.hex(word)
+        return f"{self._value(word)!r} = {text}" if self._is_number(word) else text
+
+    def _off(self, word: int, code: int) -> str:
+        """Say how far a code's value is from a number, in units of the gap that it lies in."""
+        value = float(self.fmt.values[code])  # noqa: PD011 - a format's values
+        if not self._is_number(word) or not math.isfinite(value):
+            return ""
+        exact = Fraction(self._value(word))
+        ladder = gaps(self.fmt)
+        place = bisect.bisect_right(ladder, abs(exact), key=lambda gap: gap.low) - 1
+        gap = ladder[max(place, 0)]
+        distance = (Fraction(value) - exact) / (gap.high - gap.low)
+        if not distance:
+            return ", exact"
+        return f", {abs(float(distance)):.9g} ulp {'above' if distance > 0 else 'below'} the input"
+
+    def _hint(self) -> list[str]:
+        """Say which other convention explains every mismatch, if one does."""
+        if not self.agrees:
+            return []
+        classes = ", ".join(name for name, _ in self.tally.mismatches)
+        return _wrapped(
+            "hint",
+            f"all {self.tally.total:,} mismatches ({classes}) are of another convention: "
+            f"{' or '.join(self.agrees)} agrees with every case",
+        )
+
     def _lines(self) -> list[str]:
-        """Write the verdict for a terminal."""
-        arrow = {
-            Direction.ENCODE: f"{self.source.name} -> {self.fmt.name}, {self.rule}",
-            Direction.DECODE: f"{self.fmt.name} -> {self.source.name}",
-        }[self.direction]
-        lines = [
-            f"{self._headline}: {printable(cut(self.implementation, 200))}, {arrow}",
-            *_wrapped("domain", f"{self.tally.cases:,} cases: {self.domain}"),
-            *(f"  excluded  {exclusion}" for exclusion in self.exclusions),
-        ]
+        """Write the verdict for a terminal: what is wrong first, and then what was tried."""
+        headline = f"{self._headline}: {printable(cut(self.implementation, 200))}, {self._what}"
         budget = f", {self.budget:,} allowed" if self.budget else ""
-        lines.append(f"  wrong     {self.tally.total:,} codes{budget}")
-        for name, wrong in self.tally.mismatches:
-            of = dict(self.cases).get(name)
-            share = "" if of is None else f" of {of:,}"
-            lines.append(f"            {wrong:,}{share}: {name}")
-        lines += [self._witness_line(witness) for witness in self.witnesses]
+        wrong = [f"  wrong     {self._wrong if self.tally.total else '0 codes'}{budget}"]
+        if self.first is not None:
+            wrong += self._in_full(self.first)
+        wrong += self._hint()
         if self.flags is not None:
-            lines.append(f"  flags     {self.flags.total:,} wrong of {self.flags.cases:,}")
+            wrong.append(f"  flags     {self.flags.total:,} wrong of {self.flags.cases:,}")
             for witness in self.flags.witnesses:
                 flag = self._flag_witness(witness)
-                lines.append(
+                wrong.append(
                     f"  at        {flag['input']}: expected {flag['expected']}, got {flag['got']}"
                 )
         for finding in self.findings:
-            lines += _wrapped("fault", f"{finding.fault.value}: {finding.detail}")
-        if self.layouts:
-            lines += _wrapped("given", "; ".join(self.layouts))
+            wrong += _wrapped("fault", f"{finding.fault.value}: {finding.detail}")
+        classes: list[str] = []
+        for name, count in self.tally.mismatches:
+            of = dict(self.cases).get(name)
+            share = "" if of is None else f" of {of:,}"
+            classes.append(f"  {'' if classes else 'classes':<8}  {count:,}{share}: {name}")
+        tried = [
+            *_wrapped("domain", f"{self.tally.cases:,} cases: {self.domain}"),
+            *(f"  excluded  {exclusion}" for exclusion in self.exclusions),
+        ]
+        tried += _wrapped("given", "; ".join(self.layouts)) if self.layouts else []
         if self.coverage is not None:
-            lines.append(f"  coverage  {str(self.coverage).splitlines()[0]}")
-        lines.append(f"  time      {self.seconds:.3g} s")
-        return lines
+            tried.append(f"  coverage  {str(self.coverage).splitlines()[0]}")
+        tried.append(f"  time      {self.seconds:.3g} s")
+        witnesses = [self._witness_line(witness) for witness in self.witnesses]
+        return [headline, *wrong, *classes, *witnesses, *tried]
 
     def _witness_line(self, witness: Witness) -> str:
         found = self._witness(witness)

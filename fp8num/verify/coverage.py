@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import in_a_line
 from fp8num.projection import Rounding, Saturation
 from fp8num.verify.bins import BINS, RESULTS, bin_of_each, stretches_of
 from fp8num.verify.classes import check_words
@@ -132,7 +133,7 @@ class Count:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Coverage:
     """
     Cases by bin, of any formats, sources and projections; ``+`` adds them up.
@@ -235,6 +236,9 @@ class Coverage:
             "binades": dict(zip(("hit", "possible"), self.binades, strict=True)),
             "bins": [each._asdict() for each in bins],
         }
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     def __str__(self) -> str:
         return "\n".join(_describe(count) for count in self.counts) or "nothing covered"

@@ -55,6 +55,7 @@ class Fault(Enum):
     DTYPE = "dtype"  #: its answer holds no codes
     RANGE = "range"  #: its answer holds codes that the format does not have
     TIMEOUT = "timeout"  #: it gave no answer in time
+    START = "start"  #: the program could not be started
     DIED = "died"  #: the process ended, or was ended, before it was told to
     GARBAGE = "garbage"  #: a line that is no answer
     MISSING = "missing"  #: there are fewer answers than cases

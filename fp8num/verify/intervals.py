@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fp8num._names import in_a_line
 from fp8num._text import printable
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _short_hex(text: str) -> str:
     return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}p{exponent}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Difference:
     """
     Every input at which two conversions were seen to disagree.
@@ -262,6 +263,9 @@ class Difference:
         }
         classes = {"classes": [", ".join(interval.kinds) for interval in self.intervals]}
         return pd.DataFrame(columns | words | values | classes)
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

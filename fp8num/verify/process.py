@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,8 +114,11 @@ class ProcessImplementation:
                     start_new_session=True,
                 )
             except OSError as error:
-                detail = f"could not be started: {error.strerror or error}"
-                raise ImplementationError(Fault.DIED, detail) from error
+                reason = error.strerror or error
+                if Path(self.command[0]).is_dir():
+                    reason = "it is a directory"
+                detail = f"could not be started: {reason}"
+                raise ImplementationError(Fault.START, detail) from error
             try:
                 self._wait(process, output, most)
             finally:

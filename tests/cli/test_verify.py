@@ -227,6 +227,61 @@ def test_a_program_is_run() -> None:
     assert main(["verify", "e5m2", "--exec", command, "--source", "bf16"]) == 1
 
 
+@pytest.mark.parametrize("sweep", [(), ("--sweep", "--source", "f16")])
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("./no-such-program", "No such file or directory"),
+        ("no-such-program-anywhere --fast", "No such file or directory"),
+        ("./plain.txt", "Permission denied"),
+        ("./headless", "Exec format error"),
+        (".", "it is a directory"),
+        ("'unbalanced", "No closing quotation"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_wrong_usage(
+    kernels: Path,
+    capsys: pytest.CaptureFixture[str],
+    program: str,
+    reason: str,
+    sweep: tuple[str, ...],
+) -> None:
+    """One line says why, and no verdict is given."""
+    (kernels / "plain.txt").write_text("text")
+    (kernels / "headless").write_text("neither a script nor a program\n")
+    (kernels / "headless").chmod(0o700)
+
+    assert main(["verify", "e4m3fn", "--exec", program, *sweep]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert reason in err
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("false", "died: exited with 1"),
+        ("true", "there is no answer"),
+        ("echo hello", "garbage: line 1"),
+        ("sleep 30", "timeout: did not end within 0.3 s and was killed"),
+        ("yes", "garbage: wrote more than"),
+    ],
+)
+def test_a_program_without_answers_does_not_conform(
+    capsys: pytest.CaptureFixture[str], program: str, said: str
+) -> None:
+    """What it did is the second thing that is said."""
+    arguments = ["--exec", program, "--timeout", "0.3" if "sleep" in program else "20"]
+
+    assert main(["verify", "e4m3fn", *arguments, "--cases", "specials"]) == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"DOES NOT CONFORM: {program}")
+    assert said in " ".join(lines[2:4])
+
+
 def test_a_sweep_of_all_float16_is_resumed_from_its_journal(
     kernels: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -726,3 +729,150 @@ def test_a_program_that_is_not_there_is_a_finding() -> None:
     verdict = verify.check(ProcessImplementation(("./no-such-program",)), "E4M3FN")
     assert faults(verdict) == {"died"}
     assert "could not be started" in verdict.findings[0].detail
+
+
+# What a verdict says.
+
+
+def truncates(x: Array) -> Array:
+    return fp.encode(x, "E4M3FN", rounding="rz")
+
+
+def overflows(x: Array) -> Array:
+    return fp.encode(x, "E4M3FN", saturation="SatNone")
+
+
+def test_a_verdict_begins_with_what_is_wrong_and_a_witness_in_full() -> None:
+    """
+    1.1875 is 0.5 ulp from both 1.125 and 1.25, of which the even code is right.
+
+    One word is asked for, so that the witness can be written by hand.
+    """
+    source = get_source("float32")
+    words = source.words(np.array([1.1875], np.float32))
+    one = verify.CaseSet("one", "1.1875", words, source=source)
+
+    lines = str(verify.check(truncates, "E4M3FN", cases=one, probes=False)).splitlines()
+
+    assert lines[0].startswith("DOES NOT CONFORM: ")
+    assert lines[1:5] == [
+        "  wrong     1 of 1 codes",
+        "  first     1.1875 = 0x1.3000000000000p+0, word 3f980000 = "
+        "0_01111111_00110000000000000000000  [normal tie]",
+        "            expected  3a = 0_0111_010 = 1.25, 0.5 ulp above the input",
+        "            got       39 = 0_0111_001 = 1.125, 0.5 ulp below the input",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("x", "got", "expected"),
+    [
+        (3.0, 0x7E, ("44 = 0_1000_100 = 3, exact", "7e = 0_1111_110 = 448, 1780 ulp above")),
+        (470.0, 0x7F, ("448, 0.6875 ulp below the input", "7f = 0_1111_111 = nan")),
+        (2.0**-10 * 1.5, 0x00, ("0.001953125, 0.25 ulp above", "= 0, 0.75 ulp below the input")),
+        (np.inf, 0x7F, ("7e = 0_1111_110 = 448", "7f = 0_1111_111 = nan")),
+    ],
+)
+def test_a_witness_says_how_far_each_side_is(x: float, got: int, expected: tuple[str, str]) -> None:
+    """In units of the gap that the input lies in; nothing of what is no number."""
+    words = get_source("f32").words(np.array([x], np.float32))
+    one = verify.CaseSet("one", "one", words, source=get_source("f32"))
+
+    text = str(
+        verify.check(lambda x: np.full(x.shape, got, np.uint8), "E4M3FN", cases=one, probes=False)
+    )
+
+    assert all(part in text for part in expected), text
+
+
+def test_repr_is_one_line_that_pytest_shows_whole() -> None:
+    """`assert check(...)` is explained by it; pytest cuts it at 240 characters."""
+    wrong = repr(verify.check(truncates, "E4M3FN"))
+    raised = repr(verify.check(raises, "E4M3FN"))
+    right = repr(verify.check(cast, "E4M3FN", like="ml_dtypes"))
+
+    assert re.match(
+        r"<DOES NOT CONFORM: [\d,]+ of [\d,]+ codes; \S+ \([0-9a-f]{8}\): expected \w\w = \S+, got",
+        wrong,
+    )
+    assert raised.startswith("<DOES NOT CONFORM: raised: raised RuntimeError: not today")
+    assert right.startswith("<CONFORMS: ")
+    for text in (wrong, raised, right):
+        assert len(text) <= 240
+        assert "\n" not in text
+
+
+def test_a_failed_assertion_says_what_is_wrong(tmp_path: Path) -> None:
+    """As pytest prints it, of a plain `assert` and of `assert_conforms`."""
+    (tmp_path / "test_mine.py").write_text(
+        "import fp8num as fp\n"
+        "def mine(x):\n"
+        "    return fp.encode(x, 'E4M3FN', rounding='rz')\n"
+        "def test_plain():\n"
+        "    assert fp.verify.check(mine, 'E4M3FN')\n"
+        "def test_named():\n"
+        "    fp.verify.assert_conforms(mine, 'E4M3FN')\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", "-q"]
+
+    done = subprocess.run(
+        [*command, "test_mine.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert "2 failed" in done.stdout
+    assert "assert <DOES NOT CONFORM: " in done.stdout
+    assert "AssertionError: DOES NOT CONFORM: test_mine.mine, float32 -> E4M3FN" in done.stdout
+    assert "ulp above the input" in done.stdout
+
+
+def test_assert_conforms_is_silent_where_all_is_right() -> None:
+    verify.assert_conforms(cast, "E4M3FN", like="ml_dtypes")
+    with pytest.raises(AssertionError, match=r"(?s)^DOES NOT CONFORM: .*first .*expected "):
+        verify.assert_conforms(cast, "E4M3FN")
+    with pytest.raises(TypeError):
+        verify.assert_conforms(cast, "E4M3FN", sauce="float32")
+
+
+@pytest.mark.parametrize(
+    ("implementation", "hint"),
+    [
+        (cast, "like='ml_dtypes'"),
+        (overflows, "like='ml_dtypes'"),
+        (truncates, "rounding='TowardZero'"),
+        (lambda x: fp.encode(x, "E4M3FN", rounding="rna"), "rounding='NearestTiesToAway'"),
+    ],
+)
+def test_another_convention_that_explains_all_is_named(implementation: Any, hint: str) -> None:
+    """It is one under which the implementation conforms."""
+    verdict = verify.check(implementation, "E4M3FN")
+    name, _, value = verdict.agrees[0].partition("=")
+
+    assert verdict.agrees[0] == hint
+    assert f"{hint} " in str(verdict)
+    assert json.loads(verdict.to_json())["agrees"] == list(verdict.agrees)
+    assert verify.check(implementation, "E4M3FN", **{name: value.strip("'")}).ok
+
+
+def test_no_convention_is_named_that_does_not_explain_everything() -> None:
+    """One code besides the overflow is enough."""
+
+    def overflows_and_more(x: Array) -> Array:
+        codes = overflows(x)
+        return np.where(codes == 0x39, 0x3A, codes).astype(np.uint8)
+
+    verdict = verify.check(overflows_and_more, "E4M3FN")
+
+    assert not verdict.ok
+    assert verdict.agrees == ()
+    assert "hint" not in str(verdict)
+    assert verify.check(cast, "E4M3FN", like="ml_dtypes").agrees == ()
+
+
+def test_a_verdict_in_a_notebook_is_escaped() -> None:
+    """Its name is whatever somebody called it."""
+    wrong = verify.check(truncates, "E4M3FN", probes=False)
+    text = replace(wrong, implementation="<script>alert(1)</script>")._repr_html_()
+
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert text.count("<tr") > 5

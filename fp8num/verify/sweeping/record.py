@@ -37,7 +37,7 @@ __all__ = ["FAULTS", "Sweep", "combine"]
 FAULTS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Sweep:
     """
     What a sweep has found.
@@ -155,6 +155,9 @@ class Sweep:
             budget=0,
             seconds=self.seconds,
         )
+
+    def __repr__(self) -> str:
+        return repr(self.to_conformance())
 
     def __str__(self) -> str:
         return str(self.to_conformance())

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._names import in_a_line
 from fp8num._reading import (
     Check,
     InputError,
@@ -319,7 +320,7 @@ def _format(record: object) -> Format:
 # Checking.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PackVerdict:
     """
     What a check of a pack found.
@@ -371,6 +372,9 @@ class PackVerdict:
             "problems": list(self.problems),
             "notes": list(self.notes),
         }
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     def __str__(self) -> str:
         what = f"{_plural(self.files, 'file')}, {_plural(self.cases, 'case')}"
