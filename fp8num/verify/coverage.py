@@ -155,7 +155,7 @@ class Coverage:
     >>> words = source.words(np.array([1, -1, 1.25, 5, 7, np.inf, 0], np.float32))
     >>> coverage = cover(words, E2M1FN, source, Projection())
     >>> print(str(coverage).splitlines()[0])
-    E2M1FN from float32, NearestTiesToEven, SatFinite: 6 of 40 bins hit, 4 of 554 binades (cases: 7)
+    E2M1FN from float32, NearestTiesToEven, SatFinite: 6 of 40 bins hit, 3 of 554 binades (cases: 7)
     """
 
     counts: tuple[Count, ...] = ()
