@@ -28,6 +28,7 @@ def row(x: npt.ArrayLike, fmt: str = "E4M3FN", rule: str = "unit") -> dict[str, 
     """Return the one row for a format and a rule."""
     table = fp.analyze(x, fmt, rule)
     assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns[:4]) == ["format", "rule", "sqnr_db", "underflow_rate"]
     assert len(table) == 1
     return dict(table.iloc[0])
 
