@@ -197,8 +197,8 @@ def _format_by_name(name: str) -> Format:
         f"use one of {', '.join(FORMATS)}, a P3109 name such as 'binary8p3se', or parameters such "
         "as 'w4m3b7-fn'"
     )
-    known = [*FORMATS, *_ALIASES, *(p3109_names(8) if plain.startswith("b") else ())]
-    msg = f"format name {name!r:.80} is not known; {hint(short, known, there, 'a format')}"
+    names = [*FORMATS, *_ALIASES, *(p3109_names(8) if plain.startswith("b") else ())]
+    msg = f"format name {name!r:.80} is not known; {hint(short, names, there, 'a format')}"
     raise ValueError(msg)
 
 

@@ -147,7 +147,7 @@ def described_format(opened: Parts, name: str) -> Format | None:
     if _DESCRIPTION + name not in opened.metadata:
         return None
     try:
-        return format_from_dict(read_description(opened, name).get("format"))
+        return format_from_dict(mapping("format", read_description(opened, name).get("format")))
     except (TypeError, ValueError) as error:
         raise InputError(_misfit(opened, name, error)) from error
 

@@ -264,8 +264,7 @@ def _entry(what: str, record: object) -> Entry:
         rounding, saturation = found["rounding"], found["saturation"]
         projection = get_projection(fmt, rounding, saturation, nan=found["nan"])
     else:
-        # Profiles know a format by the name that the catalogue has for it now.
-        projection = get_projection(format_from_dict(record["format"]), like=like)
+        projection = get_projection(fmt, like=like)
     return Entry(
         name=found["name"],
         kind=found["kind"],
