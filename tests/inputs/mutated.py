@@ -116,7 +116,7 @@ def mutate_json(rng: random.Random, value: Any) -> Any:
                 except (KeyError, IndexError):
                     box[key] = None
             case 4 if isinstance(box[key], int | float):
-                box[key] = rng.choice([-box[key], box[key] + 1, box[key] * 2.0, str(box[key])])
+                box[key] = rng.choice([-box[key], box[key] + 1, box[key] * 2, str(box[key]), 1.5])
             case _:
                 box[key] = deepcopy(rng.choice(HOSTILE))
     return value
