@@ -126,31 +126,11 @@ def read_or_refuse(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_the_files_that_are_damaged_below_are_valid(tmp_path: Path, kind: str) -> None:
+def test_valid_files_are_read(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"x.{kind}"
     path.write_bytes(FILES[kind])
 
     assert read_or_refuse(path)
-
-
-@pytest.mark.parametrize("kind", FILES)
-@settings(deadline=None)
-@given(data=st.data())
-def test_a_damaged_file_is_read_or_refused(
-    kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Bytes overwritten, inserted and removed, and the end cut off."""
-    content = bytearray(FILES[kind])
-    for _ in range(data.draw(st.integers(1, 4), label="changes")):
-        at = data.draw(st.integers(0, len(content)), label="at")
-        removed = data.draw(st.integers(0, 4), label="removed")
-        content[at : at + removed] = data.draw(st.binary(max_size=4), label="inserted")
-    if data.draw(st.booleans(), label="cut"):
-        del content[data.draw(st.integers(0, len(content)), label="length") :]
-    path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
-    path.write_bytes(content)
-
-    read_or_refuse(path)
 
 
 @pytest.mark.parametrize("kind", FILES)
