@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fp8num._text import shown
+from fp8num._text import cut, printable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -337,7 +337,7 @@ def entries(
         msg = f"{what} must have no entry {brief(unknown[0])}; {hint}"
         raise InputError(msg)
     if missing := [name for name in checks if name not in record and name not in optional]:
-        found = ", ".join(map(str, record)) or "nothing"
+        found = printable(cut(", ".join(map(str, record)), 200)) or "nothing"
         msg = f"{what} must also have {', '.join(missing)}, got {found}; to_dict() writes them all"
         raise InputError(msg)
     return {

@@ -49,6 +49,8 @@ Array: TypeAlias = npt.NDArray[Any]
 #: Raised whenever a training would go on from an older file with other bits.
 VERSION = 1
 _KIND = "fp8num training"
+#: Characters of a place in a state, for messages.
+LONGEST = 100
 _HEADER = ("kind", "version", "settings", "state")
 #: Members of the archive: the JSON text, and the checksum.
 _TEXT, _SUM = "checkpoint.npy", "sha256.npy"
@@ -287,7 +289,8 @@ def _unpacked(
         return tree
     if set(tree) == {"tree"} and isinstance(tree["tree"], dict):
         parts = tree["tree"].items()
-        return {key: _unpacked(part, arrays, f"{where}/{key}") for key, part in parts}
+        return {key: _unpacked(part, arrays, f"{where}/{key}"[-LONGEST:]) for key, part in parts}
+    where = shown(where)
     found = entries(where, tree, {"array": text, "scalar": flag})
     if found["array"] not in arrays:
         msg = f"{where} must be an array of the file, it has none called {brief(found['array'])}"

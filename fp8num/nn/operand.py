@@ -72,7 +72,7 @@ class Operand:
         for name, choices in (("axis", ("contracted", "kept")), ("source", ("tensor", "forward"))):
             if getattr(self, name) not in choices:
                 shown = " or ".join(map(repr, choices))
-                msg = f"{name} of an operand must be {shown}, got {getattr(self, name)!r}"
+                msg = f"{name} of an operand must be {shown}, got {getattr(self, name)!r:.60}"
                 raise ValueError(msg)
         fmt = None if self.format is None else get_format(self.format)
         if self.rule is not None:

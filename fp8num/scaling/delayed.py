@@ -90,7 +90,7 @@ class DelayedState:
             msg = f"scale must be a number that is not negative, got {float(self.scale)!r}"
             raise ValueError(msg)
         if self.algorithm not in ("max", "most_recent"):
-            msg = f"algorithm must be 'max' or 'most_recent', got {self.algorithm!r}"
+            msg = f"algorithm must be 'max' or 'most_recent', got {self.algorithm!r:.60}"
             raise ValueError(msg)
         for name, low, high in (("margin", -126, 126), ("counter", 0, 1 << 62)):
             value = getattr(self, name)
