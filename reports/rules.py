@@ -7,6 +7,7 @@ Make the page that puts all scaling rules side by side, from their data.
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 from fp8num.projection import Rounding
@@ -85,15 +86,17 @@ def elements(rule: Rule) -> str:
     words += ["float32 floor(x + 0.5)"] if cast.early_tie else []
     words += ["float32 log2 of elements"] if cast.coarse_top else []
     words += ["subnormals are zero"] if cast.flushes else []
+    words += ["ties toward zero"] if cast.ties_toward_zero else []
+    words += ["zeros are -0"] if cast.minus_zeros else []
     words += ["Hadamard rotation of 16 first"] if rule.rotation is not None else []
     return ", ".join(words)
 
 
 def options(part: object) -> str:
-    """Return the settings of a rule's part as it would be written."""
-    text = repr(part)
-    inside = text[text.index("(") + 1 : -1]
-    return f"({inside})" if inside else ""
+    """Return the settings of a rule's part, but those that are left open."""
+    settings = {field.name: getattr(part, field.name) for field in fields(part)}  # type: ignore[arg-type]  # of dataclasses
+    inside = [f"{name}={value!r}" for name, value in settings.items() if value is not None]
+    return f"({', '.join(inside)})" if inside else ""
 
 
 def corner_rows() -> list[str]:

@@ -43,7 +43,16 @@ def adjustment(cast: Cast) -> Adjustment | None:
     """Return what puts a cast's slips into float32 words; None if it has none."""
     if cast.early_tie:
         return _lift_early_tie
-    return _cut_coarse_top if cast.coarse_top else None
+    if cast.coarse_top:
+        return _cut_coarse_top
+    if not (cast.ties_toward_zero or cast.minus_zeros):
+        return None
+
+    def adjust(words: Words, fmt: Format) -> Words:
+        words = _lower_ties(words, fmt) if cast.ties_toward_zero else words
+        return _mark_zeros(words) if cast.minus_zeros else words
+
+    return adjust
 
 
 def _lift_early_tie(words: Words, fmt: Format) -> Words:
@@ -51,6 +60,20 @@ def _lift_early_tie(words: Words, fmt: Format) -> Words:
     half = np.float32(fmt.values[fmt.magnitudes.codes[1]] / 2)
     early = (words & _MAGNITUDE) == half.view(np.uint32) - np.uint32(1)
     return np.asarray(words + 2 * early.astype(np.uint32))
+
+
+def _lower_ties(words: Words, fmt: Format) -> Words:
+    """Move what is halfway between two values below it."""
+    values = fmt.values[fmt.magnitudes.codes]
+    halves = ((values[1:] + values[:-1]) / 2).astype(np.float32).view(np.uint32)
+    return np.asarray(words - np.isin(words & _MAGNITUDE, halves).astype(np.uint32))
+
+
+def _mark_zeros(words: Words) -> Words:
+    """Make -0 of zeros and NaN."""
+    magnitude = words & _MAGNITUDE
+    marked = (magnitude == 0) | (magnitude > np.uint32(FLOAT32.infinity))
+    return np.where(marked, ~_MAGNITUDE, words)
 
 
 def _cut_coarse_top(words: Words, fmt: Format) -> Words:

@@ -3,9 +3,12 @@ The rules by name: every library's, as data.
 
 ::
 
-    te-*        TransformerEngine      torchao-*     torchao.float8 and its MX formats
+    te-*        TransformerEngine      torchao-*     torchao.float8, its MX, NVFP4 and blocks
     mx*         OCP MX 1.0             deepgemm-*    DeepGEMM, DeepSeek-V3
-    flax, ms-amp, microxcaling-*       unit, tensor, row, channel, block-N, block-NxM: our own
+    flax, ms-amp, microxcaling-*       compressed-tensors-*, modelopt-*
+    unit, tensor, row, channel, block-N, block-NxM: our own
+
+Where a library's release departs from its main branch, the release is in the name.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "get_rule"]
 
 _FP8 = ("E4M3FN", "E5M2")
+_FNUZ = ("E4M3FNUZ", "E5M2FNUZ")
 _MX = ("E4M3FN", "E5M2", "E3M2FN", "E2M3FN", "E2M1FN")
 _TENSOR, _ROW, _32 = (Granularity.parse(text) for text in ("tensor", "row", "1x32"))
 _128, _128X128 = (Granularity.parse(text) for text in ("1x128", "128x128"))
@@ -109,20 +113,32 @@ _OCP = tuple(
 _TE = "TransformerEngine d0067d0da, "
 
 
-def _te(name: str, grain: Granularity, scale: TransformerEngine, where: str) -> Rule:
+def _te(
+    name: str,
+    grain: Granularity,
+    scale: TransformerEngine,
+    where: str,
+    formats: tuple[str, ...] = _FP8,
+) -> Rule:
     return Rule(
         name=name,
         granularity=grain,
         scale=scale,
         finder=_IGNORE,
-        formats=_FP8,
+        formats=formats,
         cast=_CUDA,
         source=_TE + where,
     )
 
 
 _TE_CURRENT = tuple(
-    _te(name, _TENSOR, TransformerEngine(power_of_two=power), "Float8CurrentScaling")
+    _te(
+        name,
+        _TENSOR,
+        TransformerEngine(power_of_two=power),
+        "Float8CurrentScaling; FNUZ on AMD",
+        _FP8 + _FNUZ,
+    )
     for name, power in (("te-current", False), ("te-current-pow2", True))
 )
 _TE_BLOCK = tuple(
@@ -141,7 +157,7 @@ _TE_DELAYED = tuple(
         granularity=_TENSOR,
         scale=Held(),
         finder=_IGNORE,
-        formats=_FP8,
+        formats=_FP8 + _FNUZ,
         cast=_CUDA,
         source=_TE + where,
     )
@@ -150,15 +166,21 @@ _TE_DELAYED = tuple(
         ("te-delayed-unfused", "DelayedScaling with NVTE_UNFUSED_FP8_UPDATE=1"),
     )
 )
-_TE_MX = Rule(
-    name="te-mxfp8",
-    granularity=_32,
-    scale=PowerOfTwo("up", infinity=254),
-    finder=_IGNORE,
-    formats=_FP8,
-    cast=_CUDA,
-    enters=Enters.OPERAND,
-    source=_TE + "MXFP8BlockScaling",
+_TE_MX = tuple(
+    Rule(
+        name=name,
+        granularity=Granularity.parse(grain),
+        scale=PowerOfTwo("up", infinity=254),
+        finder=_IGNORE,
+        formats=_FP8,
+        cast=_CUDA,
+        enters=Enters.OPERAND,
+        source=_TE + where,
+    )
+    for name, grain, where in (
+        ("te-mxfp8", "1x32", "MXFP8BlockScaling"),
+        ("te-mxfp8-2d", "32x32", "MXFP8BlockScaling, 2-D for weights"),
+    )
 )
 #: The signs of TransformerEngine's random Hadamard transform.
 _SIGNS = (1, 1, 1, -1, 1, -1, -1, -1, -1, -1, -1, 1, -1, 1, -1, -1)
@@ -193,7 +215,7 @@ _TORCHAO = tuple(
         formats=_FP8,
         way_out=Descale.DIVIDE,
         cast=_TORCH,
-        source="torchao 36027d82d, torchao.float8",
+        source="torchao 36027d82d and 0.18.0, torchao.float8",
     )
     for name, grain, scale in (
         ("torchao-tensorwise", _TENSOR, TorchaoQuotient()),
@@ -203,18 +225,52 @@ _TORCHAO = tuple(
         ("torchao-rowwise-exact", _ROW, TorchaoQuotient(power_of_two=True, exact_log2=True)),
     )
 )
-_TORCHAO_MX = tuple(
+_TORCHAO_BLOCK = tuple(
     Rule(
-        name=f"torchao-mx-{name}",
+        name=f"torchao-block-{grain}",
+        granularity=grain,
+        scale=TorchaoQuotient(inverse=True),
+        finder=_PROPAGATE,
+        formats=("E4M3FN",),
+        cast=_TORCH,
+        source="torchao 0.18.0, prototype/blockwise_fp8_training",
+    )
+    for grain in (_128, _128X128)
+)
+
+
+def _torchao_mx(name: str, scale: PowerOfTwo, where: str) -> Rule:
+    return Rule(
+        name=name,
         granularity=_32,
-        scale=PowerOfTwo(rounding, largest=255),
+        scale=scale,
         finder=_PROPAGATE,
         formats=_MX,
         cast=_TORCH,
         enters=Enters.OPERAND,
-        source="torchao 36027d82d, to_mx",
+        source=f"torchao {where}, to_mx",
     )
+
+
+_TORCHAO_MX = tuple(
+    _torchao_mx(f"torchao-mx-{name}", PowerOfTwo(rounding, largest=255), "36027d82d")
     for name, rounding in (("floor", "floor"), ("ceil", "ceil"), ("even", "even"), ("rceil", "up"))
+)
+#: The release divides by 2^-126 for code 0 and by infinity for code 255.
+_TORCHAO_0_18_MX = (
+    *(
+        _torchao_mx(
+            f"torchao-0.18-mx-{rounding}",
+            PowerOfTwo(rounding, infinity=None, zero_factor=2.0**126, nan_factor=0.0),
+            "0.18.0",
+        )
+        for rounding in ("floor", "ceil", "even")
+    ),
+    _torchao_mx(
+        "torchao-0.18-mx-rceil",
+        PowerOfTwo("up-log2", infinity=254, zero_factor=1.0),
+        "0.18.0",
+    ),
 )
 
 _DEEPSEEK = tuple(
@@ -260,6 +316,30 @@ _MICROXCALING = tuple(
 
 _OTHERS = (
     Rule(
+        name="compressed-tensors-mxfp8",
+        granularity=_32,
+        # FP4's mantissa width, whatever the elements; infinity is no number of an exponent.
+        scale=PowerOfTwo(
+            "even", infinity=127, nan=127, mantissa_bits=1, infinity_factor=0.0, nan_factor=0.0
+        ),
+        finder=_PROPAGATE,
+        formats=("E4M3FN",),
+        cast=_TORCH,
+        enters=Enters.OPERAND,
+        source="compressed-tensors 0.20.1, quantization/utils/mxfp_utils.py",
+    ),
+    Rule(
+        name="modelopt-mxfp4",
+        granularity=_32,
+        scale=PowerOfTwo("up-log2", infinity=0, nan=0, infinity_factor=0.0, nan_factor=0.0),
+        finder=_PROPAGATE,
+        format=E2M1FN,
+        formats=("E2M1FN",),
+        cast=Cast(ties_toward_zero=True, minus_zeros=True),
+        enters=Enters.OPERAND,
+        source="ModelOpt 0.47.0, quantization/qtensor/mxfp4_tensor.py",
+    ),
+    Rule(
         name="flax",
         granularity=_TENSOR,
         scale=Held(inverse=True),
@@ -291,10 +371,12 @@ RULES: Mapping[str, Rule] = Catalogue(
             *_TE_DELAYED,
             *_TE_CURRENT,
             *_TE_BLOCK,
-            _TE_MX,
+            *_TE_MX,
             *_TE_NVFP4,
             *_TORCHAO,
+            *_TORCHAO_BLOCK,
             *_TORCHAO_MX,
+            *_TORCHAO_0_18_MX,
             *_DEEPSEEK,
             *_MICROXCALING,
             *_OTHERS,

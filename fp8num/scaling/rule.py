@@ -75,6 +75,10 @@ class Cast:
         Whether -0 becomes +0.
     flushes : bool
         Whether float32 subnormals count as zero, as in XLA on a CPU.
+    ties_toward_zero : bool
+        Whether what is halfway between two values becomes the smaller one.
+    minus_zeros : bool
+        Whether zeros of either sign, and NaN, become -0.
     """
 
     rounding: Rounding | str = Rounding.NEAREST_TIES_TO_EVEN
@@ -83,6 +87,8 @@ class Cast:
     coarse_top: bool = False
     drops_minus_zero: bool = False
     flushes: bool = False
+    ties_toward_zero: bool = False
+    minus_zeros: bool = False
 
     def __post_init__(self) -> None:
         """Read the rounding's name."""

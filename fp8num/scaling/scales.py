@@ -53,6 +53,7 @@ INVERSES: Floats = np.append(np.ldexp(np.float32(1), 127 - np.arange(255)), np.n
 POWERS.view(np.uint32)[0] = INVERSES.view(np.uint32)[254] = 1 << 22
 _LARGEST = np.float32(np.finfo(np.float32).max)
 _MANTISSA = np.uint32((1 << 23) - 1)
+_INFINITY = np.uint32(0x7F800000)
 
 
 class Context(NamedTuple):
@@ -172,10 +173,13 @@ class TorchaoQuotient:
     exact_log2 : bool
         Whether that logarithm is exact.  The library's is float32: just below 2**k it
         is k itself where float32 has no number between, and `s` is rounded up there.
+    inverse : bool
+        Whether ``1 / s`` is stored instead.
     """
 
     power_of_two: bool = False
     exact_log2: bool = False
+    inverse: bool = False
 
     @property
     def format(self) -> None:
@@ -184,20 +188,24 @@ class TorchaoQuotient:
 
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
-        """Return `s` for both."""
+        """Return `s` or its inverse, and `s`."""
         wide = np.maximum(as_float64(amax), 1e-12)  # keeps NaN
         scales = float32_words(float(context.fmt.max) / wide).view(np.float32)
         if self.power_of_two:
             powers = _power_below(scales) if self.exact_log2 else power_by_log2(scales)
             scales = np.where(np.isfinite(scales), powers, scales)
-        return Scales(scales, scales)
+        return Scales(divide(np.float32(1), scales) if self.inverse else scales, scales)
+
+
+def _log2(values: Floats) -> Floats:
+    """Return the logarithm in float32, correctly rounded."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.log2(as_float64(values)).astype(np.float32))
 
 
 def floor_log2(values: Floats) -> Floats:
     """Return ``floor(log2(x))`` where the logarithm is float32, correctly rounded."""
-    with np.errstate(all="ignore"):
-        logarithm: Floats = np.floor(np.log2(as_float64(values)).astype(np.float32))
-    return logarithm
+    return np.floor(_log2(values))
 
 
 def power_by_log2(values: Floats) -> Floats:
@@ -260,25 +268,40 @@ class PowerOfTwo:
         ``"ceil"``: one more unless amax is a power of two.  ``"even"``: the exponent of
         amax rounded to the elements' mantissa bits.  ``"up"``: of
         ``amax * float32(1 / max)``, rounded up, so that nothing saturates.
-        ``"log2"``: floor of the float32 logarithm, as microxcaling.
-    infinity : int
-        The code where amax is infinite; of NaN it is 255.
+        ``"log2"``: floor of the float32 logarithm, as microxcaling.  ``"up-log2"``: of
+        ``amax / max``, the float32 logarithm rounded up.
+    infinity : int, optional
+        The code where amax is infinite, or becomes so when rounded; None for what its
+        exponent field gives.
     largest : int
         The largest code of finite ones; 255 lets what is beyond the range be NaN.
+    nan : int
+        The code where amax is NaN.
+    mantissa_bits : int, optional
+        What ``"even"`` rounds amax to, if not to the elements' own.
+    zero_factor, infinity_factor, nan_factor : float, optional
+        What elements are multiplied by where the code is 0, and where amax is infinite
+        (becomes so) or NaN, if not by the inverse of what the code stands for.
     """
 
     rounding: str = "floor"
-    infinity: int = 255
+    infinity: int | None = 255
     largest: int = 254
+    nan: int = 255
+    mantissa_bits: int | None = None
+    zero_factor: float | None = None
+    infinity_factor: float | None = None
+    nan_factor: float | None = None
 
     def __post_init__(self) -> None:
         """Check the rounding's name, and that there are such codes."""
-        names = ("floor", "ceil", "even", "up", "log2")
+        names = ("floor", "ceil", "even", "up", "log2", "up-log2")
         if self.rounding not in names:
             msg = f"rounding must be one of {', '.join(names)}, got {self.rounding!r:.60}"
             raise ValueError(msg)
-        for name, code in (("infinity", self.infinity), ("largest", self.largest)):
-            if not 0 <= code <= 255:
+        for name in ("infinity", "largest", "nan"):
+            code = getattr(self, name)
+            if not (code is None and name == "infinity") and not 0 <= code <= 255:
                 msg = f"{name} must be a code of E8M0FNU, from 0 to 255, got {code!r:.60}"
                 raise ValueError(msg)
 
@@ -287,30 +310,49 @@ class PowerOfTwo:
         """E8M0FNU."""
         return E8M0FNU
 
+    @property
+    def inverts(self) -> bool:
+        """Whether elements are always multiplied by the inverse of what the code stands for."""
+        return self.zero_factor is self.infinity_factor is self.nan_factor is None
+
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
-        """Return the codes, and the inverses of what they stand for."""
-        codes = self._code(amax, context.fmt)
-        words = _words(amax)
-        infinite = np.uint32(0x7F800000)
-        if words.size and words.max() >= infinite:
-            codes = np.where(words == infinite, self.infinity, codes)
-            codes = np.where(words > infinite, 255, codes)
-        stored = codes.astype(np.uint8)
-        return Scales(stored, INVERSES.take(stored))
+        """Return the codes, and what elements are multiplied by."""
+        words = self._rounded(_words(amax), context.fmt)
+        codes = self._code(words, context.fmt).astype(np.uint8)
+        factor = INVERSES.take(codes)
+        if self.zero_factor is not None:
+            factor = np.where(codes == 0, np.float32(self.zero_factor), factor)
+        if words.size and words.max() >= _INFINITY:
+            nan = _words(amax) > _INFINITY
+            for where, code, multiplier in (
+                ((words >= _INFINITY) & ~nan, self.infinity, self.infinity_factor),
+                (nan, self.nan, self.nan_factor),
+            ):
+                codes = codes if code is None else np.where(where, np.uint8(code), codes)
+                given = INVERSES.take(codes) if multiplier is None else np.float32(multiplier)
+                factor = np.where(where, given, factor)
+        return Scales(codes, factor)
 
-    def _code(self, amax: Floats, fmt: Format) -> npt.NDArray[np.int32]:
+    def _rounded(self, words: npt.NDArray[np.uint32], fmt: Format) -> npt.NDArray[np.uint32]:
+        """Return amax that a carry may have taken to the next binade, as words."""
+        if self.rounding != "even":
+            return words
+        bits = fmt.mantissa_bits if self.mantissa_bits is None else self.mantissa_bits
+        return words + np.uint32(1 << (23 - (bits or 0) - 1))
+
+    def _code(self, words: npt.NDArray[np.uint32], fmt: Format) -> npt.NDArray[np.int32]:
+        amax = words.view(np.float32)
         if self.rounding == "log2":
-            lifted = np.where(_words(amax) == 0, np.float32(2.0**-126), amax)
+            lifted = np.where(words == 0, np.float32(2.0**-126), amax)
             return self._clip(np.nan_to_num(floor_log2(lifted)) + (127 - fmt.emax))
+        if self.rounding == "up-log2":
+            return self._clip(np.nan_to_num(np.ceil(_log2(divide(amax, _maximum(fmt))))) + 127)
         if self.rounding == "up":
             ratio = multiply(amax, np.float32(1 / float(fmt.max)))
             field, mantissa = _fields(_words(ratio))
             subnormal_down = (field == 0) & (mantissa <= 1 << 22)
             return self._clip(field + ((mantissa > 0) & ~subnormal_down))
-        words = _words(amax)
-        if self.rounding == "even":
-            words = words + np.uint32(1 << (23 - (fmt.mantissa_bits or 0) - 1))
         field, mantissa = _fields(words)
         if self.rounding == "ceil":
             field = field + (mantissa > 0)

@@ -311,20 +311,84 @@ def torchao(x: Floats, fmt: Format, *, pow2: str = "") -> Block:
     return Block(s, codes, table(fmt)[codes] / s)
 
 
+def torchao_exponent(word: int, fmt: Format, mode: str) -> int:
+    """Return FLOOR's, CEIL's or EVEN's exponent from the word that EVEN has rounded."""
+    exponent = (word >> 23) - 127 - emax(fmt)
+    return exponent + (mode == "ceil" and word & 0x7FFFFF > 0)
+
+
+def torchao_word(amax: Any, fmt: Format, mode: str) -> int:
+    """Return the word of amax, EVEN's with the elements' mantissa bits rounded away."""
+    word = bits(amax)
+    return (word + (1 << (23 - MBITS[fmt.name] - 1))) & 0xFF800000 if mode == "even" else word
+
+
 def torchao_mx(x: Floats, fmt: Format, mode: str) -> Block:
-    """to_mx: FLOOR, CEIL, EVEN or RCEIL."""
+    """to_mx of main: FLOOR, CEIL, EVEN or RCEIL; isfinite is asked of the rounded amax."""
     amax = amax_max(x)
     if not np.isfinite(amax):
         return by_e8m0(x, 0xFF, fmt)
     if mode == "rceil":
         return by_e8m0(x, ceil_e8m0(amax * (ONE / F32(largest(fmt)))), fmt)
-    word = bits(amax)
-    if mode == "even":
-        word = (word + (1 << (23 - MBITS[fmt.name] - 1))) & 0xFF800000
-    exponent = (word >> 23) - 127 - emax(fmt)
-    if mode == "ceil" and word & 0x7FFFFF:
-        exponent += 1
+    word = torchao_word(amax, fmt, mode)
+    if not np.isfinite(from_bits(word)):
+        return by_e8m0(x, 0xFF, fmt)
+    exponent = torchao_exponent(word, fmt, mode)
     return by_e8m0(x, min(max(exponent, -127), 128) + 127, fmt)
+
+
+def torchao_0_18_mx(x: Floats, fmt: Format, mode: str) -> Block:
+    """to_mx of 0.18.0: code 0 is applied as 2**-126 or 1, infinity has a finite scale."""
+    amax = amax_max(x)
+    if mode == "rceil":
+        descale = amax / F32(largest(fmt))
+        code = 0xFF if np.isnan(descale) else 0xFE
+        if np.isfinite(descale):
+            code = 0 if descale == 0 else int(min(max(math.ceil(log2(descale)), -127), 127)) + 127
+        y = x * (ONE if code == 0 else inverse(code))
+    else:
+        word = torchao_word(amax, fmt, mode)
+        code = min(max(torchao_exponent(word, fmt, mode), -127), 128) + 127
+        code = 0xFF if np.isnan(amax) else code
+        y = x / max(from_bits(code << 23), power(-126))
+    codes = cast(sat(y, fmt), fmt)
+    return Block(code, codes, table(fmt)[codes] * e8m0(code))
+
+
+def torchao_block(x: Floats, fmt: Format) -> Block:
+    """torch_blockwise_scale_act_quant_lhs: multiply by the scale, keep its reciprocal."""
+    s = torchao_scale(amax_max(x), fmt, pow2="")
+    return multiplied(x, s, ONE / s, fmt)
+
+
+# Checkpoints.
+
+
+def compressed_tensors_mxfp8(x: Floats, fmt: Format) -> Block:
+    """generate_mx_scales, 2**(code - 127), and floor(log2) of that; FP4's mantissa width."""
+    amax = amax_max(x)
+    word = bits(amax) if not np.isnan(amax) else 0x7FC00000
+    rounded = from_bits((word + (1 << (23 - 1 - 1))) & 0xFF800000)
+    if np.isinf(rounded):  # int32 of an infinite logarithm, and 127, in eight bits
+        codes = cast(x / INFINITY, fmt)
+        return Block(127, codes, table(fmt)[codes])
+    code = 0 if rounded == 0 else max(127 + exact_floor_log2(rounded) - 8, 0)
+    codes = cast(sat(x / e8m0(code), fmt), fmt)
+    return Block(code, codes, table(fmt)[codes] * e8m0(code))
+
+
+def modelopt_mxfp4(x: Floats, fmt: Format) -> Block:
+    """cast_fp4: how many bounds a magnitude exceeds; all that has no sign has the bit set."""
+    descale = amax_max(x) / F32(6)
+    code, exponent = 0, F32(-127)
+    if np.isfinite(descale):
+        exponent = F32(math.ceil(max(log2(descale), F32(-127))))
+        code = int(exponent) + 127
+    scaled = x / (power(int(exponent)) if np.isfinite(descale) else descale)
+    bounds = (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5)
+    codes = [(0 if y > 0 else 8) + sum(abs(float(y)) > bound for bound in bounds) for y in scaled]
+    found = np.array(codes, np.uint8)
+    return Block(code, found, table(fmt)[found] * e8m0(code))
 
 
 # OCP MX, and its reference.
@@ -472,6 +536,8 @@ class Rule(NamedTuple):
 
 _FP8 = (formats.E4M3FN, formats.E5M2)
 _E4M3 = (formats.E4M3FN,)
+#: AMD's: TransformerEngine's largest value is 240, or as OCP's 57344.
+_AMD = (*_FP8, formats.E4M3FNUZ, formats.E5M2FNUZ)
 _MX_ELEMENTS = (*_FP8, formats.E3M2FN, formats.E2M3FN, formats.E2M1FN)
 
 
@@ -485,6 +551,10 @@ def _torchao(pow2: str) -> Callable[[Floats, Any, np.float32], Block]:
 
 def _torchao_mx(mode: str) -> Callable[[Floats, Any, np.float32], Block]:
     return lambda x, fmt, _: torchao_mx(x, fmt, mode)
+
+
+def _torchao_0_18_mx(mode: str) -> Callable[[Floats, Any, np.float32], Block]:
+    return lambda x, fmt, _: torchao_0_18_mx(x, fmt, mode)
 
 
 def _microxcaling(rounding: str) -> Callable[[Floats, Any, np.float32], Block]:
@@ -506,25 +576,36 @@ def _ms_amp(x: Floats, fmt: Format, _: np.float32) -> Block:
 
 
 RULES = {
-    "te-delayed": Rule("tensor", _FP8, lambda x, fmt, _: te_fixed(x, fmt, ONE)),
-    "te-delayed-unfused": Rule("tensor", _FP8, lambda x, fmt, _: te_fixed(x, fmt, ONE)),
-    "te-current": Rule("tensor", _FP8, _current(pow2=False)),
-    "te-current-pow2": Rule("tensor", _FP8, _current(pow2=True)),
+    "te-delayed": Rule("tensor", _AMD, lambda x, fmt, _: te_fixed(x, fmt, ONE)),
+    "te-delayed-unfused": Rule("tensor", _AMD, lambda x, fmt, _: te_fixed(x, fmt, ONE)),
+    "te-current": Rule("tensor", _AMD, _current(pow2=False)),
+    "te-current-pow2": Rule("tensor", _AMD, _current(pow2=True)),
     "te-block-1x128": Rule((128,), _FP8, _current(pow2=True)),
     "te-block-128x128": Rule((128, 128), _FP8, _current(pow2=True)),
     "te-block-1x128-fp32": Rule((128,), _FP8, _current(pow2=False)),
     "te-block-128x128-fp32": Rule((128, 128), _FP8, _current(pow2=False)),
     "te-mxfp8": Rule((32,), _FP8, lambda x, fmt, _: te_mxfp8(x, fmt)),
+    "te-mxfp8-2d": Rule((32, 32), _FP8, lambda x, fmt, _: te_mxfp8(x, fmt)),
     "te-nvfp4": Rule((16,), (formats.E2M1FN,), lambda x, _, amax: nvfp4(x, amax)),
     "te-nvfp4-2d": Rule((16, 16), (formats.E2M1FN,), lambda x, _, amax: nvfp4(x, amax)),
     "torchao-tensorwise": Rule("tensor", _FP8, _torchao("")),
     "torchao-tensorwise-pow2": Rule("tensor", _FP8, _torchao("log2")),
     "torchao-rowwise": Rule("row", _FP8, _torchao("log2")),
     "torchao-rowwise-exact": Rule("row", _FP8, _torchao("mask")),
-    "torchao-mx-floor": Rule((32,), _FP8, _torchao_mx("floor")),
+    "torchao-mx-floor": Rule((32,), _MX_ELEMENTS, _torchao_mx("floor")),
     "torchao-mx-ceil": Rule((32,), _FP8, _torchao_mx("ceil")),
-    "torchao-mx-even": Rule((32,), _FP8, _torchao_mx("even")),
+    "torchao-mx-even": Rule((32,), _MX_ELEMENTS, _torchao_mx("even")),
     "torchao-mx-rceil": Rule((32,), _FP8, _torchao_mx("rceil")),
+    "torchao-0.18-mx-floor": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("floor")),
+    "torchao-0.18-mx-ceil": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("ceil")),
+    "torchao-0.18-mx-even": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("even")),
+    "torchao-0.18-mx-rceil": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("rceil")),
+    "torchao-block-1x128": Rule((128,), _E4M3, lambda x, fmt, _: torchao_block(x, fmt)),
+    "torchao-block-128x128": Rule((128, 128), _E4M3, lambda x, fmt, _: torchao_block(x, fmt)),
+    "compressed-tensors-mxfp8": Rule(
+        (32,), _E4M3, lambda x, fmt, _: compressed_tensors_mxfp8(x, fmt)
+    ),
+    "modelopt-mxfp4": Rule((32,), (formats.E2M1FN,), lambda x, fmt, _: modelopt_mxfp4(x, fmt)),
     "mxfp8-e4m3fn": Rule((32,), (formats.E4M3FN,), _ocp),
     "mxfp8-e5m2": Rule((32,), (formats.E5M2,), _ocp),
     "mxfp6-e3m2fn": Rule((32,), (formats.E3M2FN,), _ocp),

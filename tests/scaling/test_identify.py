@@ -120,18 +120,23 @@ def test_blocks_along_the_first_axis(rule: str) -> None:
 #: Where random data tells rules apart: what is obeyed, by the rule that made the dump.
 ALONE = {
     "block-32": {"block-32"},
-    "te-mxfp8": {"te-mxfp8", "torchao-mx-rceil"},
-    "mxfp8-e4m3fn": {
-        "mxfp8-e4m3fn", "torchao-mx-floor", "microxcaling", "microxcaling-even",
+    "te-mxfp8": {
+        "te-mxfp8", "torchao-mx-rceil", "torchao-0.18-mx-rceil", "compressed-tensors-mxfp8",
     },
-    "torchao-mx-ceil": {"torchao-mx-ceil"},
-    "torchao-mx-even": {"torchao-mx-even"},
+    "mxfp8-e4m3fn": {
+        "mxfp8-e4m3fn", "torchao-mx-floor", "torchao-0.18-mx-floor", "microxcaling",
+        "microxcaling-even",
+    },
+    "torchao-mx-ceil": {"torchao-mx-ceil", "torchao-0.18-mx-ceil"},
+    "torchao-mx-even": {"torchao-mx-even", "torchao-0.18-mx-even"},
+    "modelopt-mxfp4": {"modelopt-mxfp4", "torchao-mx-rceil", "torchao-0.18-mx-rceil"},
+    "te-mxfp8-2d": {"te-mxfp8-2d"},
     "microxcaling-floor": {"microxcaling-floor"},
     "te-nvfp4": {"te-nvfp4"},
     "te-nvfp4-2d": {"te-nvfp4-2d"},
     "te-nvfp4-rht": {"te-nvfp4-rht"},
     # 1 / s is the inverse of what our own rule stores
-    "te-block-1x128-fp32": {"te-block-1x128-fp32", "block-128"},
+    "te-block-1x128-fp32": {"te-block-1x128-fp32", "block-128", "torchao-block-1x128"},
     "deepgemm-1x128": {"deepgemm-1x128", "deepseek-1x128"},
     "row-mse": {"row-mse"},
 }  # fmt: skip
@@ -139,7 +144,7 @@ ALONE = {
 
 @pytest.mark.parametrize("rule", ALONE)
 def test_random_data_tells_rules_apart(rule: str) -> None:
-    """torchao's RCEIL is TransformerEngine's rule; microxcaling's ties are rare."""
+    """torchao's RCEIL is TransformerEngine's rule; ties, and amax of 1.75 2^k, are rare."""
     x = data("whole")
 
     assert set(names(of(dump(rule, x), x).obeyed)) == ALONE[rule]
@@ -148,8 +153,10 @@ def test_random_data_tells_rules_apart(rule: str) -> None:
 def test_rules_that_differ_in_ties_are_told_apart_by_ties() -> None:
     """Sixty-fourths of small integers scaled by powers of two end in ties."""
     x = np.round(data("whole") * 64) / np.float32(64)
-    found = {r: set(names(of(dump(r, x), x).obeyed)) for r in ("mxfp8-e4m3fn", "microxcaling")}
+    rules = ("mxfp8-e4m3fn", "microxcaling", "modelopt-mxfp4")
+    found = {r: set(names(of(dump(r, x), x).obeyed)) for r in rules}
 
+    assert found["modelopt-mxfp4"] == {"modelopt-mxfp4"}
     assert "microxcaling" not in found["mxfp8-e4m3fn"]
     assert found["microxcaling"] == {"microxcaling"}
 
@@ -174,6 +181,28 @@ def test_zeros_are_the_reason() -> None:
     x = data("zero")
     (group,) = of(dump("te-mxfp8", x), x).indistinguishable
     assert [line.split(": ")[-1] for line in group.reasons] == ["every element is zero"]
+
+
+def test_a_release_and_its_main_branch_are_told_apart_by_tiny_blocks() -> None:
+    """0.18.0 applies the scale code 0 as 2^-126, or 1 with RCEIL, main as 2^-127."""
+    x = data("whole").copy()
+    x[3, 32:64] *= np.float32(2.0**-130)
+    for mode in ("floor", "rceil"):
+        main, release = f"torchao-mx-{mode}", f"torchao-0.18-mx-{mode}"
+        for made, other in ((main, release), (release, main)):
+            found = names(of(dump(made, x), x).obeyed)
+            assert made in found
+            assert other not in found
+
+
+def test_compressed_tensors_and_rceil_are_told_apart_by_seven_quarters() -> None:
+    """The one goes up from 1.75 2^k on, the other above it; 7 is the largest of its block."""
+    x = data("whole").copy()
+    x[5, 40] = 7
+    rules = ["compressed-tensors-mxfp8", "te-mxfp8"]
+    found = {made: names(of(dump(made, x), x, rules=rules).obeyed) for made in rules}
+
+    assert found == {made: [made] for made in rules}
 
 
 def test_one_flipped_code_is_no_match() -> None:
@@ -560,7 +589,7 @@ def test_codes_of_ml_dtypes_say_their_format() -> None:
     codes = scaled.codes.view(ml_dtypes.float8_e4m3fn)
     scales = scaled.stored_scales.view(ml_dtypes.float8_e8m0fnu)
     found = identify(codes, scales, source=x)
-    assert names(found.obeyed) == ["te-mxfp8", "torchao-mx-rceil"]
+    assert set(names(found.obeyed)) == ALONE["te-mxfp8"]
 
 
 # Without a source.

@@ -6,6 +6,7 @@ The scaling rules against what the libraries themselves gave, bit for bit.
     tests/data/recipes/torchao...npz   codes and scales of every operand of 20 linear layers
                        flax...npz      scale and history, call by call
                        microxcaling    values, quantised and dequantised
+                       checkpoints     codes and scales of compressed-tensors and ModelOpt
 """
 
 from __future__ import annotations
@@ -437,3 +438,44 @@ def test_microxcaling_linear_layers(configuration: str) -> None:
         bound = 66 * 2.0**-24 * (np.abs(left) @ np.abs(right) + np.abs(bias))
         difference = np.abs(left @ right + bias - data[f"{part}/{name}"])
         assert (difference <= bound).all(), f"{name}: {(difference / bound).max()} of the bound"
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize(
+    ("rule", "library"),
+    [("compressed-tensors-mxfp8", "compressed_tensors"), ("modelopt-mxfp4", "modelopt")],
+)
+def test_blocks_of_checkpoints(rule: str, library: str) -> None:
+    """Every scale and code, of infinities, NaN and zeros too; one NaN is as another."""
+    made = recording("checkpoints")
+    codes = made[f"{library}_codes"]
+
+    scaled = fp.scale_quantize(made["x"], rule)
+
+    np.testing.assert_array_equal(scaled.scale_codes, made[f"{library}_scales"])
+    nan = np.isnan(fp.decode(codes, scaled.format))
+    np.testing.assert_array_equal(np.isnan(fp.decode(scaled.codes, scaled.format)), nan)
+    np.testing.assert_array_equal(scaled.codes[~nan], codes[~nan])
+    assert len(np.unique(made[f"{library}_scales"])) > 60
+
+
+def test_compressed_tensors_goes_up_from_seven_quarters() -> None:
+    """As recorded: 1.75 has the scale 2^-7, RCEIL's is 2^-8, for 1.75 is 448/256."""
+    made = recording("checkpoints")
+    amax = np.abs(made["x"]).max(axis=1)
+    (at,) = np.flatnonzero(amax == 1.75)
+
+    assert made["compressed_tensors_scales"][at] == 120
+    assert fp.scale_quantize(made["x"][at], "te-mxfp8").scale_codes == 119
+
+
+def test_modelopt_takes_ties_down_and_marks_zeros() -> None:
+    """0.75, 1.75, 3.5 become 0.5, 1.5, 3; zeros of both signs are 0x8, a small number is not."""
+    x = np.zeros(32, np.float32)
+    x[:8] = 6, 0.75, 1.75, 3.5, -0.0, 1e-9, -1e-9, -5
+
+    codes = fp.scale_quantize(x, "modelopt-mxfp4").codes
+
+    assert codes[:9].tolist() == [7, 1, 3, 5, 8, 0, 8, 14, 8]

@@ -223,8 +223,9 @@ def test_two_levels_are_known_by_their_scale() -> None:
 def test_scales_enter_at_operands_where_blocks_are_of_the_format() -> None:
     """MX and NVFP4: the unit multiplies them; others are applied to sums."""
     operand = {name for name, rule in RULES.items() if rule.enters is Enters.OPERAND}
-    mx = ("mx", "microxcaling", "te-mxfp8", "te-nvfp4", "torchao-mx")
-    assert operand == {name for name in RULES if name.startswith(mx)}
+    mx = {name for name in RULES if "mxfp" in name or "nvfp4" in name or "-mx-" in name}
+    mx |= {name for name in RULES if name.startswith(("mx", "microxcaling"))}
+    assert operand == mx
 
 
 # What is wrong.

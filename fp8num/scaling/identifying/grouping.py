@@ -104,6 +104,10 @@ def _about_codes(a: Rule, b: Rule, data: _Data) -> list[str]:
         found.append("the products with the scale round to the same codes")
     if a.cast.drops_minus_zero != b.cast.drops_minus_zero or a.cast.early_tie != b.cast.early_tie:
         found.append("no element is -0, or where float32 arithmetic rounds it otherwise")
+    if a.cast.ties_toward_zero != b.cast.ties_toward_zero or (
+        a.cast.minus_zeros != b.cast.minus_zeros
+    ):
+        found.append("no element is zero, or a tie that rounds otherwise")
     if (a.rotation is None) != (b.rotation is None):
         found.append("the rotated values give the same")
     return found

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["nearest"]
 
-#: Rules that are diagnosed, and those that are told of.
+#: Rules that are diagnosed, and those that are told of; what is the same is told of once.
 _DIAGNOSED, _TOLD = 16, 5
 
 
@@ -73,7 +73,7 @@ def nearest(
     Returns
     -------
     tuple of Near
-        At most five, and one of each of the wanted.
+        At most five that differ, and one of each of the wanted.
     """
     found = [c for each in tried if not each.is_held for c in [compare(each, predictor)] if c]
     found.sort(key=lambda comparison: -comparison.nearness)
@@ -85,7 +85,9 @@ def nearest(
         others = ()
     explained.sort(key=_order)
     exact = [(c, d) for c, d in explained if d is not None and d.exact]
-    told = _worth_telling(explained) if not (exact or others) else exact[: _TOLD - len(others)]
+    told = _worth_telling(explained)
+    if exact or others:
+        told = _few(exact, _TOLD - len(others))
     told = [(c, d) for c, d in told if d is not None or not _is_by_chance(c, evidence)]
     names = {c.candidate.rule.name for c, _ in told} | {near.rule for near in others}
     for name in sorted(wanted - names):
@@ -106,11 +108,24 @@ def _worth_telling(
     """Return the explained ones, or the nearest and those that are not much farther."""
     known = [pair for pair in explained if pair[1] is not None]
     if known or not explained:
-        return known[:_TOLD]
+        return _few(known, _TOLD)
     best = explained[0][0].nearness
     reach = 2 - min(10 * (2 - best), 1.0)
     close = [pair for pair in explained if pair[0].nearness >= reach]
-    return close[:_TOLD] or explained[:1]
+    return _few(close, _TOLD) or explained[:1]
+
+
+def _few(
+    pairs: Sequence[tuple[Comparison, Diagnosis | None]], count: int
+) -> list[tuple[Comparison, Diagnosis | None]]:
+    """Return the first pairs that differ, with those that are the same as one of them."""
+    kinds: list[object] = []
+    for this, diagnosis in pairs:
+        candidate = this.candidate
+        place = candidate.fmt.name, candidate.axis, candidate.blocks.block
+        kinds.append((this.nearness, *place, diagnosis and (diagnosis.name, diagnosis.explanation)))
+    wanted = list(dict.fromkeys(kinds))[: max(count, 0)]
+    return [pair for pair, kind in zip(pairs, kinds, strict=True) if kind in wanted]
 
 
 def _chosen(found: list[Comparison], wanted: frozenset[str]) -> list[Comparison]:

@@ -115,7 +115,8 @@ def transforms(rule: Rule, fmt: Format, scales: Scales, tensor_amax: np.float32)
             Stored("the inverse, with the tensor's scale", divide(one, whole), None, None, other)
         )
         return found
-    if Descale(rule.way_in) is Descale.MULTIPLY and way_out is Descale.MULTIPLY:
+    multiplies = Descale(rule.way_in) is way_out is Descale.MULTIPLY
+    if multiplies and getattr(rule.scale, "inverts", True):
         name = "what elements are multiplied by on the way in"
         found.append(Stored(name, np.asarray(scales.factor, np.float32), None, None, other))
     found.append(Stored("the inverse", divide(one, values), None, None, other))
