@@ -18,7 +18,15 @@ from fp8num._kernels.words import FLOAT32, float32_words, source_of, widen
 if TYPE_CHECKING:
     from fp8num._kernels.words import Layout
 
-__all__ = ["as_float32", "as_float64", "divide", "flushes_subnormals", "keep_nan", "multiply"]
+__all__ = [
+    "add",
+    "as_float32",
+    "as_float64",
+    "divide",
+    "flushes_subnormals",
+    "keep_nan",
+    "multiply",
+]
 
 Floats = npt.NDArray[np.float32]
 Operand = Floats | np.float32
@@ -61,6 +69,14 @@ def as_float32(values: npt.NDArray[Any]) -> Floats:
         with np.errstate(invalid="ignore"):  # a signalling NaN
             return values.astype(np.float32)
     return float32_words(as_float64(values)).view(np.float32)
+
+
+def add(a: Operand, b: Operand) -> Floats:
+    """Return the float32 sums; arrays broadcast."""
+    with np.errstate(all="ignore"):
+        if not flushes_subnormals():
+            return np.asarray(np.add(a, b))
+        return _rounded(_wide(a) + _wide(b), None)
 
 
 def multiply(a: Operand, b: Operand, out: Floats | None = None) -> Floats:

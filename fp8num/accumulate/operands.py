@@ -293,7 +293,7 @@ def _of_object(
     stored = getattr(x, "scale_codes", None)
     tensor = getattr(x, "tensor_scale", None)
     if (
-        apart and stored is not None and tensor is not None
+        apart and stored is not None and tensor is not None and not np.ndim(tensor)
     ):  # what a unit applies, and the rest of it
         scales = decode(stored, x.scale_format)
         factor = float(from_float32(np.asarray(tensor, np.float32)))

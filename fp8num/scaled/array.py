@@ -20,7 +20,18 @@ from fp8num._arguments import as_array
 from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float64, divide, keep_nan, multiply
 from fp8num._kernels.state import float_arithmetic
-from fp8num._reading import Check, as_it_is, entries, listed, made, maybe, text, whole
+from fp8num._reading import (
+    Check,
+    as_it_is,
+    entries,
+    flag,
+    listed,
+    made,
+    maybe,
+    number,
+    text,
+    whole,
+)
 from fp8num.codec import decode
 from fp8num.codec._arguments import codes_advice
 from fp8num.formats import Format, format_from_dict, get_format
@@ -86,11 +97,16 @@ class ScaledArray:
         The axis that blocks run along, the one a product contracts.
     descale : Descale or str, optional
         Whether a decoded value is multiplied by its scale or divided.
-    tensor_amax : float, optional
-        Of two-level scaling: the tensor's largest magnitude.  Scales are multiplied by
-        it, then by ``1 / (scale_format.max * format.max)``, both in float32.
+    tensor_amax : float, or ndarray with one entry per block on some axes, optional
+        Of two-level scaling: the tensor's largest magnitude, or its rows'.  Scales are
+        multiplied by it, then by ``1 / tensor_bound``, both in float32.
     rule : RuleLike, optional
         What made it.
+    tensor_bound : float, optional
+        What `tensor_amax` is divided by; ``scale_format.max * format.max``.
+    tensor_first : bool
+        Whether scales are multiplied by the quotient ``tensor_amax / tensor_bound``
+        instead.
 
     Raises
     ------
@@ -116,8 +132,10 @@ class ScaledArray:
     scale_format: Format | None = None
     axis: int = -1
     descale: Descale = Descale.MULTIPLY
-    tensor_amax: np.float32 | None = None
+    tensor_amax: np.float32 | npt.NDArray[np.float32] | None = None
     rule: RuleLike | None = None
+    tensor_bound: float | None = None
+    tensor_first: bool = False
 
     def __post_init__(self) -> None:
         """Check types and shapes."""
@@ -145,7 +163,10 @@ class ScaledArray:
         _set(self, codes=codes, stored_scales=scales, block=blocks.block)
         _set(self, axis=_axis(self.axis, codes.ndim), descale=_descale(self.descale))
         if self.tensor_amax is not None:
-            _set(self, tensor_amax=_amax(self.tensor_amax, self.scale_format))
+            _set(self, tensor_amax=_amax(self.tensor_amax, self.scale_format, blocks.counts))
+        if self.tensor_bound is not None and not self.tensor_bound > 0:
+            msg = f"tensor_bound must be a positive number, got {self.tensor_bound!r}"
+            raise ValueError(msg)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -174,17 +195,24 @@ class ScaledArray:
 
     @property
     @float_arithmetic
-    def tensor_scale(self) -> np.float32 | None:
-        """What all the block scales are multiplied by; None with one level of scales."""
+    def tensor_scale(self) -> np.float32 | npt.NDArray[np.float32] | None:
+        """What all the block scales are multiplied by, or rows'; None with one level of scales."""
         if self.tensor_amax is None:
             return None
-        return np.float32(multiply(np.asarray(self.tensor_amax), self._tensor_factor))
+        amax, bound = np.asarray(self.tensor_amax), self._bound
+        if self.tensor_first:
+            found = divide(amax, np.float32(bound))
+        else:
+            found = multiply(amax, np.float32(1.0 / bound))
+        return found if found.ndim else np.float32(found)
 
     @property
-    def _tensor_factor(self) -> npt.NDArray[np.float32]:
-        """What two-level scaling multiplies the tensor's largest magnitude by."""
+    def _bound(self) -> float:
+        """What two-level scaling divides the tensor's largest magnitude by."""
         assert self.scale_format is not None
-        return np.asarray(1.0 / (float(self.scale_format.max) * float(self.format.max)), np.float32)
+        if self.tensor_bound is not None:
+            return float(self.tensor_bound)
+        return float(self.scale_format.max) * float(self.format.max)
 
     @property
     @float_arithmetic
@@ -200,8 +228,11 @@ class ScaledArray:
         if self.scale_format is None:
             return self.stored_scales
         scales: npt.NDArray[np.float32] = decode(self.stored_scales, self.scale_format)
-        if self.tensor_amax is not None:
-            scales = multiply(multiply(scales, np.asarray(self.tensor_amax)), self._tensor_factor)
+        if self.tensor_amax is not None and self.tensor_first:
+            scales = multiply(scales, np.asarray(self.tensor_scale))
+        elif self.tensor_amax is not None:
+            scaled = multiply(scales, np.asarray(self.tensor_amax))
+            scales = multiply(scaled, np.float32(1.0 / self._bound))
         return scales
 
     @float_arithmetic
@@ -311,6 +342,7 @@ class ScaledArray:
             stored_scales=self.stored_scales.T,
             block=self.block[::-1],
             axis=self.ndim - 1 - self.axis,
+            tensor_amax=None if self.tensor_amax is None else self.tensor_amax.T,
         )
 
     def __getitem__(self, key: Any) -> ScaledArray:  # noqa: ANN401 - whatever indexes
@@ -333,9 +365,14 @@ class ScaledArray:
         if self.stored_scales.shape == ():
             stored = self.stored_scales
         axis = kept.index(self.axis) if self.axis in kept else -1
+        amax = self.tensor_amax
+        if isinstance(amax, np.ndarray):
+            place = zip(scales, amax.shape, strict=True)
+            amax = amax[tuple(_alone(part) if n == 1 else part for part, n in place)]
         return replace(
-            self, codes=self.codes[elements], stored_scales=stored, block=block, axis=axis
-        )
+            self, codes=self.codes[elements], stored_scales=stored, block=block, axis=axis,
+            tensor_amax=amax,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         """Return the length of the first axis."""
@@ -378,7 +415,12 @@ class ScaledArray:
             "axis": self.axis,
             "descale": self.descale.value,
             "rule": None if self.rule is None else self.rule.to_dict(),
-        }
+        } | self._describe_tensor()
+
+    def _describe_tensor(self) -> dict[str, Any]:
+        """Return how the tensor's scale is made, where it is not as usual."""
+        found = {"tensor_bound": self.tensor_bound, "tensor_first": self.tensor_first}
+        return {name: value for name, value in found.items() if value}
 
     @classmethod
     def from_tensors(
@@ -415,7 +457,9 @@ class ScaledArray:
             msg = f"a scaled array must have codes, scales and a description, {missing} are missing"
             raise ValueError(msg)
         what = "a scaled array's description"
-        found = entries(what, description, _DESCRIPTION, ("rule",))
+        found = entries(
+            what, description, _DESCRIPTION, ("rule", "tensor_bound", "tensor_first")
+        )
         amax = tensors.get("tensor_amax")
         return cls(
             tensors["codes"],
@@ -425,8 +469,10 @@ class ScaledArray:
             found["scale_format"],
             found["axis"],
             _descale(found["descale"]),
-            None if amax is None else _amax(amax, found["scale_format"]),
+            None if amax is None else amax[()],
             rule,
+            found.get("tensor_bound"),
+            found.get("tensor_first", False),
         )
 
 
@@ -438,6 +484,8 @@ _DESCRIPTION: Mapping[str, Check] = {
     "axis": whole(-64, 64),
     "descale": text,
     "rule": as_it_is,
+    "tensor_bound": number,
+    "tensor_first": flag,
 }
 
 
@@ -452,16 +500,28 @@ def _native(argument: str, array: npt.ArrayLike) -> npt.NDArray[Any]:
     return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
-def _amax(amax: object, scale_format: Format | None) -> np.float32:
-    """Return a tensor's largest magnitude; ValueError if it can be none."""
-    found = as_array(amax, "tensor_amax")
-    if scale_format is None or found.shape != () or found.dtype.kind not in "fiu" or found < 0:
+def _alone(part: int | slice) -> int | slice:
+    """Return what an index selects on an axis that has one entry for all."""
+    return 0 if isinstance(part, int) else slice(None)
+
+
+def _amax(
+    amax: object, scale_format: Format | None, counts: tuple[int, ...]
+) -> np.float32 | npt.NDArray[np.float32]:
+    """Return the largest magnitude of a tensor or its rows; ValueError if it can be none."""
+    found = _native("tensor_amax", amax)  # type: ignore[arg-type] # whatever was given
+    fits = not found.ndim or (
+        found.ndim == len(counts)
+        and all(n in (1, count) for n, count in zip(found.shape, counts, strict=True))
+    )
+    if scale_format is None or not fits or found.dtype.kind not in "fiu" or (found < 0).any():
         msg = (
-            "tensor_amax must be one magnitude, beside block scales in a format of their own, "
-            f"got {amax!r:.80}"
+            "tensor_amax must be one magnitude, or one per block on some axes, beside block "
+            f"scales in a format of their own, got {amax!r:.80}"
         )
         raise ValueError(msg)
-    return np.float32(found)
+    single: np.float32 | npt.NDArray[np.float32] = found.astype(np.float32, copy=False)[()]
+    return single
 
 
 def _descale(descale: Descale | str) -> Descale:

@@ -52,7 +52,7 @@ def picture(scaled: ScaledArray) -> str:
         rest = [n % b for n, b in zip(scaled.shape, scaled.block, strict=True)]
         ragged = f", the last of {' x '.join(str(r or b) for r, b in zip(rest, scaled.block, strict=True))}"  # noqa: E501
         lines.append(f"blocks {block} along axis {scaled.axis}{ragged if any(rest) else ''}")
-    if scaled.tensor_scale is not None:
+    if scaled.tensor_scale is not None and not np.ndim(scaled.tensor_scale):
         lines.append(f"tensor scale {float(scaled.tensor_scale):.6g}")
     return "\n".join(lines + _drawing(as_float64(scaled.scales)))
 

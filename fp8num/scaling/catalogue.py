@@ -186,23 +186,28 @@ _TE_MX = tuple(
 _SIGNS = (1, 1, 1, -1, 1, -1, -1, -1, -1, -1, -1, 1, -1, 1, -1, -1)
 _TE_NVFP4 = tuple(
     Rule(
-        name=name,
+        name=f"te-nvfp4{suffix}",
         granularity=Granularity.parse(grain),
-        scale=TwoLevel(),
+        scale=scale,
         finder=_IGNORE,
         format=E2M1FN,
         formats=("E2M1FN",),
         cast=Cast(rounding),
-        rotation=Rotation(_SIGNS) if "rht" in name else None,
+        rotation=Rotation(_SIGNS) if "rht" in suffix else None,
         enters=Enters.OPERAND,
         source=_TE + "NVFP4BlockScaling",
     )
-    for name, grain, rounding in (
-        ("te-nvfp4", "1x16", Rounding.NEAREST_TIES_TO_EVEN),
-        ("te-nvfp4-2d", "16x16", Rounding.NEAREST_TIES_TO_EVEN),
-        ("te-nvfp4-rht", "1x16", Rounding.NEAREST_TIES_TO_EVEN),
-        ("te-nvfp4-sr", "1x16", Rounding.STOCHASTIC_A),
-        ("te-nvfp4-rht-sr", "1x16", Rounding.STOCHASTIC_A),
+    for suffix, grain, scale, rounding in (
+        ("", "1x16", TwoLevel(), Rounding.NEAREST_TIES_TO_EVEN),
+        ("-2d", "16x16", TwoLevel(), Rounding.NEAREST_TIES_TO_EVEN),
+        ("-rht", "1x16", TwoLevel(), Rounding.NEAREST_TIES_TO_EVEN),
+        ("-sr", "1x16", TwoLevel(), Rounding.STOCHASTIC_A),
+        ("-rht-sr", "1x16", TwoLevel(), Rounding.STOCHASTIC_A),
+        ("-row", "1x16", TwoLevel(by_row=True), Rounding.NEAREST_TIES_TO_EVEN),
+        ("-4over6", "1x16", TwoLevel(256.0, "mae"), Rounding.NEAREST_TIES_TO_EVEN),
+        ("-4over6-mse", "1x16", TwoLevel(256.0, "mse"), Rounding.NEAREST_TIES_TO_EVEN),
+        ("-2d-4over6", "16x16", TwoLevel(256.0, "mae"), Rounding.NEAREST_TIES_TO_EVEN),
+        ("-2d-4over6-mse", "16x16", TwoLevel(256.0, "mse"), Rounding.NEAREST_TIES_TO_EVEN),
     )
 )
 
@@ -271,6 +276,21 @@ _TORCHAO_0_18_MX = (
         PowerOfTwo("up-log2", infinity=254, zero_factor=1.0),
         "0.18.0",
     ),
+)
+
+_TORCHAO_NVFP4 = tuple(
+    Rule(
+        name=name,
+        granularity=Granularity.parse("1x16"),
+        scale=TwoLevel(quotients=True, levels=levels),
+        finder=_PROPAGATE,
+        format=E2M1FN,
+        formats=("E2M1FN",),
+        cast=_TORCH,
+        enters=Enters.OPERAND,
+        source="torchao 0.18.0, nvfp4_quantize",
+    )
+    for name, levels in (("torchao-nvfp4", 2), ("torchao-nvfp4-one-level", 1))
 )
 
 _DEEPSEEK = tuple(
@@ -377,6 +397,7 @@ RULES: Mapping[str, Rule] = Catalogue(
             *_TORCHAO_BLOCK,
             *_TORCHAO_MX,
             *_TORCHAO_0_18_MX,
+            *_TORCHAO_NVFP4,
             *_DEEPSEEK,
             *_MICROXCALING,
             *_OTHERS,

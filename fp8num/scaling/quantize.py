@@ -17,17 +17,19 @@ import numpy.typing as npt
 from fp8num._arguments import as_array
 from fp8num._kernels.blocks import share
 from fp8num._kernels.encoder import Kernel, decoder, encoder
-from fp8num._kernels.float32 import as_float32, as_float64, divide, keep_nan, multiply
+from fp8num._kernels.float32 import add, as_float32, as_float64, divide, keep_nan, multiply
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import FLOAT32, FLOAT64, as_values, source_of
 from fp8num.codec import decode, encode
 from fp8num.codec._arguments import check_threads, random_source, refuse_random
+from fp8num.formats import E4M3FN
 from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, slabs
 from fp8num.scaling.adjusting import Adjustment, adjustment, flushed
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.delayed import largest_magnitude
 from fp8num.scaling.finders import Amax
-from fp8num.scaling.scales import Context, Scales
+from fp8num.scaling.granularity import Granularity
+from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:
     from fp8num._kernels.words import Layout
@@ -166,13 +168,8 @@ def quantize(
     largest_input = _largest_input(values.dtype)
     if rule.rotation is not None:
         values = rule.rotation.apply(values, axis)
-    shared = np.float32(0)
-    if tensor_amax is not None:
-        shared = _given_amax(tensor_amax, rule)
-    elif rule.is_two_level:
-        nan = rule.finder.nan if isinstance(rule.finder, Amax) else "ignore"
-        shared = largest_magnitude(values, nan)
     blocks = Blocks(values.shape, block)
+    shared = _tensor_amax(tensor_amax, values, rule, axis)
     layout = FLOAT64 if rule.exact else FLOAT32
     if rule.is_unscaled:
         layout = source_of(values.dtype).layout
@@ -189,6 +186,7 @@ def quantize(
         np.empty(values.shape, found.code_dtype),
         np.empty(blocks.counts, np.float32 if rule.scale.format is None else np.uint8),
         None if scales is None else _given(scales, rule, blocks),
+        axis,
     )
     share(job.run, blocks.regions(), threads)
     one_scale = rule.granularity.kind == "tensor"
@@ -205,6 +203,7 @@ def quantize(
         Descale(rule.way_out),
         shared if rule.is_two_level else None,
         rule,
+        *_tensor_way(rule, found),
     )
 
 
@@ -226,13 +225,16 @@ class _Job:
     codes: npt.NDArray[Any]
     stored: npt.NDArray[Any]
     given: Scales | None
+    axis: int
 
     def run(self, region: Region) -> None:
         """Find the scales of a region's blocks, and quantise them."""
         view = region.split(self.values)
         if self.given is None:
             amax = self.rule.finder.find(view, lambda amax: self._errors(view, amax))
-            found = self.scales(amax)
+            found = self.rule.scale.find(amax, self._context(region))
+            if isinstance(self.rule.scale, TwoLevel) and self.rule.scale.choice:
+                found = self._chosen(view, amax, found, self._context(region))
         else:
             found = Scales(self.given.stored[region.scales], self.given.factor[region.scales])
         self.stored[region.scales] = found.stored
@@ -242,6 +244,55 @@ class _Job:
     def scales(self, amax: Floats) -> Scales:
         """Return the scales of blocks with these magnitudes."""
         return self.rule.scale.find(amax, self.context)
+
+    def _context(self, region: Region) -> Context:
+        """Return what a formula may use in a region; rows have their own amax."""
+        amax = self.context.tensor_amax
+        if not np.ndim(amax):
+            return self.context
+        at = list(region.scales)
+        at[self.axis] = slice(None)
+        return self.context._replace(tensor_amax=np.asarray(amax)[tuple(at)])
+
+    def _chosen(
+        self, view: npt.NDArray[Any], amax: Floats, six: Scales, context: Context
+    ) -> Scales:
+        """Return of each block the scale with the smaller error, on equal ones that to 6."""
+        assert isinstance(self.rule.scale, TwoLevel)
+        four = self.rule.scale.find_wider(amax, context)
+        with np.errstate(all="ignore"):
+            better = self._float32_errors(view, four, context) < self._float32_errors(
+                view, six, context
+            )
+        return Scales(*(np.where(better, *pair) for pair in zip(four, six, strict=True)))
+
+    def _float32_errors(self, view: npt.NDArray[Any], found: Scales, context: Context) -> Floats:
+        """Return each block's error as TransformerEngine's kernel sums it up, in float32."""
+        assert isinstance(self.rule.scale, TwoLevel)
+        codes = np.empty(view.shape, self.fmt.code_dtype)
+        self._encode(view, found.factor, codes)
+        spread = [length for n in found.stored.shape for length in (n, 1)]
+        amax = np.asarray(context.tensor_amax, np.float32)
+        amax = amax.reshape([length for n in amax.shape for length in (n, 1)])
+        value = multiply(decode(codes, self.fmt), self._decoded(found.stored).reshape(spread))
+        value = divide(multiply(value, amax), self.rule.scale.bound(self.fmt))
+        single = as_float32(np.ascontiguousarray(view)).reshape(view.shape)
+        error = add(value, -single)
+        error = multiply(error, error) if self.rule.scale.choice == "mse" else np.abs(error)
+        # Elements of a block's row in their order, then rows by halves, missing ones as zeros.
+        within = 2 * (self.axis % (view.ndim // 2)) + 1
+        total = np.zeros((), np.float32)
+        for element in np.moveaxis(error, within, 0):
+            total = add(total, element)
+        total = np.expand_dims(total, within)
+        for other in range(1, view.ndim, 2):
+            while other != within and total.shape[other] > 1:
+                total = np.moveaxis(total, other, 0)
+                half = 1 << (len(total) - 1).bit_length() - 1
+                rest = np.zeros((2 * half - len(total), *total.shape[1:]), np.float32)
+                total = add(total[:half], np.concatenate([total[half:], rest]))
+                total = np.moveaxis(total, 0, other)
+        return total.reshape(found.stored.shape)
 
     def _encode(
         self,
@@ -372,8 +423,37 @@ def _largest_input(dtype: np.dtype[Any]) -> np.float32:
     return np.float32(min(largest, float(np.finfo(np.float32).max)))
 
 
+def _tensor_amax(
+    given: npt.ArrayLike | None, values: npt.NDArray[Any], rule: Rule, axis: int
+) -> np.float32 | Floats:
+    """Return the largest magnitude for a tensor's scale, or those for its rows'; else 0."""
+    if given is not None:
+        return _given_amax(given, rule)
+    if not rule.is_two_level:
+        return np.float32(0)
+    finder = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
+    if not (isinstance(rule.scale, TwoLevel) and rule.scale.by_row):
+        return largest_magnitude(values, finder.nan)
+    rows = Blocks(values.shape, Granularity("row").block(values.shape, axis))
+    found = np.zeros(rows.counts, np.float32)
+    for region in rows.regions():
+        found[region.scales] = finder.find(region.split(values), lambda amax: np.zeros(amax.shape))
+    return found
+
+
+def _tensor_way(rule: Rule, fmt: Format) -> tuple[float | None, bool]:
+    """Return what a scaled array has to know of how its tensor's scale is made."""
+    if not (isinstance(rule.scale, TwoLevel) and rule.is_two_level):
+        return None, False
+    usual = rule.scale.largest == float(E4M3FN.max)
+    return None if usual else float(rule.scale.bound(fmt)), rule.scale.quotients
+
+
 def _given_amax(amax: npt.ArrayLike, rule: Rule) -> np.float32:
     """Return the tensor's largest magnitude that the caller gave, in float32."""
+    if isinstance(rule.scale, TwoLevel) and rule.scale.by_row:
+        msg = f"tensor_amax cannot be given for {rule.name}, whose rows have their own"
+        raise ValueError(msg)
     if not rule.is_two_level:
         msg = f"tensor_amax is for rules of two levels, {rule.name} has one; leave it out"
         raise ValueError(msg)

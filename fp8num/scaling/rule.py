@@ -196,7 +196,7 @@ class Rule:
     @property
     def is_two_level(self) -> bool:
         """Whether the tensor has a scale besides its blocks'."""
-        return isinstance(self.scale, TwoLevel)
+        return isinstance(self.scale, TwoLevel) and self.scale.levels == 2
 
     @property
     def is_unscaled(self) -> bool:

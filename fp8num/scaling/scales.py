@@ -54,13 +54,14 @@ POWERS.view(np.uint32)[0] = INVERSES.view(np.uint32)[254] = 1 << 22
 _LARGEST = np.float32(np.finfo(np.float32).max)
 _MANTISSA = np.uint32((1 << 23) - 1)
 _INFINITY = np.uint32(0x7F800000)
+_E4M3, _SMALLEST_NORMAL = np.float32(448), np.float32(2.0**-6)
 
 
 class Context(NamedTuple):
     """What else a formula may use."""
 
     fmt: Format  #: of the elements
-    tensor_amax: np.float32  #: the largest magnitude of the whole tensor, if it was asked for
+    tensor_amax: np.float32 | Floats  #: the largest of the whole tensor, if it was asked for
     largest_input: np.float32  #: the largest finite number of the values' own type
 
 
@@ -373,29 +374,96 @@ class TwoLevel:
     """
     NVFP4's two levels: block scales in E4M3FN, and one float32 amax for the tensor.
 
-    ``S = min(448 * max / tensor_amax, FLT_MAX)``, or 1; the block's scale is
+    ``S = min(largest * max / tensor_amax, FLT_MAX)``, or 1; the block's scale is
     ``E4M3(amax * (S * float32(1 / max)))``; elements are multiplied by
     ``min(1 / (scale * (1 / S)), FLT_MAX)``.
+
+    Parameters
+    ----------
+    largest : float
+        The scale of the block that holds the tensor's largest magnitude.
+    choice : str, optional
+        Four over six: a block's scale is ``E4M3((amax / max) * S)``, or that of 1.5 times
+        the product, which takes to 4 what the other takes to 6, if its error is smaller;
+        the sum over the block of magnitudes, ``"mae"``, or of squares, ``"mse"``.
+    by_row : bool
+        Whether each row along the axis has an amax of its own in place of the tensor's.
+    quotients : bool
+        Torchao's formulas: ``T = tensor_amax / (largest * max)``; the scale is
+        ``E4M3(clip((amax / max) / T, 2**-6, 448))``; elements are multiplied by
+        ``(1 / T) / scale``.
+    levels : int
+        1 leaves the tensor out: its `T` or `S` is 1.
+
+    Raises
+    ------
+    ValueError
+        If the choice or the number of levels is none of these.
     """
+
+    largest: float = 448.0
+    choice: str | None = None
+    by_row: bool = False
+    quotients: bool = False
+    levels: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the choice and the levels."""
+        if self.choice not in (None, "mae", "mse"):
+            msg = f"choice must be 'mae', 'mse' or None, got {self.choice!r}"
+            raise ValueError(msg)
+        if self.levels not in (1, 2):
+            msg = f"levels must be 1 or 2, got {self.levels!r}"
+            raise ValueError(msg)
 
     @property
     def format(self) -> Format:
         """E4M3FN."""
         return E4M3FN
 
+    def bound(self, fmt: Format) -> np.float32:
+        """Return what the tensor's amax is divided by, or divides."""
+        return np.float32(self.largest * float(fmt.max))
+
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return the block scales' codes, and what elements are multiplied by."""
-        one, maximum = np.float32(1), float(context.fmt.max)
-        bound = np.float32(float(E4M3FN.max) * maximum)
-        tensor = np.minimum(divide(bound, context.tensor_amax), _LARGEST)
-        if _words(context.tensor_amax) == 0 or _words(tensor) == 0:
-            tensor = np.asarray(one)
-        wanted = multiply(amax, multiply(tensor, np.float32(1 / maximum)))
-        stored = encode(np.minimum(wanted, _LARGEST), E4M3FN)
-        scales: Floats = decode(stored, E4M3FN)
+        maximum = _maximum(context.fmt)
+        tensor = self._tensor(context)
+        if self.quotients:
+            wanted = np.clip(divide(divide(amax, maximum), tensor), _SMALLEST_NORMAL, _E4M3)
+        elif self.choice:
+            wanted = multiply(divide(amax, maximum), tensor)
+        else:
+            wanted = multiply(amax, multiply(tensor, np.float32(1 / float(maximum))))
+        return self._stored(wanted, context)
+
+    def find_wider(self, amax: Floats, context: Context) -> Scales:
+        """Return the other choice: scales 1.5 times as large before they are rounded."""
+        wanted = multiply(divide(amax, _maximum(context.fmt)), self._tensor(context))
+        return self._stored(multiply(wanted, np.float32(1.5)), context)
+
+    def multiplier(self, scales: Floats, context: Context) -> Floats:
+        """Return what elements are multiplied by, from the blocks' scales."""
+        one, tensor = np.float32(1), self._tensor(context)
+        if self.quotients:
+            return divide(divide(one, tensor), scales)
         inverse = divide(one, multiply(scales, divide(one, tensor)))
-        return Scales(stored, np.minimum(inverse, _LARGEST))
+        return np.minimum(inverse, _LARGEST)
+
+    def _stored(self, wanted: Floats, context: Context) -> Scales:
+        codes = encode(np.minimum(wanted, _LARGEST), E4M3FN)
+        return Scales(codes, self.multiplier(decode(codes, E4M3FN), context))
+
+    def _tensor(self, context: Context) -> Floats:
+        """Return `S`, or `T`."""
+        one, amax = np.ones((), np.float32), np.asarray(context.tensor_amax, np.float32)
+        if self.levels == 1:
+            return one
+        if self.quotients:
+            return divide(amax, self.bound(context.fmt))
+        found = np.minimum(divide(self.bound(context.fmt), amax), _LARGEST)
+        return np.where((_words(amax) == 0) | (_words(found) == 0), one, found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,3 +214,18 @@ def test_an_infinite_tensor_scale_gives_infinities_and_nan() -> None:
     """Of values that hold one: no cast that is undefined."""
     x = fp.scale_quantize(np.array([[np.inf, 1.0, 2.0, 0.0] * 4], np.float32), "te-nvfp4")
     assert not np.isfinite(fp.matmul(x, x, transpose_b=True)).any()
+
+
+def test_rows_with_their_own_amax_enter_a_product() -> None:
+    """By the float32 scales that decoded codes are multiplied by, in rationals."""
+    a = fp.scale_quantize(A[:2, :64] * np.float32([[1], [1e-6]]), "te-nvfp4-row")
+    b = fp.scale_quantize(B[:64, :2], "torchao-nvfp4-one-level", axis=0)
+
+    found = fp.matmul(a, b, out_dtype=np.float64)
+
+    exact_a, exact_b = (x.dequantize(np.float64) for x in (a, b))
+    for i, j in np.ndindex(2, 2):
+        total = sum(
+            Fraction(x) * Fraction(y) for x, y in zip(exact_a[i], exact_b[:, j], strict=True)
+        )
+        assert abs(Fraction(float(found[i, j])) - total) <= abs(total) * Fraction(2) ** -53

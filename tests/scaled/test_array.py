@@ -119,7 +119,7 @@ PARTS += [np.s_[-2:, -6:], np.s_[4:4], np.s_[:, 40], np.s_[:, -1], np.s_[2, 32:]
 
 
 @pytest.mark.parametrize("key", PARTS, ids=str)
-@pytest.mark.parametrize("rule", ["te-mxfp8", "torchao-mx-floor", "te-nvfp4", "block-32"])
+@pytest.mark.parametrize("rule", ["te-mxfp8", "torchao-nvfp4", "te-nvfp4", "block-32"])
 def test_a_part_holds_the_same_values(key: Any, rule: str) -> None:
     """Where it begins on a block's first element; the scales are the same, tensor's too."""
     scaled = fp.scale_quantize(sample(), rule)
@@ -183,7 +183,7 @@ def test_transposing_turns_the_blocks() -> None:
     assert turned.block == scaled.block[::-1]
 
 
-@pytest.mark.parametrize("rule", ["te-block-1x128", "te-mxfp8", "torchao-rowwise", "te-nvfp4"])
+@pytest.mark.parametrize("rule", ["te-block-1x128", "te-mxfp8", "torchao-rowwise", "te-nvfp4-row"])
 def test_requantising_rounds_the_rounded_values(rule: str) -> None:
     """Along the other axis: what the rule makes of the dequantised array, and not of x."""
     x = sample((150, 140))
@@ -253,7 +253,7 @@ def test_the_table_has_a_row_for_each_block() -> None:
         assert np.isclose(numbers, number, rtol=1e-6, atol=0).any(), name
 
 
-@pytest.mark.parametrize("rule", ["tensor", "te-mxfp8", "te-nvfp4", "te-block-128x128"])
+@pytest.mark.parametrize("rule", ["tensor", "te-mxfp8", "te-nvfp4-row", "te-block-128x128"])
 def test_the_picture_says_what_it_is(rule: str) -> None:
     """Rule, format and shape, and some lines of scales, however many there are."""
     scaled = fp.scale_quantize(sample((300, 500)), rule)
@@ -278,7 +278,7 @@ def test_pictures_of_different_scales_differ() -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    ["tensor", "te-mxfp8", "te-nvfp4", "torchao-rowwise", "te-block-128x128", "te-current"],
+    ["tensor", "te-mxfp8", "te-nvfp4-row", "te-nvfp4-4over6", "torchao-nvfp4", "te-current"],
 )
 def test_an_array_comes_back_from_its_tensors(rule: str) -> None:
     """And from JSON: codes, scales, format, blocks, how scales are applied, the rule's name."""

@@ -271,12 +271,54 @@ def nvfp4_scale(amax: Any, tensor_amax: Any) -> tuple[int, np.float32]:
 
 
 def nvfp4(x: Floats, tensor_amax: Any) -> Block:
-    """E2M1 codes under E4M3 scales under a float32 scale; the values are of one order."""
+    """E2M1 codes under E4M3 scales under a float32 scale, which dequantising has in one order."""
     e2m1 = formats.E2M1FN
     code, enc = nvfp4_scale(amax_fmax(x), tensor_amax)
     codes = cast(sat(x * enc, e2m1), e2m1)
-    scale = table(formats.E4M3FN)[code] * (F32(tensor_amax) / F32(2688))
+    scale = table(formats.E4M3FN)[code] * F32(tensor_amax) * (ONE / F32(2688))
     return Block(code, codes, table(e2m1)[codes] * scale)
+
+
+def four_over_six(x: Floats, tensor_amax: Any, mode: str) -> Block:
+    """compute_scale_pair and make_candidates: two scales, the smaller float32 error wins."""
+    e2m1, e4m3 = formats.E2M1FN, formats.E4M3FN
+    amax, rows = F32(tensor_amax), x.reshape(-1, x.shape[-1])
+    s_enc = ONE if amax == 0 else F32(min(F32(256 * 6) / amax, FLT_MAX))
+    s_enc = ONE if s_enc == 0 else s_enc
+    base = amax_fmax(x.ravel()) / F32(6) * s_enc
+    found = []
+    for wanted in (base, base * F32(1.5)):
+        code = int(cast(sat(np.array([wanted]), e4m3), e4m3)[0])
+        sf = table(e4m3)[code]
+        codes = cast(sat(rows * F32(min(ONE / (sf * (ONE / s_enc)), FLT_MAX)), e2m1), e2m1)
+        diff = table(e2m1)[codes] * sf * amax / F32(1536) - rows
+        error = np.abs(diff) if mode == "mae" else diff * diff
+        sums = []
+        for row in error:
+            total = ZERO
+            for each in row:
+                total = total + each
+            sums.append(total)
+        if len(sums) > 1:  # sixteen threads, of which the last ones may have padding
+            sums += [ZERO] * (16 - len(sums))
+        while len(sums) > 1:  # __shfl_down_sync by 8, 4, 2, 1
+            half = len(sums) // 2
+            sums = [sums[i] + sums[i + half] for i in range(half)]
+        values = table(e2m1)[codes] * (sf * amax * (ONE / F32(1536)))
+        found.append((sums[0], Block(code, codes.ravel(), values.ravel())))
+    (six, made), (four, other) = found
+    return other if four < six else made
+
+
+def torchao_nvfp4(x: Floats, tensor_amax: Any, *, levels: int) -> Block:
+    """nvfp4_quantize with and without per_tensor_scale, and NVFP4Tensor.dequantize."""
+    e2m1, e4m3 = formats.E2M1FN, formats.E4M3FN
+    per_tensor = F32(tensor_amax) / F32(448 * 6) if levels == 2 else ONE
+    wanted = np.clip(amax_max(x) / F32(6) / per_tensor, F32(2.0**-6), F32(448))
+    code = int(cast(np.array([wanted]), e4m3)[0])
+    sf = table(e4m3)[code]
+    codes = cast(sat(x * (ONE / per_tensor / sf), e2m1), e2m1)
+    return Block(code, codes, table(e2m1)[codes] * (per_tensor * sf))
 
 
 #: The fixed signs of the randomised Hadamard transform.
@@ -532,6 +574,9 @@ class Rule(NamedTuple):
     block: str | tuple[int, ...]
     formats: tuple[Format | str, ...]
     make: Callable[[Floats, Any, np.float32], Block]  #: of a block, a format, the tensor's amax
+    amax: Callable[[Floats], np.float32] = amax_fmax  #: of the tensor
+    by_row: bool = False  #: whether each row has that for itself
+    shaped: bool = False  #: whether `make` is told where rows of a block end
 
 
 _FP8 = (formats.E4M3FN, formats.E5M2)
@@ -555,6 +600,14 @@ def _torchao_mx(mode: str) -> Callable[[Floats, Any, np.float32], Block]:
 
 def _torchao_0_18_mx(mode: str) -> Callable[[Floats, Any, np.float32], Block]:
     return lambda x, fmt, _: torchao_0_18_mx(x, fmt, mode)
+
+
+def _four_over_six(mode: str) -> Callable[[Floats, Any, np.float32], Block]:
+    return lambda x, _, amax: four_over_six(x, amax, mode)
+
+
+def _torchao_nvfp4(levels: int) -> Callable[[Floats, Any, np.float32], Block]:
+    return lambda x, _, amax: torchao_nvfp4(x, amax, levels=levels)
 
 
 def _microxcaling(rounding: str) -> Callable[[Floats, Any, np.float32], Block]:
@@ -588,6 +641,13 @@ RULES = {
     "te-mxfp8-2d": Rule((32, 32), _FP8, lambda x, fmt, _: te_mxfp8(x, fmt)),
     "te-nvfp4": Rule((16,), (formats.E2M1FN,), lambda x, _, amax: nvfp4(x, amax)),
     "te-nvfp4-2d": Rule((16, 16), (formats.E2M1FN,), lambda x, _, amax: nvfp4(x, amax)),
+    "te-nvfp4-row": Rule((16,), (formats.E2M1FN,), lambda x, _, amax: nvfp4(x, amax), by_row=True),
+    "te-nvfp4-4over6": Rule((16,), (formats.E2M1FN,), _four_over_six("mae")),
+    "te-nvfp4-4over6-mse": Rule((16,), (formats.E2M1FN,), _four_over_six("mse")),
+    "te-nvfp4-2d-4over6": Rule((16, 16), (formats.E2M1FN,), _four_over_six("mae"), shaped=True),
+    "te-nvfp4-2d-4over6-mse": Rule((16, 16), (formats.E2M1FN,), _four_over_six("mse"), shaped=True),
+    "torchao-nvfp4": Rule((16,), (formats.E2M1FN,), _torchao_nvfp4(2), amax=amax_max),
+    "torchao-nvfp4-one-level": Rule((16,), (formats.E2M1FN,), _torchao_nvfp4(1)),
     "torchao-tensorwise": Rule("tensor", _FP8, _torchao("")),
     "torchao-tensorwise-pow2": Rule("tensor", _FP8, _torchao("log2")),
     "torchao-rowwise": Rule("row", _FP8, _torchao("log2")),
@@ -669,7 +729,7 @@ def expect(x: Floats, name: str, fmt: Any = None, axis: int = -1) -> Expected:
     fmt = rule.formats[0] if fmt is None else fmt
     sides = lengths(rule.block, x.shape, axis)
     counts = tuple(-(-size // side) for size, side in zip(x.shape, sides, strict=True))
-    amax = amax_fmax(x.ravel())
+    amax = rule.amax(x.ravel())
     kept: list[Any] = []
     codes, values = np.empty(x.shape, np.uint8), np.empty(x.shape, np.float32)
     with np.errstate(all="ignore"):
@@ -677,7 +737,11 @@ def expect(x: Floats, name: str, fmt: Any = None, axis: int = -1) -> Expected:
             here = tuple(
                 slice(i * side, (i + 1) * side) for i, side in zip(place, sides, strict=True)
             )
-            made = rule.make(x[here].ravel(), fmt, amax)
+            if rule.by_row:
+                at = list(here)
+                at[axis] = slice(None)
+                amax = rule.amax(x[tuple(at)].ravel())
+            made = rule.make(x[here] if rule.shaped else x[here].ravel(), fmt, amax)
             kept.append(made.scale)
             codes[here] = made.codes.reshape(x[here].shape)
             values[here] = made.values.reshape(x[here].shape)

@@ -94,7 +94,15 @@ def test_a_given_tensor_amax_must_be_one_number() -> None:
         fp.scale_quantize(X, "te-nvfp4", tensor_amax=[3.0])
 
 
-@pytest.mark.parametrize("rule", [name for name in NAMES if name != "te-nvfp4"])
+def test_rows_with_their_own_amax_take_none() -> None:
+    with pytest.raises(ValueError, match="tensor_amax cannot be given for te-nvfp4-row"):
+        fp.scale_quantize(X, "te-nvfp4-row", tensor_amax=3.0)
+
+
+ONE_LEVEL = [*(name for name in NAMES if name != "te-nvfp4"), "torchao-nvfp4-one-level"]
+
+
+@pytest.mark.parametrize("rule", ONE_LEVEL)
 def test_rules_of_one_level_take_no_tensor_amax(rule: str) -> None:
     with pytest.raises(ValueError, match=f"tensor_amax is for rules of two levels, {rule}"):
         fp.scale_quantize(X, rule, tensor_amax=3.0)

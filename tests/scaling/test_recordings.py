@@ -7,6 +7,7 @@ The scaling rules against what the libraries themselves gave, bit for bit.
                        flax...npz      scale and history, call by call
                        microxcaling    values, quantised and dequantised
                        checkpoints     codes and scales of compressed-tensors and ModelOpt
+                       te_nvfp4        codes and scales of TransformerEngine's reference
 """
 
 from __future__ import annotations
@@ -479,3 +480,33 @@ def test_modelopt_takes_ties_down_and_marks_zeros() -> None:
     codes = fp.scale_quantize(x, "modelopt-mxfp4").codes
 
     assert codes[:9].tolist() == [7, 1, 3, 5, 8, 0, 8, 14, 8]
+
+
+# TransformerEngine
+
+NVFP4 = sorted({key.split("/")[0] for key in np.load(FOLDER / "te_nvfp4.npz").files} - {"x"})
+
+
+@pytest.mark.parametrize("rule", NVFP4)
+def test_transformer_engine_s_nvfp4(rule: str) -> None:
+    """Codes, block scales, and the amax of the tensor or of each row."""
+    made = recording("te_nvfp4")
+
+    scaled = fp.scale_quantize(made["x"], rule)
+
+    np.testing.assert_array_equal(scaled.codes, made[f"{rule}/codes"])
+    np.testing.assert_array_equal(scaled.scale_codes, made[f"{rule}/scales"])
+    assert scaled.tensor_amax is not None
+    assert_same_bits(np.ravel(scaled.tensor_amax), made[f"{rule}/amax"])
+
+
+def test_four_over_six_takes_either() -> None:
+    """As recorded: of 256 blocks many are scaled to 4, fewer by squares; ties are to 6."""
+    made = recording("te_nvfp4")
+    assert len(NVFP4) == 7
+    shares = {}
+    for name in ("te-nvfp4-4over6", "te-nvfp4-4over6-mse"):
+        tops = (made[f"{name}/codes"].reshape(64, 4, 16) & 7).max(-1)
+        shares[name] = float(np.mean(tops[made[f"{name}/scales"] > 0] == 6))
+    assert 0.2 < min(shares.values()) < max(shares.values()) < 0.8
+    assert (made["te-nvfp4-4over6/codes"] != made["te-nvfp4-4over6-mse/codes"]).any()

@@ -215,7 +215,7 @@ def test_the_element_s_format_is_the_rule_s_own_or_one_it_takes() -> None:
 
 def test_two_levels_are_known_by_their_scale() -> None:
     assert {name for name, rule in RULES.items() if rule.is_two_level} == {
-        name for name in RULES if "nvfp4" in name
+        name for name in RULES if "nvfp4" in name and name != "torchao-nvfp4-one-level"
     }
     assert isinstance(get_rule("nvfp4").scale, TwoLevel)
 
@@ -229,6 +229,13 @@ def test_scales_enter_at_operands_where_blocks_are_of_the_format() -> None:
 
 
 # What is wrong.
+
+
+def test_two_levels_refuse_other_settings() -> None:
+    with pytest.raises(ValueError, match="choice must be 'mae', 'mse' or None, got 'max'"):
+        TwoLevel(choice="max")
+    with pytest.raises(ValueError, match="levels must be 1 or 2, got 3"):
+        TwoLevel(levels=3)
 
 
 @dataclass(frozen=True)

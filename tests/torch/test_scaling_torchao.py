@@ -6,6 +6,7 @@ The torchao rules against the torchao that is installed, on the CPU, codes and s
     float8   tensorwise, by row and by column        random tensors and corners, two formats
     MX       FLOOR, CEIL, EVEN, RCEIL                five formats, blocks of 32
     blocks   1x128 and 128x128                       the training casts
+    NVFP4    with the tensor's scale and without     blocks of 16
 
 The rules `torchao-mx-*` are those of torchao's main branch since August 2026; the newest
 release, 0.18.0, departs from it, and `torchao-0.18-mx-*` are what it does:
@@ -315,6 +316,48 @@ def test_blocks_of_128(name: str, blockwise: Any) -> None:
             assert_same(scaled.stored_scales, scales.numpy(), f"{rule} {name} scales")
             codes = codes.contiguous().view(torch.uint8).numpy()
             assert_same_codes(scaled.codes, codes, "E4M3FN", f"{rule} {name}")
+
+
+# NVFP4
+
+
+@pytest.mark.parametrize("rule", ["torchao-nvfp4", "torchao-nvfp4-one-level"])
+def test_nvfp4_casts(rule: str) -> None:
+    """
+    Codes, block scales and values, from float32 and bfloat16, infinities and NaN too.
+
+    What NaN becomes in E2M1 depends on the library's uninitialised bits.
+    """
+    import ml_dtypes
+    import torch
+    from torchao.prototype.mx_formats import nvfp4_tensor
+    from torchao.prototype.mx_formats.kernels import unpack_uint4
+
+    single = TENSORS | {"specials": specials(), "top": top(), "all zero": np.zeros_like(specials())}
+    halves = {f"{name} bfloat16": x.astype(ml_dtypes.bfloat16) for name, x in single.items()}
+    for name, x in (single | halves).items():
+        source = torch.from_numpy(x.astype(np.float32))
+        source = source if x.dtype == np.float32 else source.to(torch.bfloat16)
+        whole = None
+        if rule == "torchao-nvfp4":
+            whole = nvfp4_tensor.per_tensor_amax_to_scale(source.abs().max())
+        scales, data = nvfp4_tensor.nvfp4_quantize(source, 16, whole)
+        tensor = nvfp4_tensor.NVFP4Tensor.to_nvfp4(source, per_tensor_scale=whole)
+        values = tensor.dequantize(torch.float32).numpy()
+
+        scaled = fp.scale_quantize(x, rule)
+
+        assert scaled.scale_codes is not None
+        scales = scales.view(torch.uint8).numpy()
+        assert_same_codes(scaled.scale_codes, scales, "E4M3FN", f"{rule} {name} scales")
+        with np.errstate(all="ignore"):
+            assert_same(scaled.dequantize(), values, f"{rule} {name} values")
+        said = ~(np.isnan(values) | np.isnan(x.astype(np.float32)))
+        np.testing.assert_array_equal(
+            scaled.codes[said], unpack_uint4(data).reshape(x.shape).numpy()[said], err_msg=name
+        )
+        if whole is not None:
+            assert_same(np.asarray(scaled.tensor_scale), whole.numpy(), f"{rule} {name} tensor")
 
 
 def test_0_18_is_what_was_compared() -> None:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
-from fp8num.formats import E4M3FN, E8M0FNU
+from fp8num._kernels.float32 import as_float32, as_float64, divide
+from fp8num.formats import E8M0FNU
 from fp8num.scaled import Descale
 from fp8num.scaling.identifying.records import Witness
 from fp8num.scaling.identifying.storing import stored_values
 from fp8num.scaling.identifying.trying import Trial, trials
+from fp8num.scaling.scales import Context, TwoLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -161,12 +162,10 @@ def factor_of(trial: Trial) -> Floats:
         One for each block.
     """
     found, rule = trial.found, trial.candidate.rule
-    one, largest = np.float32(1), np.float32(np.finfo(np.float32).max)
-    if rule.is_two_level and not trial.stored.name:
-        top = np.float32(float(E4M3FN.max) * float(trial.candidate.fmt.max))
-        amax = np.asarray(trial.predicted.tensor_amax, np.float32)
-        tensor = np.minimum(divide(top, amax), largest) if float(amax) > 0 else np.asarray(one)
-        return np.minimum(divide(one, multiply(found, divide(one, tensor))), largest)
+    one = np.float32(1)
+    if isinstance(rule.scale, TwoLevel) and not trial.stored.name:
+        context = Context(trial.candidate.fmt, trial.predicted.tensor_amax, one)
+        return rule.scale.multiplier(found, context)
     is_multiplier = trial.stored.descale is Descale.MULTIPLY
     return (
         found if is_multiplier is (Descale(rule.way_in) is Descale.DIVIDE) else divide(one, found)

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fp8num.formats import E4M3FN
+import numpy as np
+
 from fp8num.scaling.identifying.case import Case, Diagnosis
 from fp8num.scaling.identifying.other_scales import OTHER_SCALES
 from fp8num.scaling.identifying.wrong_codes import WRONG_CODES
 from fp8num.scaling.identifying.wrong_scales import WRONG_SCALES
+from fp8num.scaling.scales import TwoLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,12 +69,13 @@ def diagnose(
 def _of_tensor_scale(case: Case) -> Diagnosis | None:
     """Explain another tensor scale, where all else is right."""
     stored = case.evidence.tensor_scale
-    if stored is None or not case.this.candidate.rule.is_two_level:
+    own, found = case.this.candidate.rule.scale, case.this.trial.predicted.tensor_amax
+    if stored is None or not isinstance(own, TwoLevel) or own.levels == 1 or np.ndim(found):
         return None
-    amax = float(case.this.trial.predicted.tensor_amax)
+    amax = float(found)
     return Diagnosis(
         "tensor-scale",
         f"codes and block scales are the rule's; the tensor's scale {float(stored):.9g} is "
         f"neither its amax {amax:.9g}, nor that over "
-        f"{float(E4M3FN.max) * float(case.this.candidate.fmt.max):g}, nor the inverse",
+        f"{float(own.bound(case.this.candidate.fmt)):g}, nor the inverse",
     )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.float32 import as_float64
-from fp8num.formats import E4M3FN, E8M0FNU
+from fp8num.formats import E8M0FNU
 from fp8num.projection import Rounding
 from fp8num.scaled import Descale
 from fp8num.scaling.finders import Amax, BestClip
@@ -23,7 +23,7 @@ from fp8num.scaling.held import MsAmp
 from fp8num.scaling.identifying.plausible import improbable
 from fp8num.scaling.identifying.records import Exclusion, Match
 from fp8num.scaling.identifying.storing import transforms
-from fp8num.scaling.scales import Context, Scales
+from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,8 +175,8 @@ def _ways(candidate: Candidate) -> list[tuple[str, Descale]]:
 
 def _tensor_amaxes(candidate: Candidate, evidence: Evidence) -> list[np.float32]:
     """Return what the tensor's largest magnitude may be, of two-level rules."""
-    top = np.float32(float(E4M3FN.max) * float(candidate.fmt.max))
-    scale = evidence.tensor_scale
+    own, scale = candidate.rule.scale, evidence.tensor_scale
+    top = own.bound(candidate.fmt) if isinstance(own, TwoLevel) else np.float32(1)
     if not candidate.rule.is_two_level or scale is None:
         return [top]  # a scale of the tensor of one: what is consistent does not depend on it
     with np.errstate(all="ignore"):
@@ -210,20 +210,28 @@ def _contradiction(
     ]  # fmt: skip
     index = names.index(way[0])
 
-    def scale_of(amax: Floats) -> Floats:
-        scales = candidate.rule.scale.find(amax, context)
-        stored = transforms(candidate.rule, candidate.fmt, scales, tensor_amax)[index]
-        return np.asarray(stored.values, np.float32)
+    formula = candidate.rule.scale
+    finds = [formula.find]
+    if isinstance(formula, TwoLevel) and formula.choice:
+        finds.append(formula.find_wider)
 
+    def scale_by(find: Callable[[Floats, Context], Scales]) -> Callable[[Floats], Floats]:
+        def scale_of(amax: Floats) -> Floats:
+            found = transforms(candidate.rule, candidate.fmt, find(amax, context), tensor_amax)
+            return np.asarray(found[index].values, np.float32)
+
+        return scale_of
+
+    scales_of = [scale_by(find) for find in finds]
     for start in range(0, found.size, _CHUNK):
         part = slice(start, start + _CHUNK)
         few = tuple(array.reshape(-1)[part] for array in (found, *largest))
         place = start, found.shape
-        why = _unreachable(candidate, way, context, scale_of, few=few, place=place)
+        why = _unreachable(candidate, way, context, scales_of, few=few, place=place)
         if why:
             return why
     return _two_level(candidate, found, way) or improbable(
-        candidate, found, scale_of, way[1], largest
+        candidate, found, scales_of[0], way[1], largest
     )
 
 
@@ -231,7 +239,7 @@ def _unreachable(
     candidate: Candidate,
     way: tuple[str, Descale],
     context: Context,
-    scale_of: Callable[[Floats], Floats],
+    scales_of: list[Callable[[Floats], Floats]],
     *,
     few: tuple[npt.NDArray[Any], ...],
     place: tuple[int, tuple[int, ...]],
@@ -239,8 +247,8 @@ def _unreachable(
     """Return why scales of some blocks cannot come from what their codes say of amax."""
     found, largest, nan = few
     low, high = _intervals(candidate, found, way, largest, context.tensor_amax)
-    right = _reachable(scale_of, found, low, high)
-    zero = largest == 0
+    right = np.logical_or.reduce([_reachable(each, found, low, high) for each in scales_of])
+    scale_of, zero = scales_of[0], largest == 0
     right |= zero & (found == scale_of(np.zeros(1, np.float32)))
     saturated = (largest == float(candidate.fmt.max)) | nan | zero
     for special in (np.inf, np.nan):
@@ -261,11 +269,15 @@ def _unreachable(
 
 def _two_level(candidate: Candidate, found: Floats, way: tuple[str, Descale]) -> str:
     """Return why block scales of two levels cannot be right as a whole."""
-    if not candidate.rule.is_two_level or way[0] or not found.any():
+    own = candidate.rule.scale
+    if not isinstance(own, TwoLevel) or own.levels == 1 or way[0] or not found.any():
         return ""
-    if float(found.max()) != float(E4M3FN.max):
-        return f"the largest block scale is {float(found.max()):g}, it should be {E4M3FN.max:g}"
-    return ""
+    # Where 4 may stand for what 6 did, another block's scale may be larger by up to a half.
+    largest, most = float(found.max()), own.largest * (1.5 if own.choice else 1)
+    if own.largest <= largest <= most:
+        return ""
+    upto = f" to {most:g}" if own.choice else ""
+    return f"the largest block scale is {largest:g}, it should be {own.largest:g}{upto}"
 
 
 def _intervals(
@@ -273,7 +285,7 @@ def _intervals(
     found: Floats,
     way: tuple[str, Descale],
     largest: npt.NDArray[np.float64],
-    tensor_amax: np.float32,
+    tensor_amax: np.float32 | Floats,
 ) -> tuple[Floats, Floats]:
     """Return between which numbers each block's amax is, as its largest code says."""
     low, high = _bounds_of_values(candidate)
@@ -281,9 +293,9 @@ def _intervals(
     wide = as_float64(found).reshape(found.shape)
     with np.errstate(all="ignore"):
         multiplier = wide if way[1] is Descale.MULTIPLY else 1 / wide
-        if candidate.rule.is_two_level and not way[0]:
-            top = float(E4M3FN.max) * float(candidate.fmt.max)
-            multiplier = multiplier * float(tensor_amax) / top
+        own = candidate.rule.scale
+        if isinstance(own, TwoLevel) and own.levels == 2 and not way[0]:
+            multiplier = multiplier * float(tensor_amax) / float(own.bound(candidate.fmt))
         least = np.nan_to_num(low[index] * multiplier, nan=0.0) * (1 - _SLACK)
         most = np.nan_to_num(high[index] * multiplier, nan=np.inf, posinf=np.inf) * (1 + _SLACK)
     finder = candidate.rule.finder

@@ -18,6 +18,7 @@ from fp8num.scaling.identifying.chance import neighbours
 from fp8num.scaling.identifying.predicting import SEARCHED, Predictor
 from fp8num.scaling.identifying.storing import tensor_scales
 from fp8num.scaling.identifying.trying import Trial, trials
+from fp8num.scaling.scales import TwoLevel
 
 if TYPE_CHECKING:
     from fp8num.scaling.identifying.candidates import Candidate
@@ -95,16 +96,16 @@ def _may_be_searched(candidate: Candidate, predictor: Predictor) -> bool:
 
 def _tensor_scale(trial: Trial, evidence: Evidence) -> str | None:
     """Return how the tensor's scale is stored, or None if it is not the rule's."""
-    candidate, own = trial.candidate, trial.candidate.rule.scale.format
-    if not candidate.rule.is_two_level or own is None:
+    candidate, own = trial.candidate, trial.candidate.rule.scale
+    if not isinstance(own, TwoLevel) or own.levels == 1:
         return ""
     if trial.stored.name:
         return ""
     if evidence.tensor_scale is None:
         return "the tensor's scale is not in the dump"
-    top = float(own.max) * float(candidate.fmt.max)
+    top = float(own.bound(candidate.fmt))
     word = evidence.tensor_scale.view(np.uint32)
     for name, value in tensor_scales(trial.predicted.tensor_amax, top).items():
-        if value.view(np.uint32) == word:
+        if (value.view(np.uint32) == word).all():
             return f"tensor scale stored as {name}"
     return None

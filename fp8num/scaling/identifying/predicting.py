@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num.codec import decode
+from fp8num.formats import E4M3FN
 from fp8num.scaling.finders import Amax, BestClip, Percentile
 from fp8num.scaling.identifying.encoding import encode_region, pieces, projected
 from fp8num.scaling.quantize import _largest_input
-from fp8num.scaling.scales import Context, Scales
+from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:
     from fp8num.formats import Format
@@ -56,13 +58,13 @@ class Predicted:
         Stored, and what elements are multiplied by, one per block.
     amax : ndarray of float32
         The magnitudes they were made of.
-    tensor_amax : float32
-        Of the whole tensor, of two-level rules.
+    tensor_amax : float32, or ndarray of float32
+        Of the whole tensor, of two-level rules, or of its rows.
     """
 
     scales: Scales
     amax: Floats
-    tensor_amax: np.float32
+    tensor_amax: np.float32 | Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,11 +133,13 @@ class Predictor:
     def context(self, candidate: Candidate) -> Context:
         """Return what a rule's formula may use besides a block's magnitude."""
         rule = candidate.rule
-        tensor_amax = np.float32(0)
+        tensor_amax: np.float32 | Floats = np.float32(0)
         if rule.is_two_level:
             finder = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
-            blocks = candidate.blocks
-            tensor_amax = np.float32(self.amax(rule, candidate.axis, blocks, finder).max())
+            largest = self.amax(rule, candidate.axis, candidate.blocks, finder)
+            by_row = isinstance(rule.scale, TwoLevel) and rule.scale.by_row
+            along = candidate.axis if by_row else None
+            tensor_amax = largest.max(axis=along, keepdims=by_row)
         return Context(candidate.fmt, tensor_amax, _largest_input(self.source.dtype))
 
     def predict(self, candidate: Candidate) -> Predicted | None:
@@ -153,7 +157,7 @@ class Predictor:
             None where finding them is a long search of another kind; see `searched`.
         """
         rule = candidate.rule
-        if not isinstance(rule.finder, Amax | Percentile):
+        if not isinstance(rule.finder, Amax | Percentile) or _chooses(rule):
             return None
         context = self.context(candidate)
         amax = self.amax(rule, candidate.axis, candidate.blocks, rule.finder)
@@ -162,6 +166,10 @@ class Predictor:
     def searchable(self, candidate: Candidate, step: int) -> list[Floats] | None:
         """Return the scales among which a search chooses, of some blocks, of all of amax first."""
         rule, context = candidate.rule, self.context(candidate)
+        if isinstance(rule.scale, TwoLevel) and _chooses(rule):
+            amax = self.amax(rule, candidate.axis, candidate.blocks, rule.finder)
+            both = rule.scale.find(amax, context), rule.scale.find_wider(amax, context)
+            return [decode(each.stored, E4M3FN).reshape(-1)[::step] for each in both]
         if not isinstance(rule.finder, BestClip):
             return None
         amax = self.amax(rule, candidate.axis, candidate.blocks, Amax("ignore", finite=True))
@@ -179,7 +187,11 @@ class Predictor:
             scaled = candidate.rule.quantize(self.source, fmt=candidate.fmt, axis=candidate.axis)
             stored = np.broadcast_to(scaled.stored_scales, candidate.blocks.counts)
             amax = self.amax(candidate.rule, candidate.axis, candidate.blocks)
-            self._cache[key] = Predicted(Scales(stored, stored), amax, np.float32(0))
+            context, scale = self.context(candidate), candidate.rule.scale
+            factor = stored
+            if isinstance(scale, TwoLevel):
+                factor = scale.multiplier(decode(stored, E4M3FN), context)
+            self._cache[key] = Predicted(Scales(stored, factor), amax, context.tensor_amax)
         found: Predicted = self._cache[key]
         return found
 
@@ -285,6 +297,11 @@ def _keep(
         if len(wrong) < _KEPT:
             block = tuple(int(n) for n in blocks[i])
             wrong.setdefault(block, (element, int(expected[at])))
+
+
+def _chooses(rule: Rule) -> bool:
+    """Whether a block's scale depends on more than its largest magnitude."""
+    return isinstance(rule.scale, TwoLevel) and rule.scale.choice is not None
 
 
 def _no_errors(amax: Floats) -> npt.NDArray[np.float64]:

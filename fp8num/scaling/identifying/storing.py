@@ -18,7 +18,7 @@ from fp8num._kernels.float32 import divide, multiply
 from fp8num.codec import decode
 from fp8num.formats import E8M0FNU, Format
 from fp8num.scaled import Descale
-from fp8num.scaling.scales import POWERS
+from fp8num.scaling.scales import POWERS, TwoLevel
 
 if TYPE_CHECKING:
     from fp8num.scaling.identifying.evidence import Reading
@@ -81,7 +81,9 @@ def opposite(descale: Descale | str) -> Descale:
     return Descale.DIVIDE if Descale(descale) is Descale.MULTIPLY else Descale.MULTIPLY
 
 
-def transforms(rule: Rule, fmt: Format, scales: Scales, tensor_amax: np.float32) -> list[Stored]:
+def transforms(
+    rule: Rule, fmt: Format, scales: Scales, tensor_amax: np.float32 | Floats
+) -> list[Stored]:
     """
     Return a rule's scales in the ways that they may be stored.
 
@@ -94,7 +96,7 @@ def transforms(rule: Rule, fmt: Format, scales: Scales, tensor_amax: np.float32)
     scales : Scales
         What it found.
     tensor_amax : float32
-        Of two-level rules, the tensor's largest magnitude.
+        Of two-level rules, the tensor's largest magnitude, or its rows'.
 
     Returns
     -------
@@ -107,9 +109,12 @@ def transforms(rule: Rule, fmt: Format, scales: Scales, tensor_amax: np.float32)
     way_out, other = Descale(rule.way_out), opposite(rule.way_out)
     codes = None if own is None else np.asarray(scales.stored, np.uint8)
     found = [Stored("", values, codes, own, way_out)]
-    if rule.is_two_level:
-        top = float(own.max) * float(fmt.max) if own is not None else 1.0
-        whole = multiply(multiply(values, np.asarray(tensor_amax)), np.float32(1 / top))
+    if isinstance(rule.scale, TwoLevel) and rule.is_two_level:
+        amax, top = np.asarray(tensor_amax), rule.scale.bound(fmt)
+        if rule.scale.quotients:
+            whole = multiply(values, divide(amax, top))
+        else:
+            whole = multiply(multiply(values, amax), np.float32(1 / float(top)))
         found.append(Stored("times the tensor's scale", whole, None, None, way_out))
         found.append(
             Stored("the inverse, with the tensor's scale", divide(one, whole), None, None, other)
@@ -123,14 +128,14 @@ def transforms(rule: Rule, fmt: Format, scales: Scales, tensor_amax: np.float32)
     return found
 
 
-def tensor_scales(amax: np.float32, top: float) -> dict[str, np.float32]:
+def tensor_scales(amax: np.float32 | Floats, top: float) -> dict[str, Floats]:
     """Return the ways to store a two-level tensor scale, by name."""
     wide = np.asarray(amax, np.float32)
     return {
-        "amax": np.float32(amax),
-        f"amax / {top:g}": np.float32(divide(wide, np.float32(top))),
-        f"amax * float32(1 / {top:g})": np.float32(multiply(wide, np.float32(1 / top))),
-        f"{top:g} / amax": np.float32(divide(np.float32(top), wide)),
+        "amax": wide,
+        f"amax / {top:g}": divide(wide, np.float32(top)),
+        f"amax * float32(1 / {top:g})": multiply(wide, np.float32(1 / top)),
+        f"{top:g} / amax": divide(np.float32(top), wide),
     }
 
 
