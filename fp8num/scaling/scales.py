@@ -423,7 +423,7 @@ class TwoLevel:
 
     def bound(self, fmt: Format) -> np.float32:
         """Return what the tensor's amax is divided by, or divides."""
-        return np.float32(self.largest * float(fmt.max))
+        return np.float32(self.largest * float(_maximum(fmt)))
 
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:

@@ -9,6 +9,7 @@ What codes and scales alone show: which rules cannot have made them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +48,7 @@ _CHUNK = 1 << 14
 _NEAREST = (Rounding.NEAREST_TIES_TO_EVEN, Rounding.NEAREST_TIES_TO_AWAY)
 
 
-def judge(candidate: Candidate, evidence: Evidence, known: dict[Any, Largest]) -> Match | Exclusion:
+def judge(candidate: Candidate, evidence: Evidence, known: dict[Any, Any]) -> Match | Exclusion:
     """
     Return whether a rule may have made codes and scales.
 
@@ -77,13 +78,30 @@ def judge(candidate: Candidate, evidence: Evidence, known: dict[Any, Largest]) -
         found = np.ascontiguousarray(arranged, np.float32).reshape(arranged.shape)
         for way in _ways(candidate):
             for tensor in _tensor_amaxes(candidate, evidence):
-                why = _contradiction(candidate, found, way, tensor, known[key])
+                asked = *key, way, float(tensor), reading.name, layout.name, _formula(candidate)
+                if asked not in known:
+                    known[asked] = _contradiction(candidate, found, way, tensor, known[key])
+                why = known[asked]
                 if not why:
                     name = ", ".join(part for part in (reading.name, way[0], layout.name) if part)
                     return _match(candidate, evidence, name, way[1], found.size)
                 reasons.setdefault(way[1], why)
     reason = forbidden or _told(reasons) or "the stored type cannot hold its scales"
     return Exclusion(candidate.rule.name, candidate.fmt.name, candidate.axis, reason)
+
+
+def _formula(candidate: Candidate) -> object:
+    """Return what of a rule its scales and codes show, equal for rules that differ in the rest."""
+    rule = candidate.rule
+    scale = rule.scale
+    if isinstance(scale, TwoLevel):
+        scale = replace(scale, by_row=False, choice=scale.choice and "mae")
+    parts = scale, rule.finder, rule.cast.rounding, rule.way_in, rule.exact, rule.granularity
+    try:
+        hash(parts)
+    except TypeError:  # parts of another's
+        return id(rule)
+    return candidate.is_held, *parts
 
 
 def _told(reasons: dict[Descale, str]) -> str:
@@ -223,6 +241,9 @@ def _contradiction(
         return scale_of
 
     scales_of = [scale_by(find) for find in finds]
+    whole = _two_level(candidate, found, way)
+    if whole:
+        return whole
     for start in range(0, found.size, _CHUNK):
         part = slice(start, start + _CHUNK)
         few = tuple(array.reshape(-1)[part] for array in (found, *largest))
@@ -230,9 +251,7 @@ def _contradiction(
         why = _unreachable(candidate, way, context, scales_of, few=few, place=place)
         if why:
             return why
-    return _two_level(candidate, found, way) or improbable(
-        candidate, found, scales_of[0], way[1], largest
-    )
+    return improbable(candidate, found, scales_of[0], way[1], largest)
 
 
 def _unreachable(
@@ -245,26 +264,44 @@ def _unreachable(
     place: tuple[int, tuple[int, ...]],
 ) -> str:
     """Return why scales of some blocks cannot come from what their codes say of amax."""
-    found, largest, nan = few
+    at = _distinct(candidate.fmt, *few)
+    found, largest, nan = (array[at] for array in few)
     low, high = _intervals(candidate, found, way, largest, context.tensor_amax)
-    right = np.logical_or.reduce([_reachable(each, found, low, high) for each in scales_of])
     scale_of, zero = scales_of[0], largest == 0
-    right |= zero & (found == scale_of(np.zeros(1, np.float32)))
+    right = zero & (found == scale_of(np.zeros(1, np.float32)))
     saturated = (largest == float(candidate.fmt.max)) | nan | zero
     for special in (np.inf, np.nan):
         made = scale_of(np.full(1, special, np.float32))
         right |= saturated & ((found == made) | (np.isnan(found) & np.isnan(made)))
     # Where NaN does not count towards amax, a block of NaNs shows nothing of it.
     right |= nan & np.isfinite(found) & ~np.isnan(scale_of(np.full(1, np.nan, np.float32)))
+    # The ends of the intervals exclude most rules that can be.
+    within = np.logical_or.reduce([_is_between(each, found, low, high) for each in scales_of])
+    if (right | within).all():
+        within = np.logical_or.reduce([_reachable(each, found, low, high) for each in scales_of])
+    right |= within
     if right.all():
         return ""
-    first = int(np.argmin(right))
-    block = tuple(int(i) for i in np.unravel_index(place[0] + first, place[1]))
+    first = int(np.flatnonzero(~right)[np.argmin(at[~right])])
+    block = tuple(int(i) for i in np.unravel_index(place[0] + int(at[first]), place[1]))
     return (
         f"block {block}: its largest code stands for {float(largest[first]):.6g}, so amax is from "
         f"{float(low[first]):.6g} to {float(high[first]):.6g}, which does not give the scale "
         f"{float(found[first]):.6g}"
     )
+
+
+def _distinct(
+    fmt: Format,
+    found: Floats,
+    largest: npt.NDArray[np.float64],
+    nan: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.intp]:
+    """Return the first of all blocks that have the same scale and largest code."""
+    index = np.searchsorted(_magnitudes(fmt), largest)
+    key = (found.view(np.uint32).astype(np.int64) << 17) | (index << 1) | nan
+    first: npt.NDArray[np.intp] = np.unique(key, return_index=True)[1]
+    return first
 
 
 def _two_level(candidate: Candidate, found: Floats, way: tuple[str, Descale]) -> str:
@@ -331,6 +368,15 @@ def _bounds_of_values(
         if not tabulated or candidate.fmt.name == "MXINT8":
             return np.append(0.0, middle), np.append(middle, np.inf)
     return np.append(0.0, values[:-1]), np.append(values[1:], np.inf)
+
+
+def _is_between(
+    scale_of: Callable[[Floats], Floats], found: Floats, low: Floats, high: Floats
+) -> npt.NDArray[np.bool_]:
+    """Return which scales are between those of an interval's ends, where these are not special."""
+    ends = scale_of(low), scale_of(high)
+    between: npt.NDArray[np.bool_] = (np.minimum(*ends) <= found) & (found <= np.maximum(*ends))
+    return between | (high >= np.float32(2.0**127))
 
 
 def _reachable(
