@@ -65,7 +65,10 @@ def neighbours(
     """
     factor = trial.predicted.scales.factor if factor is None else factor
     rule = trial.candidate.rule if rule is None else rule
-    counted = _count_farther(trial, predictor, rule, factor)
+    counted = predictor.once(
+        "farther", rule, trial.candidate, factor,
+        lambda: _count_farther(trial, predictor, rule, factor),
+    )  # fmt: skip
     if counted is None:
         return None
     farther, expected, variance = counted

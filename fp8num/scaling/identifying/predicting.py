@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from fp8num.scaling.quantize import _largest_input
 from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fp8num.formats import Format
     from fp8num.projection import Projection
     from fp8num.scaled import Blocks, Region
@@ -35,6 +37,7 @@ __all__ = ["SAMPLE", "SEARCHED", "Agreement", "Predicted", "Predictor"]
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
 
+_T = TypeVar("_T")
 _IGNORE = Amax("ignore")
 
 #: Pieces that are compared first; what differs in these is not compared further.
@@ -193,6 +196,19 @@ class Predictor:
                 factor = scale.multiplier(decode(stored, E4M3FN), context)
             self._cache[key] = Predicted(Scales(stored, factor), amax, context.tensor_amax)
         found: Predicted = self._cache[key]
+        return found
+
+    def once(
+        self, name: str, rule: Rule, candidate: Candidate, factor: Floats, make: Callable[[], _T]
+    ) -> _T:
+        """Return what is made of factors, made once for rules that apply and cast them alike."""
+        digest = hashlib.blake2b(np.ascontiguousarray(factor).tobytes()).digest()
+        axis = candidate.axis if rule.rotation is not None else None
+        way = (rule.way_in, rule.exact, rule.rotation, rule.cast, axis)
+        key = (name, candidate.fmt.name, way, candidate.blocks.block, digest)
+        if key not in self._cache:
+            self._cache[key] = make()
+        found: _T = self._cache[key]
         return found
 
     def agreement(
