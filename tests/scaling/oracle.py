@@ -583,6 +583,7 @@ _FP8 = (formats.E4M3FN, formats.E5M2)
 _E4M3 = (formats.E4M3FN,)
 #: AMD's: TransformerEngine's largest value is 240, or as OCP's 57344.
 _AMD = (*_FP8, formats.E4M3FNUZ, formats.E5M2FNUZ)
+_WIDE_AND_NARROW = (formats.E4M3FN, formats.E5M2, formats.E2M1FN)
 _MX_ELEMENTS = (*_FP8, formats.E3M2FN, formats.E2M3FN, formats.E2M1FN)
 
 
@@ -630,7 +631,7 @@ def _ms_amp(x: Floats, fmt: Format, _: np.float32) -> Block:
 
 RULES = {
     "te-delayed": Rule("tensor", _AMD, lambda x, fmt, _: te_fixed(x, fmt, ONE)),
-    "te-delayed-unfused": Rule("tensor", _AMD, lambda x, fmt, _: te_fixed(x, fmt, ONE)),
+    "te-delayed-unfused": Rule("tensor", _FP8, lambda x, fmt, _: te_fixed(x, fmt, ONE)),
     "te-current": Rule("tensor", _AMD, _current(pow2=False)),
     "te-current-pow2": Rule("tensor", _AMD, _current(pow2=True)),
     "te-block-1x128": Rule((128,), _FP8, _current(pow2=True)),
@@ -652,14 +653,14 @@ RULES = {
     "torchao-tensorwise-pow2": Rule("tensor", _FP8, _torchao("log2")),
     "torchao-rowwise": Rule("row", _FP8, _torchao("log2")),
     "torchao-rowwise-exact": Rule("row", _FP8, _torchao("mask")),
-    "torchao-mx-floor": Rule((32,), _MX_ELEMENTS, _torchao_mx("floor")),
+    "torchao-mx-floor": Rule((32,), _FP8, _torchao_mx("floor")),
     "torchao-mx-ceil": Rule((32,), _FP8, _torchao_mx("ceil")),
-    "torchao-mx-even": Rule((32,), _MX_ELEMENTS, _torchao_mx("even")),
+    "torchao-mx-even": Rule((32,), _WIDE_AND_NARROW, _torchao_mx("even")),
     "torchao-mx-rceil": Rule((32,), _FP8, _torchao_mx("rceil")),
-    "torchao-0.18-mx-floor": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("floor")),
-    "torchao-0.18-mx-ceil": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("ceil")),
-    "torchao-0.18-mx-even": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("even")),
-    "torchao-0.18-mx-rceil": Rule((32,), _MX_ELEMENTS, _torchao_0_18_mx("rceil")),
+    "torchao-0.18-mx-floor": Rule((32,), _WIDE_AND_NARROW, _torchao_0_18_mx("floor")),
+    "torchao-0.18-mx-ceil": Rule((32,), _WIDE_AND_NARROW, _torchao_0_18_mx("ceil")),
+    "torchao-0.18-mx-even": Rule((32,), _WIDE_AND_NARROW, _torchao_0_18_mx("even")),
+    "torchao-0.18-mx-rceil": Rule((32,), _WIDE_AND_NARROW, _torchao_0_18_mx("rceil")),
     "torchao-block-1x128": Rule((128,), _E4M3, lambda x, fmt, _: torchao_block(x, fmt)),
     "torchao-block-128x128": Rule((128, 128), _E4M3, lambda x, fmt, _: torchao_block(x, fmt)),
     "compressed-tensors-mxfp8": Rule(

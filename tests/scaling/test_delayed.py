@@ -566,3 +566,13 @@ def test_a_description_of_no_state_is_refused(change: dict[str, Any]) -> None:
     description = scaling.start("te-delayed", length=1).to_dict()
     with pytest.raises(ValueError, match="must be|is not known"):
         DelayedState.from_dict({**description, **change})
+
+
+def test_amd_s_largest_value_is_240() -> None:
+    """E4M3FNUZ: 240 over amax where E4M3FN has 448, delayed and current."""
+    _, state = scaling.start("te-delayed", "E4M3FNUZ", length=2).quantize([3.0, -1.0])
+    current = fp.scale_quantize([3.0, -1.0], "te-current", fmt="E4M3FNUZ")
+
+    assert state.update().scale == 80
+    assert current.stored_scales == np.float32(1 / 80)
+    np.testing.assert_array_equal(current.codes, fp.encode([240.0, -80.0], "E4M3FNUZ"))
