@@ -43,6 +43,9 @@ F32 = np.float32
 #: not of this tensor, log2's detour, and a block scale rounded down to E4M3.
 SATURATING = ("mxfp", "mxint8", "microxcaling", "torchao-mx-floor", "torchao-mx-even", "te-nvfp4")
 SATURATING += ("te-delayed", "flax", "ms-amp", "torchao-rowwise", "torchao-tensorwise-pow2")
+SATURATING += ("torchao-nvfp4", "modelopt")
+#: Rules that apply the scale code 0 as another power of two.
+WRONG_WHEN_TINY = ("torchao-0.18-mx",)
 NOT_SATURATING = ("torchao-rowwise-exact",)
 
 #: Slack for a few roundings in float32 on the way in and out, relative and absolute.
@@ -100,7 +103,12 @@ ARRAYS = SHAPES.flatmap(
     )
 )
 NAMED = st.sampled_from(
-    [(name, fmt) for name, rule in oracle.RULES.items() for fmt in rule.formats]
+    [
+        (name, fmt)
+        for name, rule in oracle.RULES.items()
+        for fmt in rule.formats
+        if not name.startswith(WRONG_WHEN_TINY)
+    ]
 )
 
 
@@ -231,7 +239,9 @@ def test_both_sides_of_a_boundary_use_their_own_scale(rule: str, fmt: Any) -> No
         own = scales[tuple(i // side for i, side in zip(place, sides, strict=True))]
         if "nvfp4" in rule:
             decoded = Fraction(float(oracle.table(element)[scaled.codes[place]]))
-            exact = decoded * Fraction(float(own)) * Fraction(float(np.abs(x).max())) / 2688
+            amax = np.abs(x[place[0]] if rule.endswith("row") else x).max()
+            tensor = Fraction(float(amax)) / (1536 if "4over6" in rule else 2688)
+            exact = decoded * Fraction(float(own)) * (1 if rule.endswith("level") else tensor)
             assert abs(Fraction(float(values[place])) - exact) <= abs(exact) * Fraction(4, 2**24)
             continue
         divides = rule.startswith(("torchao-row", "block-", "row"))
