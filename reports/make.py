@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 import rules
+from figures import finished, panels
 
-import fp8num as fp
+from fp8num import plot
 from fp8num.analysis import analyze_tensor
 from fp8num.cli import main
 from fp8num.inputs import builtin_tensors
-from fp8num.report import figures
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMATS = ["E4M3FN", "E5M2", "E3M4", "HIFLOAT8", "E2M1FN"]
@@ -27,10 +27,16 @@ FORMATS = ["E4M3FN", "E5M2", "E3M4", "HIFLOAT8", "E2M1FN"]
 def draw_windows() -> None:
     """Draw the gradients of the built-in classifier over the windows of five formats."""
     tensors = {tensor.name: tensor for tensor in builtin_tensors()}
-    formats = [fp.get_format(name) for name in FORMATS]
-    analysis = analyze_tensor(tensors["softmax.logits_grad"], formats)
-    svg = figures.exponent_histogram(analysis)
-    (ROOT / "docs" / "windows.svg").write_text(svg + "\n", encoding="utf-8")
+    analysis = analyze_tensor(tensors["softmax.logits_grad"], FORMATS)
+    figure, (ax,) = panels(height=4.4)
+    plot.windows(analysis, ax=ax)
+    names = {"none": "no scale", "tensor": "per-tensor scale"}
+    for bars in ax.containers:
+        bars.set_label(names.get(bars.get_label(), bars.get_label()))
+    held = analysis.distribution
+    description = f"{held.nonzero} nonzero elements from {held.amin:.3g} to {held.amax:.3g}"
+    svg = finished(figure, f"Magnitudes of {analysis.name} and the range of formats", description)
+    (ROOT / "docs" / "windows.svg").write_text(svg, encoding="utf-8")
 
 
 def tabulate_builtin() -> None:

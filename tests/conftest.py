@@ -22,6 +22,8 @@ hypothesis.settings.register_profile(
     "ci", max_examples=1_000, deadline=None, derandomize=True, database=None
 )
 hypothesis.settings.register_profile("deep", max_examples=10_000, deadline=None)
+# No window opens where a test draws on a figure of its own.
+os.environ.setdefault("MPLBACKEND", "Agg")
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 hypothesis.settings.load_profile(PROFILE)
 

@@ -31,6 +31,7 @@ LAYERS = (
     "scaling",
     "analysis",
     "verify+strategies nn inputs+scan",
+    "plot torch",
     "report",
     "cli",
 )
@@ -150,6 +151,9 @@ def test_the_reference_exists() -> None:
         ("verify", "from fp8num.strategies import values", set()),
         ("strategies", "from fp8num.inputs import npy", {"inputs"}),
         ("report", "from fp8num.inputs import npy", set()),
+        ("plot", "from fp8num.report import page", {"report"}),
+        ("plot", "from fp8num.nn.comparison import Comparison", set()),
+        ("nn", "from fp8num.plot import curves", {"plot"}),
         ("formats", "from fp8num.unheard_of import x", {"unheard_of"}),
     ],
 )

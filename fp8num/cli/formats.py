@@ -27,6 +27,10 @@ LEGEND = "Positive values: | is one, a digit so many in one column, # ten or mor
 HEADING = ("format", "bits", "fields", "bias", "max", "normal", "subnormal", "specials")
 
 
+#: Title of a drawing, by which one of ours is known.
+_TITLE = "Positive values of formats"
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """
     Add the command to the command line.
@@ -45,7 +49,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--p3109", action="store_true", help="list the formats of IEEE P3109")
     parser.add_argument("--json", action="store_true", help="write JSON, numbers as exact text")
-    parser.add_argument("--svg", metavar="FILE", help="also draw the number lines to a file")
+    parser.add_argument(
+        "--svg", metavar="FILE", help="also draw the number lines to a file (needs fp8num[plot])"
+    )
     parser.add_argument("--force", action="store_true", help="let --svg replace any file")
     parser.set_defaults(run=run)
 
@@ -99,19 +105,28 @@ def _listed(bits: int | None, *, p3109: bool) -> list[Format]:
 
 def _draw(formats: list[Format], path: Path, *, force: bool) -> None:
     """Write a drawing of the number lines, whole or not at all."""
-    from fp8num.report.figures import number_line
+    from fp8num.plot import number_line, to_svg
 
     if path.is_dir():
         msg = f"--svg must be a file, {shown(str(path))} is a directory; name a file in it"
         raise ValueError(msg)
     require_own(path, "a drawing that fp8num made", _is_drawing, force=force)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as missing:
+        msg = '--svg needs matplotlib, which is not installed: pip install "fp8num[plot]"'
+        raise ValueError(msg) from missing
+    figure = Figure(figsize=(10, 1.4 + 0.26 * len(formats)), layout="constrained")
+    number_line(formats, figure.subplots())
+    names = ", ".join(fmt.name for fmt in formats)
+    drawing = to_svg(figure, title=_TITLE, description=names)
     with whole_file(path) as stream:
-        stream.write(f"{number_line(formats)}\n".encode())
+        stream.write(drawing.encode())
 
 
 def _is_drawing(path: Path) -> bool:
     with path.open("rb") as file:
-        return b'aria-labelledby="number-line-title' in file.read(1000)
+        return f"<title>{_TITLE}</title>".encode() in file.read(2000)
 
 
 # Text.

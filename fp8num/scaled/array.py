@@ -457,9 +457,7 @@ class ScaledArray:
             msg = f"a scaled array must have codes, scales and a description, {missing} are missing"
             raise ValueError(msg)
         what = "a scaled array's description"
-        found = entries(
-            what, description, _DESCRIPTION, ("rule", "tensor_bound", "tensor_first")
-        )
+        found = entries(what, description, _DESCRIPTION, ("rule", "tensor_bound", "tensor_first"))
         amax = tensors.get("tensor_amax")
         return cls(
             tensors["codes"],

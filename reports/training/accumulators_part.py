@@ -273,7 +273,6 @@ def figure(frame: pd.DataFrame) -> str:
     """Draw the differences from correctly rounded sums."""
     return differences(
         {"fp32 (no casts)": (frame, "fp32"), **{name: (frame, name) for name in ARMS}},
-        key=NAME,
         title="Accumulators against correctly rounded sums",
         of="minus exact:",
     )
@@ -291,14 +290,12 @@ def products_figure(products: pd.DataFrame) -> str:
     return intervals(
         rows,
         [("norm of errors over norm of products, scale of powers of ten", (low, 0.3))],
-        key="accumulators-products",
         title="Errors of the products of the second layer, by accumulator",
         description="; ".join(
             f"{label}, {name}: 10^{one.mean:.2f}"
             for label, row in rows.items()
             for name, (one,) in row.items()
         ),
-        names=172,
         tick=power_of_ten,
     )
 

@@ -25,12 +25,7 @@ __all__ = ["axis", "differences", "interval"]
 
 
 def differences(
-    sources: Mapping[str, tuple[pd.DataFrame, str]],
-    *,
-    key: str,
-    title: str,
-    of: str = "difference of",
-    names: int = 150,
+    sources: Mapping[str, tuple[pd.DataFrame, str]], *, title: str, of: str = "difference of"
 ) -> str:
     """
     Draw differences of accuracy and of log-loss.
@@ -39,12 +34,10 @@ def differences(
     ----------
     sources : mapping of str to (DataFrame, str)
         For each row, from top to bottom, rows of results and which recipe of them.
-    key, title : str
+    title : str
         Of the drawing.
     of : str, optional
         How the axes begin.
-    names : int, optional
-        Pixels for the names of rows.
 
     Returns
     -------
@@ -68,7 +61,6 @@ def differences(
             (f"{of} accuracy / points", axis(panels[0], 0.4)),
             (f"{of} log-loss / nat", axis(panels[1])),
         ],
-        key=key,
         title=title,
         description="; ".join(
             f"{label}, {data}: {one[0].mean:+.2f} points, {one[1].mean:+.4f} nat"
@@ -77,7 +69,6 @@ def differences(
         )
         + ". Means of pairs, with 95 % intervals.",
         band=0.3,
-        names=names,
     )
 
 

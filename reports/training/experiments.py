@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import common
 import numpy as np
+from figures import same
 from page import page
 
 from fp8num.nn import processes
@@ -160,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = kept(folder, PARTS)
     made = derived(texts, complete(texts))
     if parsed.check:
-        wrong = [name for name, text in made.items() if _old(folder / name) != text]
+        wrong = [name for name, text in made.items() if not same(_old(folder / name), text)]
         if wrong:
             msg = f"these differ: {', '.join(wrong)}"
             raise SystemExit(msg)

@@ -140,4 +140,4 @@ def figure(frame: pd.DataFrame) -> str:
     sources = {f"{name} − fp32": (first, name) for name in ARMS}
     for kind, (_, other) in PAIRS.items():
         sources[f"E4M3FN − E5M2, {kind}"] = (_pairs(frame)[kind], other)
-    return differences(sources, key=NAME, title="Formats of gradients", names=176)
+    return differences(sources, title="Formats of gradients")

@@ -174,7 +174,6 @@ def figure(frame: pd.DataFrame) -> str:
     means = frame[frame["decision"] != "baseline"].groupby("recipe")[LOSS].mean()
     return differences(
         {name: (frame, name) for name in means.sort_values(kind="stable").index},
-        key=NAME,
         title="What each recipe costs against float32",
         of="minus float32:",
     )

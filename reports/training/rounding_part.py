@@ -334,7 +334,6 @@ def figure(frame: pd.DataFrame) -> str:
     """Draw the differences from rounding to nearest."""
     return differences(
         {"fp32 (no casts)": (frame, "fp32"), **{name: (frame, name) for name in ARMS}},
-        key=NAME,
         title="Stochastic rounding against rounding to nearest, by random bits",
         of="minus nearest:",
     )
@@ -353,7 +352,6 @@ def bias_figure(bias: pd.DataFrame) -> str:
     return intervals(
         rows,
         [("mean error away from zero / steps between neighbours", axis(every))],
-        key="rounding-bias",
         title="Bias of casts by the number of random bits",
         description="; ".join(
             f"{label}, {name}: {one.mean:+.4f}"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from common import TASKS
 from drawings import axis, interval
-from figures import PLOT, TOP, Interval, Panel, blank, intervals, legend, plot, style
+from figures import Interval, finished, intervals, panels
 from words import ACCURACY, LOSS
 
+from fp8num import plot
 from fp8num.nn.paired import student_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pandas as pd
 
 __all__ = ["casts_figure", "pairs_figure", "persistence_figure"]
 
@@ -35,7 +35,6 @@ def pairs_figure(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
             ("accuracy / points", axis(panels[0], 0.4)),
             ("log-loss / 0.001 nat", axis(panels[1])),
         ],
-        key="scales_pairs",
         title="Trainings with powers of two minus those with float32 scales, and float32 twice",
         description="; ".join(
             f"{name}, {task}: {one[0].mean:+.2f} points, {one[1].mean / 1000:+.4f} nat"
@@ -44,7 +43,6 @@ def pairs_figure(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         )
         + ". Means of pairs, with 95 % intervals.",
         band=0.3,
-        names=204,
     )
 
 
@@ -64,7 +62,6 @@ def casts_figure(frame: pd.DataFrame) -> str:
             ("error: difference / % of it", (-4.5, 15.0)),
             ("sum of |x|: difference / %", (-0.55, 0.15)),
         ],
-        key="scales_casts",
         title="Casts with a power of two minus casts with a float32 scale, of the same tensors",
         description="; ".join(
             f"{name}, {data}: error {one[0].mean:+.2f} %, sum of magnitudes {one[1].mean:+.3f} %"
@@ -84,56 +81,41 @@ def _interval(row: dict[str, float], unit: float) -> Interval:
 def persistence_figure(frame: pd.DataFrame) -> str:
     """Draw how alike the errors of weights are some steps apart."""
     weights = frame[(frame["what"] == "weights") & (frame["lag"] > 0)]
-    drawing = blank(
-        "scales_persistence",
+    lags = sorted(set(weights["lag"]))
+    kinds = {
+        ("alike", "digits", "float32"): "digits, float32",
+        ("alike", "digits", "power of two"): "digits, power of two",
+        ("alike", "teacher", "float32"): "teacher, float32",
+        ("alike", "teacher", "power of two"): "teacher, power of two",
+        ("held", "teacher", "float32"): "teacher, float32, weights held still",
+    }
+    rows = [
+        {
+            "kind": name,
+            "phase": row["phase"],
+            "lag": lags.index(row["lag"]),
+            "alike": row[column],
+            "alike_low": row[column] - 2 * row[f"{column}_error"],
+            "alike_high": row[column] + 2 * row[f"{column}_error"],
+        }
+        for (column, data, scale), name in kinds.items()
+        for row in weights.to_dict("records")
+        if (row["data"], row["scale"]) == (data, scale)
+    ]
+    table = pd.DataFrame(rows)
+    figure, plots = panels(2)
+    for ax, phase in zip(plots, ("first", "last"), strict=True):
+        some = table[table["phase"] == phase]
+        plot.curves(some, ax, what="alike", by="lag", series="kind", interval="bars")
+        ax.set_xticks(range(len(lags)), [f"{lag:g}" for lag in lags])
+        ax.set(ylim=(-0.3, 1.05), xlabel="steps apart", ylabel="correlation of the errors")
+        ax.set_title(f"{phase} quarter of the steps", fontsize="medium")
+    return finished(
+        figure,
         "How alike the rounding errors of the weights are, some steps apart",
         "; ".join(
             f"{TASKS[row['data']].label}, {row['phase']} quarter, {row['scale']}, {row['lag']} "
             f"steps: {row['alike']:.2f}"
             for row in weights.to_dict("records")
         ),
-        3,
     )
-    kinds = [
-        (data, scale, column)
-        for column, data, scale in (
-            ("alike", "digits", "float32"), ("alike", "digits", "power of two"),
-            ("alike", "teacher", "float32"), ("alike", "teacher", "power of two"),
-            ("held", "teacher", "float32"),
-        )
-    ]  # fmt: skip
-    names = [
-        f"{TASKS[data].label}, {scale}{', weights held still' if column == 'held' else ''}"
-        for data, scale, column in kinds
-    ]
-    styles = [style(i, name) for i, name in enumerate(names)]
-    lags = sorted(set(weights["lag"]))
-    for phase, part in (("first", (0.0, 0.46)), ("last", (0.54, 1.0))):
-        panel = plot(drawing, (-0.5, len(lags) - 0.5), (-0.3, 1.05), part)
-        panel.axes(
-            range(len(lags)), [-0.2, 0, 0.2, 0.4, 0.6, 0.8, 1], lambda i: f"{lags[int(i)]:g}",
-            "{:g}".format, ("steps apart", f"correlation, {phase} quarter of the steps"),
-        )  # fmt: skip
-        for (data, scale, column), how in zip(kinds, styles, strict=True):
-            rows = weights[
-                (weights["data"] == data)
-                & (weights["scale"] == scale)
-                & (weights["phase"] == phase)
-            ]
-            points = [
-                (lags.index(lag), value)
-                for lag, value in zip(rows["lag"], rows[column], strict=True)
-            ]
-            _bars(panel, rows, column, lags, how)
-            panel.series(points, how)
-    legend(drawing, TOP + PLOT + 52, styles)
-    return drawing.render()
-
-
-def _bars(panel: Panel, rows: pd.DataFrame, column: str, lags: list[int], how: object) -> None:
-    """Draw bars of two standard errors."""
-    for row in rows.to_dict("records"):
-        error = 2 * row[f"{column}_error"]
-        if error > 0:
-            ends = (min(max(row[column] + sign * error, -0.3), 1.05) for sign in (-1, 1))
-            panel.bar(lags.index(row["lag"]), *ends, how)  # type: ignore[arg-type]  # of pandas

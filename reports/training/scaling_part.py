@@ -169,7 +169,6 @@ def figure(frame: pd.DataFrame) -> str:
     first = frame[frame["baseline"] == "fp32"]
     return differences(
         {name: (first, name) for name in ARMS},
-        key=NAME,
         title="What leaving the scales out costs",
         of="minus float32:",
     )

@@ -26,6 +26,7 @@ import audit_tables as tables
 import correct_part
 import pandas as pd
 from audit_page import page
+from figures import same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = raw(page_file=parsed.page, quick=parsed.quick)
     texts |= derived(texts)
     if parsed.check:
-        wrong = [name for name, text in texts.items() if _old(name) != text]
+        wrong = [name for name, text in texts.items() if not same(_old(name), text)]
         if wrong:
             msg = f"these differ: {', '.join(wrong)}"
             raise SystemExit(msg)

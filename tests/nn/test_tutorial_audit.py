@@ -11,6 +11,7 @@ import csv
 import importlib
 import io
 import math
+import re
 import sys
 from collections import defaultdict
 from fractions import Fraction
@@ -81,8 +82,11 @@ def on_constant_step(text: str, inverse: int) -> Fraction:
 def test_every_file_follows_from_the_raw_results(audit: Any) -> None:
     """If not: `python reports/tutorial/audit.py --quick`."""
     made = audit.derived(audit.raw(quick=True))
+    same = importlib.import_module("figures").same
     different = [
-        name for name, text in made.items() if (FOLDER / name).read_text(encoding="utf-8") != text
+        name
+        for name, text in made.items()
+        if not same((FOLDER / name).read_text(encoding="utf-8"), text)
     ]
     assert not different
     assert {path.name for path in FOLDER.iterdir() if path.suffix in {".csv", ".svg", ".md"}} <= {
@@ -297,21 +301,31 @@ def test_a_power_of_two_changes_no_bit() -> None:
         assert (int(row["weights that differ"]) == 0) == power
 
 
+def marks(root: ET.Element) -> dict[str, set[str]]:
+    """Return the outlines of the markers that a drawing shows, by the colour of their edge."""
+    link = "{http://www.w3.org/1999/xlink}href"
+    outlines = {f"#{one.get('id')}": one.get("d", "") for one in root.iter(f"{SVG}path")}
+    found: dict[str, set[str]] = defaultdict(set)
+    for use in root.iter(f"{SVG}use"):
+        colour = re.search("stroke: (#[0-9a-f]{6})", use.get("style", ""))
+        shape = " ".join(outlines[use.get(link, "")].split())
+        if colour and shape.endswith("z") and colour[1] != "#000000":  # not the axes' ticks
+            found[colour[1]].add(shape)
+    return found
+
+
 @pytest.mark.parametrize("name", ["spacing", "curves", "parts", "gradients", "costs"])
 def test_figures_are_described_and_told_apart_without_colour(name: str) -> None:
-    """Well-formed, with a title and a description, and every series' line has its own dash."""
+    """Well-formed, with a title and a description, a marker of its own for every colour."""
     if not FOLDER.exists():
         pytest.skip("a source distribution has no reports")
     root = ET.parse(FOLDER / f"{name}.svg").getroot()  # noqa: S314 - our own file
     assert root.findtext(f"{SVG}title")
-    assert root.findtext(f"{SVG}desc")
-    lines = [path.attrib for path in root.iter(f"{SVG}path") if "stroke-dasharray" in path.attrib]
-    dashes: dict[str, set[str]] = defaultdict(set)
-    for line in lines:
-        dashes[line["stroke"]].add(line["stroke-dasharray"])
-    assert len(dashes) >= 2
-    assert all(len(found) == 1 for found in dashes.values())
-    assert len({next(iter(found)) for found in dashes.values()}) == len(dashes)
+    assert root.findtext(".//{http://purl.org/dc/elements/1.1/}description")
+    markers = marks(root)
+    assert len(markers) >= 2
+    assert all(len(found) == 1 for found in markers.values()), markers
+    assert len({next(iter(found)) for found in markers.values()}) == len(markers)
 
 
 def test_the_page_says_its_numbers() -> None:
@@ -347,6 +361,8 @@ def test_a_difference_is_noticed(
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(audit, "FOLDER", tmp_path)
+    monkeypatch.setattr("fp8num.plot.to_svg", lambda figure, title, description: description)
+    assert audit.main(["--quick"]) == 0
     assert audit.main(["--quick", "--check"]) == 0
     changed = (tmp_path / "runs.csv").read_text(encoding="utf-8").replace(",2.3", ",2.4", 1)
     (tmp_path / "runs.csv").write_text(changed, encoding="utf-8")
