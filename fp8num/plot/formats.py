@@ -10,7 +10,6 @@ import numpy as np
 from fp8num.analysis import DEFAULT_FORMATS, LOWEST_EXPONENT, Distribution, TensorAnalysis
 from fp8num.plot.style import (
     GREY,
-    MAGNITUDE,
     STYLES,
     add_legend,
     chosen_formats,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
+    from fp8num.analysis import FormatResult
     from fp8num.formats import Format
     from fp8num.plot.style import Formats
 
@@ -75,7 +75,7 @@ def number_line(formats: Formats, ax: Axes | None = None) -> Axes:
     low, high = limits_of([(row[0], row[-1]) for row in places])
     for y, (fmt, row) in enumerate(zip(chosen, places, strict=True)):
         first = fmt.first_normal - fmt.has_zero
-        groups = ((row[first:], 0.32, 0, "normal"), (row[:first], 0.17, 1, "subnormal"))
+        groups = ((row[first:], 0.32, 0, "normal"), (row[:first], 0.17, 1, "subnormal (short)"))
         for group, height, style, label in groups:
             colour = STYLES[style]["color"]
             named = "" if _labelled(ax, label) else label
@@ -153,12 +153,11 @@ def windows(
     >>> shares.tolist(), edges.tolist()
     ([0.25, 0.0, 0.5, 0.25], [-2, -1, 0, 1, 2])
     """
-    analysis = x if isinstance(x, TensorAnalysis) else None
+    results: tuple[FormatResult, ...] = ()
     if isinstance(x, TensorAnalysis):
-        held = x.distribution
+        held, results = x.distribution, x.results
     else:
         held = x if isinstance(x, Distribution) else Distribution.of(x)
-    results = analysis.results if analysis is not None else ()
     default = [result.format for result in results] or DEFAULT_FORMATS
     chosen = chosen_formats(default if formats is None else formats)
     rules = list(dict.fromkeys(result.rule for result in results))
@@ -189,7 +188,8 @@ def windows(
     ticks = [i * tick for i in range(math.floor(top / tick) + 1)]
     labels = [*(f"{100 * one:g} %" for one in ticks), *(plain(fmt.name) for fmt in chosen)]
     ax.set_yticks([*ticks, *places], labels)
-    show(ax, MAGNITUDE, "share of the elements", grid="x")
+    means = "magnitude |x| (bars: what formats hold, thin where subnormal)"
+    show(ax, means, "share of the elements", grid="x")
     ax.yaxis.label.set_y(1 - 0.54 * top / (1.08 * top - bottom))  # beside the bars
     powers_of_two(ax.xaxis)
     if rules:

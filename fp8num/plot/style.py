@@ -25,7 +25,6 @@ __all__ = [
     "BAND",
     "GREY",
     "GRID",
-    "MAGNITUDE",
     "STYLES",
     "Formats",
     "add_legend",
@@ -56,9 +55,8 @@ STYLES: tuple[Mapping[str, Any], ...] = (
     {"color": "#56B4E9", "linestyle": (0, (1, 3)), "marker": "X"},
 )
 GREY, BAND, GRID = "#6e7781", "#d5d9de", "#e4e7eb"
-MAGNITUDE = "magnitude |x|"
 WIDEST = 64  #: binades; formats of scales and of 16 bits may reach further than the axis
-LONGEST = 40  #: characters of a name
+LONGEST = 48  #: characters of a name
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -129,7 +127,7 @@ def make_axes(ax: Axes | None) -> Axes:
     try:
         from matplotlib.axes import Axes
     except ImportError as missing:
-        msg = 'fp8num.plot needs matplotlib, which is not there: pip install "fp8num[plot]"'
+        msg = 'fp8num.plot needs matplotlib, which is not installed: pip install "fp8num[plot]"'
         raise ImportError(msg) from missing
     if isinstance(ax, Axes):
         return ax

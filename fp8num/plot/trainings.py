@@ -84,7 +84,7 @@ def curves(
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"recipe": ["a", "a", "b", "b"], "epoch": [0, 1, 0, 1],
     ...                       "loss": [2.0, 1.0, 2.1, 1.2]})
-    >>> [list(line.get_ydata()) for line in curves(frame).lines]
+    >>> [line.get_ydata().tolist() for line in curves(frame).lines]
     [[2.0, 1.0], [2.1, 1.2]]
     """
     if interval not in {"band", "bars", "none"}:
@@ -178,7 +178,7 @@ def differences(
     Examples
     --------
     >>> ax = differences({"E4M3FN": {"digits": (0.1, -0.2, 0.4)}}, margin=0.3)
-    >>> [list(line.get_xdata()) for line in ax.lines][1:]
+    >>> [line.get_xdata().tolist() for line in ax.lines[1:]]
     [[-0.2, 0.4, nan], [0.1]]
     """
     rows, label, margin = _rows(data, what, margin)

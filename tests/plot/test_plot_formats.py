@@ -62,10 +62,10 @@ def test_subnormals_are_short(ax: Axes) -> None:
     plot.number_line("E5M2", ax)
 
     lines = {line.get_label(): line for line in ax.lines}
-    places = lines["subnormal"].get_xdata()[::3]
+    places = lines["subnormal (short)"].get_xdata()[::3]
     heights = {name: np.ptp(line.get_ydata()[:2]) for name, line in lines.items()}
     np.testing.assert_allclose(places, [-16, -15, -16 + math.log2(3)])
-    assert heights["subnormal"] < heights["normal"]
+    assert heights["subnormal (short)"] < heights["normal"]
 
 
 def test_rows_have_the_names_of_the_formats(ax: Axes) -> None:
@@ -138,8 +138,6 @@ def test_scales_move_windows(ax: Axes) -> None:
     [
         [],
         [0.0, math.nan],
-        [5e-324],
-        [1.7976931348623157e308],
         [5e-324, 1.7976931348623157e308],
         3.0,
         np.arange(4),
