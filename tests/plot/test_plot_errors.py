@@ -108,6 +108,25 @@ def test_formats_and_rules_of_an_analysis_can_be_chosen(ax: Axes) -> None:
     assert [line.get_label() for line in ax.lines] == ["E5M2, tensor"]
 
 
+@pytest.mark.parametrize("x", [[], [0.0, math.nan], [5e-324, 1.7976931348623157e308], [1.0]])
+@pytest.mark.parametrize("draw", [plot.error, plot.sqnr])
+def test_any_tensor_has_a_picture(ax: Axes, draw: Any, x: list[float]) -> None:
+    """Nothing, specials, both ends of float64; in a format of scales, whose errors overflow."""
+    tensor = tensor_from_array("w", np.asarray(x))
+
+    draw(analyze_tensor(tensor, ["E4M3FN", "E8M0FNU", "POSIT8"], "none"), ax)
+
+    assert ax.has_data()
+
+
+@pytest.mark.parametrize("draw", [plot.error, plot.sqnr])
+def test_a_format_as_wide_as_float64_has_a_picture(ax: Axes, draw: Any) -> None:
+    """P3109's of 16 bits and precision 5 ends at 2^1023 or so."""
+    draw("binary16p5se", ax, **({} if draw is plot.error else {"exponents": [1000, 1015]}))
+
+    assert ax.lines[0].get_ydata().max() > -8
+
+
 def test_exact_numbers_have_no_mark(ax: Axes) -> None:
     plot.error(analysis([1.0, 2.0], "E4M3FN", "none"), ax)
 
