@@ -143,6 +143,7 @@ def test_bars_are_the_ratios_of_the_table(ax: Axes) -> None:
     power = 1.1**2 + 4
     exact = [10 * math.log10(power / 0.025**2), 10 * math.log10(power / 0.1**2)]
     assert found == pytest.approx(exact)
+    assert [bar.get_y() + bar.get_height() / 2 for bar in ax.patches] == pytest.approx([0, 1])
     assert [text.get_text() for text in ax.texts] == [f"{one:.1f}" for one in exact]
 
 

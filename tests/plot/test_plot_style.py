@@ -64,6 +64,7 @@ def test_the_axes_given_is_the_one_returned_and_drawn_on(name: str) -> None:
 @pytest.mark.parametrize("name", ["windows", "differences"])
 def test_without_axes_there_is_a_new_figure(name: str) -> None:
     """One, of pyplot, so that notebooks show it."""
+    there = plt.figure()
     before = set(plt.get_fignums())
 
     ax = DRAWINGS[name](None)
@@ -71,7 +72,9 @@ def test_without_axes_there_is_a_new_figure(name: str) -> None:
     (new,) = set(plt.get_fignums()) - before
     assert ax.figure is plt.figure(new)
     assert ax.figure.axes == [ax]
+    assert not there.axes
     plt.close(new)
+    plt.close(there)
 
 
 def test_a_refusal_leaves_no_figure_behind() -> None:

@@ -152,7 +152,7 @@ def test_what_is_beyond_the_limits_is_marked_and_written(ax: Axes) -> None:
 
     heads = [(line.get_marker(), line.get_xdata()[0]) for line in ax.lines[3:5]]
     assert heads == [(">", 0.5), ("<", -0.5)]
-    assert [text.get_text() for text in ax.texts] == ["+30"]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("+30", (0.5, 0))]  # type: ignore[attr-defined]
     assert ax.get_xlim() == (-0.5, 0.5)
 
 
