@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import fp8num as fp
-from fp8num._names import Catalogue, brief, nearest
+from fp8num._names import Catalogue, in_a_line, nearest
 
 #: The public ones, and a name that each begins with.
 CATALOGUES = {
@@ -114,7 +114,7 @@ def test_records_are_told_in_a_line() -> None:
     assert repr(swept).startswith("<CONFORMS: 65,536 cases")
     assert repr(fp.nn.History()) == "<History: 0 steps, 0 skipped, 0 casts>"
     assert "te-mxfp8" in found._repr_html_()
-    assert len(brief("x" * 1000)) < 200
+    assert len(in_a_line("x" * 1000)) < 200
 
 
 # Unknown names.
