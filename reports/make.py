@@ -30,7 +30,7 @@ def draw_windows() -> None:
     analysis = analyze_tensor(tensors["softmax.logits_grad"], FORMATS)
     figure, (ax,) = panels(height=4.4)
     plot.windows(analysis, ax=ax)
-    names = {"none": "no scale", "tensor": "per-tensor scale"}
+    names = {"unit": "no scale", "tensor": "per-tensor scale"}
     for bars in ax.containers:
         bars.set_label(names.get(bars.get_label(), bars.get_label()))
     held = analysis.distribution

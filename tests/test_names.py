@@ -19,7 +19,7 @@ CATALOGUES = {
     "formats": (fp.FORMATS, "E4M3FN"),
     "profiles": (fp.PROFILES, "ml_dtypes"),
     "accumulators": (fp.ACCUMULATORS, "exact"),
-    "scaling rules": (fp.scaling.RULES, "tensor"),
+    "scaling rules": (fp.scaling.RULES, "unit"),
     "training recipes": (fp.nn.RECIPES, "fp32"),
 }
 by_catalogue = pytest.mark.parametrize("what", CATALOGUES)

@@ -165,7 +165,8 @@ def _slabs(shape: tuple[int, ...], rules: list[Rule], size: int) -> Iterator[tup
     """Yield the shapes of parts of rows, rows, or matrices that hold whole blocks."""
     row, total = shape[-1], math.prod(shape)
     grains = [rule.granularity for rule in rules]
-    lengths = [row if grain.kind == "row" else grain.length for grain in grains]
+    by_row = [rule.is_by_row or rule.granularity.kind == "row" for rule in rules]
+    lengths = [row if whole else grain.length for whole, grain in zip(by_row, grains, strict=True)]
     lengths += [len(rule.rotation.signs) for rule in rules if rule.rotation is not None]
     length, height = math.lcm(*lengths), math.lcm(*(grain.height for grain in grains))
     matrix = total // row if height == 1 else shape[-2]  # rows that blocks do not go beyond
@@ -254,7 +255,7 @@ class Magnitudes:
 
 def _question(rule: Rule) -> tuple[Amax, Rotation | None] | None:
     """Return how to find the tensor's largest magnitude if a rule needs it, and no more."""
-    if _needs_all(rule):
+    if _needs_all(rule) or rule.is_by_row:
         return None
     amax = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
     if rule.is_two_level:

@@ -192,7 +192,10 @@ def generator_from(state: Mapping[str, Any]) -> np.random.Generator:
     """
     if not isinstance(state, Mapping) or state.get("bit_generator") not in _GENERATORS:
         got = state.get("bit_generator") if isinstance(state, Mapping) else state
-        msg = f"state must be of {', '.join(_GENERATORS)}, got {brief(got)}"
+        msg = (
+            f"state must be what generator_state() returned, of {', '.join(_GENERATORS)}, "
+            f"got {brief(got)}"
+        )
         raise ValueError(msg)
     made = getattr(np.random, state["bit_generator"])()
     try:

@@ -260,7 +260,7 @@ def _sqnr_by_amplitude(
     if not at:
         msg = "exponents must hold at least one, got none; leave it out for the default"
         raise ValueError(msg)
-    found = [analyze(np.ldexp(x, k), formats, "none")["sqnr_db"] for k in at]
+    found = [analyze(np.ldexp(x, k), formats, "unit")["sqnr_db"] for k in at]
     ax = make_axes(ax)
     for i, (name, style) in enumerate(styles.items()):
         ratios = [float(one.iloc[i]) for one in found]

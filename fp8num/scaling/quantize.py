@@ -432,7 +432,7 @@ def _tensor_amax(
     if not rule.is_two_level:
         return np.float32(0)
     finder = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
-    if not (isinstance(rule.scale, TwoLevel) and rule.scale.by_row):
+    if not rule.is_by_row:
         return largest_magnitude(values, finder.nan)
     rows = Blocks(values.shape, Granularity("row").block(values.shape, axis))
     found = np.zeros(rows.counts, np.float32)
@@ -451,7 +451,7 @@ def _tensor_way(rule: Rule, fmt: Format) -> tuple[float | None, bool]:
 
 def _given_amax(amax: npt.ArrayLike, rule: Rule) -> np.float32:
     """Return the tensor's largest magnitude that the caller gave, in float32."""
-    if isinstance(rule.scale, TwoLevel) and rule.scale.by_row:
+    if rule.is_by_row:
         msg = f"tensor_amax cannot be given for {rule.name}, whose rows have their own"
         raise ValueError(msg)
     if not rule.is_two_level:

@@ -194,6 +194,11 @@ class Rule:
                 raise TypeError(msg)
 
     @property
+    def is_by_row(self) -> bool:
+        """Whether each row has a scale besides its blocks'."""
+        return isinstance(self.scale, TwoLevel) and self.scale.by_row
+
+    @property
     def is_two_level(self) -> bool:
         """Whether the tensor has a scale besides its blocks'."""
         return isinstance(self.scale, TwoLevel) and self.scale.levels == 2

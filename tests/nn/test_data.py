@@ -371,7 +371,7 @@ def test_a_state_of_no_generator_is_refused() -> None:
     state = generator_state(np.random.default_rng(0))
     with pytest.raises(TypeError, match=r"rng must be a numpy.random.Generator, got PCG64"):
         generator_state(np.random.PCG64(0))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"state must be of PCG64, .* got 'os'"):
+    with pytest.raises(ValueError, match=r"state must be what .*, of PCG64, .* got 'os'"):
         generator_from({**state, "bit_generator": "os"})
     broken = [{"state": {}}, {"state": {"state": -1, "inc": 1}}, {"state": "x"}]
     for wrong in ({}, {"bit_generator": "PCG64"}, None, [1], *({**state, **b} for b in broken)):

@@ -193,7 +193,7 @@ def test_gaussian_data_are_the_default(ax: Axes) -> None:
         (lambda ax: plot.error([], ax), ValueError, "formats must name at least one"),
         (lambda ax: plot.error("E4M3FN", ax, rules="none"), TypeError, "choose from a TensorAn"),
         (lambda ax: plot.error(analysis([1.0]), ax, rules="row"), ValueError,
-         "rules must be some of those analysed, none, tensor; got 'row'"),
+         "rules must be some of those analysed, unit, tensor; got 'row'"),
         (lambda ax: plot.error(analysis([1.0]), ax, formats="E3M4"), ValueError,
          "formats must be some of those analysed, E4M3FN, E5M2; got 'E3M4'"),
         (lambda ax: plot.error("Binary16p1se", ax), ValueError, "does not fit float64"),

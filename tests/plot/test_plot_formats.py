@@ -122,15 +122,15 @@ def test_windows_lie_where_formats_do(ax: Axes, make: object) -> None:
 def test_scales_move_windows(ax: Axes) -> None:
     """amax = 1 goes to 6: the window of the tensor rule ends where the elements do."""
     tensor = tensor_from_array("w", np.array([1.0, 0.25], np.float32))
-    analysis = analyze_tensor(tensor, "E2M1FN", ["none", "tensor"])
+    analysis = analyze_tensor(tensor, "E2M1FN", ["unit", "tensor"])
 
     plot.windows(analysis, ax=ax)
 
     found = {c.get_label(): c.patches[0] for c in ax.containers}
     ends = {name: bar.get_x() + bar.get_width() for name, bar in found.items()}
-    assert ends["none"] == pytest.approx(math.log2(6))
+    assert ends["unit"] == pytest.approx(math.log2(6))
     assert ends["tensor"] == pytest.approx(0, abs=1e-6)
-    assert found["tensor"].get_facecolor() != found["none"].get_facecolor()
+    assert found["tensor"].get_facecolor() != found["unit"].get_facecolor()
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,7 @@ def verification() -> Iterator[Call]:
     yield "verify.truth", lambda: verify.truth("E4M3FN", "float64").digest(0, 1 << 16)
     yield "verify.sweep", lambda: verify.sweep(own, "E4M3FN", source="float16").to_dict()["digests"]
     pair = np.array([[1, 2], [1, 3]], np.uint8)
+    yield "verify.assert_conforms", lambda: verify.assert_conforms(own, "E4M3FN", source="f16")
     yield (
         "verify.assert_codes_equal",
         lambda: verify.assert_codes_equal(*pair, "E4M3FN", x=[0.1, 0.2]),

@@ -166,7 +166,9 @@ def test_a_ragged_axis_is_refused(shape: tuple[int, ...], axis: int) -> None:
     "signs", [(), (1, 1), (1,) * 8, (1, 1, 1), (1, 1, 1, 0), (1, 2, 1, 1), (1,) * 32], ids=str
 )
 def test_signs_are_a_power_of_four_of_ones(signs: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"signs must be \+1 and -1, a power of four of them up to 1024, got"):
+    with pytest.raises(
+        ValueError, match=r"signs must be \+1 and -1, a power of four of them up to"
+    ):
         Rotation(signs)
 
 
