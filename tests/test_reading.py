@@ -216,7 +216,7 @@ def changed(record: dict[str, Any], **change: object) -> dict[str, Any]:
             changed(start("te-delayed", length=1).to_dict(), history=["0x1.000001p+0"] * 2 + ["1"]),
             "item 0 of history of a state must be a float32|must hold",
         ),
-        (generator_from, None, "state must be of PCG64"),
+        (generator_from, None, "state must be what .*, of PCG64"),
         (
             generator_from,
             changed(generator_state(np.random.Generator(np.random.Philox(3))), buffer_pos=-(10**6)),

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fp8num._names import hint
 from fp8num._reading import arguments_of, flag, listed, maybe, whole
@@ -34,6 +35,8 @@ AMBIGUOUS = {
     )
 }
 
+#: Formats that were made from their names and are in use.
+_ALIVE: WeakValueDictionary[str, Format] = WeakValueDictionary()
 #: Elements of scaled arrays that are no floats: found by name, but not in the catalogue.
 _INTEGERS = {MXINT8.name: MXINT8}
 
@@ -188,11 +191,11 @@ def _format_by_name(name: str) -> Format:
             raise ValueError(msg)
         return known
     found = p3109_format(plain)
-    if found is not None:
-        return found
     match = _PARAMETERS.fullmatch(plain)
-    if match is not None:  # the same object for the same name
-        return _format_by_parameters(plain, match) if name == plain else _format_by_name(plain)
+    if found is None and match is not None:
+        found = _format_by_parameters(plain, match)
+    if found is not None:  # the same object for the same name, as long as anybody has it
+        return _ALIVE.setdefault(found.name, found)
     there = (
         f"use one of {', '.join(FORMATS)}, a P3109 name such as 'binary8p3se', or parameters such "
         "as 'w4m3b7-fn'"

@@ -16,6 +16,7 @@ import pytest
 
 import fp8num as fp
 from fp8num.formats import MXINT8, format_from_dict
+from fp8num.formats.p3109 import p3109_names
 
 ML_DTYPES = {
     "E4M3FN": "float8_e4m3fn",
@@ -131,6 +132,19 @@ def test_a_name_is_that_of_one_format() -> None:
     for fmt in (*fp.FORMATS.values(), MXINT8, *map(fp.get_format, spelled)):
         assert fp.get_format(fmt.name) is fmt
         assert fp.get_format(fmt.name.lower()) is fmt
+
+
+def test_a_name_stays_that_of_one_format_however_many_are_asked_for() -> None:
+    """What is remembered of names is bounded; a format that is in use is not made again."""
+    fmt, wide = fp.get_format("BINARY8P3SE"), fp.get_format("w4m3b7-fn")
+    for bias in range(2000):
+        fp.get_format(f"w4m3b{bias}-ieee")
+    for bits in range(3, 17):
+        for name in p3109_names(bits):
+            fp.get_format(name)
+
+    assert fp.get_format("Binary8p3se") is fmt
+    assert fp.get_format("w4m3b7-fn") is wide
 
 
 @pytest.mark.parametrize(

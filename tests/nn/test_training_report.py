@@ -85,9 +85,9 @@ def sections() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("part", "recipe"),
     [
-        ("recipes", "te-current"),
         ("gradients", "E4M3FN unscaled"),
-        ("rounding", "gradients 2 bits"),
+        pytest.param("recipes", "te-current", marks=pytest.mark.exhaustive),
+        pytest.param("rounding", "gradients 2 bits", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_training_comes_out_again(experiments: Any, part: str, recipe: str) -> None:
