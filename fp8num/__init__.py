@@ -49,6 +49,7 @@ _LAZY = {
     "kappa": "fp8num.ops",
     "matmul": "fp8num.accumulate",
     "nextafter": "fp8num.ops",
+    "recommend": "fp8num.analysis",
     "scale_quantize": "fp8num.scaling",
     "ulp": "fp8num.ops",
 }
@@ -86,6 +87,7 @@ __all__ = [
     "pack",
     "plot",
     "quantize",
+    "recommend",
     "report",
     "scale_quantize",
     "scaled",

@@ -20,29 +20,49 @@ from fp8num.analysis.analyze import (
 )
 from fp8num.analysis.binades import BINADES, LOWEST_EXPONENT, BinadeErrors
 from fp8num.analysis.distribution import Distribution
+from fp8num.analysis.excess import RowErrors
 from fp8num.analysis.metrics import ErrorMetrics, Peak, overflow_threshold
+from fp8num.analysis.outliers import Outlier, find_outliers
 from fp8num.analysis.pieces import refusal
+from fp8num.analysis.recommend import FileRecommendation, Recommendation, recommend
 from fp8num.analysis.results import COLUMNS, FormatResult, ScaleRange, TensorAnalysis
+from fp8num.analysis.roles import LAYOUTS, Role, role_of
+from fp8num.analysis.schemes import TARGETS, Scheme, schemes_for
+from fp8num.analysis.trials import Limits, Trial
 
 __all__ = [
     "BINADES",
     "COLUMNS",
     "DEFAULT_FORMATS",
     "DEFAULT_RULES",
+    "LAYOUTS",
     "LOWEST_EXPONENT",
+    "TARGETS",
     "BinadeErrors",
     "Distribution",
     "ErrorMetrics",
+    "FileRecommendation",
     "FormatResult",
+    "Limits",
+    "Outlier",
     "Peak",
+    "Recommendation",
+    "Role",
+    "RowErrors",
     "ScaleRange",
+    "Scheme",
     "Tensor",
     "TensorAnalysis",
+    "Trial",
     "analyze",
     "analyze_tensor",
     "choose",
+    "find_outliers",
     "overflow_threshold",
+    "recommend",
     "refusal",
+    "role_of",
+    "schemes_for",
 ]
 
 imported(__name__)

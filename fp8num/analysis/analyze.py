@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num.analysis.blocks import Block
 from fp8num.analysis.distribution import Distribution
-from fp8num.analysis.metrics import ErrorMetrics, measure
+from fp8num.analysis.excess import RowBlocks, RowErrors
+from fp8num.analysis.metrics import ErrorMetrics, decoded, measure_results
 from fp8num.analysis.pieces import Magnitudes, Tensor, pieces, refusal
 from fp8num.analysis.results import FormatResult, ScaleRange, TensorAnalysis
 from fp8num.formats import Format, get_format
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_FORMATS",
     "DEFAULT_RULES",
+    "ArrayTensor",
     "Tensor",
     "analyze",
     "analyze_tensor",
@@ -51,6 +55,9 @@ DEFAULT_FORMATS = (
 
 #: Rules that formats are measured under: without a scale, and with one for the tensor.
 DEFAULT_RULES = ("unit", "tensor")
+
+#: What makes pieces whole rows, where a tensor has rows.
+_WHOLE_ROWS = (get_rule("row"),)
 
 #: Elements that are looked at together: arrays of float64 of this length stay in the cache.
 BLOCK = 1 << 16
@@ -138,7 +145,7 @@ def analyze(x: npt.ArrayLike, formats: Formats = None, rules: Rules = None) -> p
     [['E2M1FN', 'block-2', 2], ['BFLOAT16', 'block-2', 2]]
     """
     values = as_values(x)
-    return analyze_tensor(_ArrayTensor(values), formats, rules).to_frame()
+    return analyze_tensor(ArrayTensor(values), formats, rules).to_frame()
 
 
 @float_arithmetic
@@ -149,6 +156,8 @@ def analyze_tensor(
     *,
     progress: Callable[[int], object] | None = None,
     block_size: int = BLOCK,
+    binades: bool = False,
+    mean_squares: npt.NDArray[np.float64] | None = None,
 ) -> TensorAnalysis:
     """
     Measure what formats make of a tensor, holding one piece of it in memory.
@@ -163,8 +172,11 @@ def analyze_tensor(
         Called with the number of elements of each piece that is done: their sum is the
         size of the tensor.
     block_size : int, optional
-        Elements of a piece; counts and largest errors do not depend on it, and sums but for
-        rounding.
+        Elements of a piece; of a tensor with rows, no result depends on it.
+    binades : bool, optional
+        Whether to summarise errors by the elements' binades too, which takes longer.
+    mean_squares : ndarray of float64, shape (K,), optional
+        Of the channels that rows are multiplied with, for the error of the product.
 
     Returns
     -------
@@ -178,10 +190,10 @@ def analyze_tensor(
 
     Notes
     -----
-    A piece has more elements where rules need it: a row for scales of rows; as many rows
-    as blocks are high.  The whole tensor is held for scales of channels, for one that is a
-    percentile or was searched for, for rows and blocks of a tensor that is stored column by
-    column, and for two levels of scales where the tensor's largest magnitude is infinite.
+    A piece is whole rows, as many as blocks are high at least.  The whole tensor is held for
+    scales of channels, for one that is a percentile or was searched for, for a tensor that is
+    stored column by column, and for two levels of scales where the tensor's largest magnitude
+    is infinite.
     """
     chosen, used = choose(formats, rules)
     pairs = [(fmt, rule) for fmt in chosen for rule in used if rule.takes(fmt)]
@@ -189,20 +201,32 @@ def analyze_tensor(
     if wrong is not None:
         raise ValueError(wrong)
     distribution, magnitudes = Distribution.of(np.empty(0)), Magnitudes(used)
-    with np.errstate(all="ignore"):
-        for values in pieces(tensor, used, block_size):
-            distribution += Distribution.of(values)
-            magnitudes.look(values)
+    for values in pieces(tensor, used, block_size):
+        distribution += Distribution.of(values)
+        magnitudes.look(values)
     whole = magnitudes.needs_all
-    totals: list[tuple[ErrorMetrics, ScaleRange] | None] = [None] * len(pairs)
+    has_rows = len(tensor.shape) > 1 and math.prod(tensor.shape) > 0
+    totals: list[_Total | None] = [None] * len(pairs)
     position = 0
-    for values in pieces(tensor, used, block_size, whole=whole):
-        with np.errstate(all="ignore"):
-            block = Block.of(_in_storage_order(values, tensor))
-            for i, (fmt, rule) in enumerate(pairs):
-                scaled = magnitudes.quantize(values, rule, fmt)
-                found = measure(block, _in_storage_order(scaled, tensor), offset=position)
-                totals[i] = _merge(totals[i], (found, ScaleRange.of(scaled)), rule)
+    for values in pieces(tensor, (*used, *_WHOLE_ROWS[:has_rows]), block_size, whole=whole):
+        block = Block(_in_storage_order(values, tensor))
+        rows = RowBlocks(_as_rows(values)) if has_rows else None
+        for i, (fmt, rule) in enumerate(pairs):
+            scaled = magnitudes.quantize(values, rule, fmt)
+            results = decoded(scaled)
+            found = _Total(
+                measure_results(
+                    block,
+                    _in_storage_order(scaled, tensor),
+                    _in_storage_order(results, tensor),
+                    offset=position,
+                    binades=binades,
+                ),
+                ScaleRange.of(scaled),
+                [] if rows is None else [rows.errors(_as_rows(results), mean_squares)],
+            )
+            total = totals[i]
+            totals[i] = found if total is None else total.merge(found, rule)
         position += values.size
         if progress is not None and values.size:
             progress(values.size)
@@ -214,7 +238,13 @@ def analyze_tensor(
         order=tensor.order,
         distribution=distribution,
         results=tuple(
-            FormatResult(format=fmt, rule=rule.name, metrics=total[0], scales=total[1])
+            FormatResult(
+                format=fmt,
+                rule=rule.name,
+                metrics=total.metrics,
+                scales=total.scales,
+                rows=RowErrors.joined(total.rows) if has_rows else None,
+            )
             for (fmt, rule), total in zip(pairs, totals, strict=True)
             if total is not None
         ),
@@ -226,20 +256,29 @@ def _in_storage_order(array: Transposable, tensor: Tensor) -> Transposable:
     return array.transpose() if tensor.order == "F" else array
 
 
-def _merge(
-    total: tuple[ErrorMetrics, ScaleRange] | None,
-    found: tuple[ErrorMetrics, ScaleRange],
-    rule: Rule,
-) -> tuple[ErrorMetrics, ScaleRange]:
-    """Add what was found in a piece; a scale of the whole tensor is in every piece the same."""
-    if total is None:
-        return found
-    one = rule.granularity.kind == "tensor"
-    return total[0] + found[0], total[1] if one else total[1].merge(found[1])
+def _as_rows(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return elements as rows along the last axis, float64."""
+    return as_float64(values.reshape(-1, values.shape[-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _ArrayTensor:
+class _Total:
+    """What was found of the pieces so far."""
+
+    metrics: ErrorMetrics
+    scales: ScaleRange
+    rows: list[RowErrors]
+
+    def merge(self, other: _Total, rule: Rule) -> _Total:
+        """Add the next piece; a scale of the whole tensor is in every piece the same."""
+        one = rule.granularity.kind == "tensor"
+        scales = self.scales if one else self.scales.merge(other.scales)
+        self.rows.extend(other.rows)
+        return _Total(self.metrics + other.metrics, scales, self.rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayTensor:
     """An array in memory as a tensor."""
 
     array: npt.NDArray[Any]
@@ -250,13 +289,16 @@ class _ArrayTensor:
 
     @property
     def dtype(self) -> str:
+        """The type of its elements."""
         return str(self.array.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Its shape."""
         return self.array.shape
 
     def blocks(self, size: int, /) -> Iterator[npt.NDArray[Any]]:
+        """Yield the elements in C order, at most `size` at a time."""
         flat = self.array.reshape(-1)
         for start in range(0, flat.size, size):
             yield flat[start : start + size]

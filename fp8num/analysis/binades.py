@@ -83,28 +83,28 @@ class BinadeErrors:
     @classmethod
     @float_arithmetic
     def of(
-        cls,
-        errors: npt.NDArray[np.float64],
-        starts: npt.NDArray[np.intp],
-        exponents: npt.NDArray[np.int64],
+        cls, errors: npt.NDArray[np.float64], magnitudes: npt.NDArray[np.float64]
     ) -> BinadeErrors:
         """
-        Summarise relative errors that come binade by binade.
+        Summarise relative errors.
 
         Parameters
         ----------
         errors : ndarray of float64, shape (m,)
             Magnitudes of relative errors.
-        starts : ndarray of intp, shape (k,)
-            Where each binade begins; the first is 0.
-        exponents : ndarray of int64, shape (k,)
-            The exponents of the binades, ascending.
+        magnitudes : ndarray of float64, shape (m,)
+            Magnitudes of the exact numbers, finite and not zero.
 
         Returns
         -------
         BinadeErrors
             The summary.
         """
+        keys = binade_keys(magnitude_words(magnitudes))
+        order = np.argsort(keys, kind="stable")
+        errors = errors.take(order)
+        present, starts = np.unique(keys.take(order), return_index=True)
+        exponents = present.astype(np.int64) - 1 + LOWEST_EXPONENT
         if not len(starts):
             return cls(start=0, count=np.empty(0, np.int64), rms=np.empty(0), maximum=np.empty(0))
         counts = np.diff(starts, append=len(errors))

@@ -1,33 +1,15 @@
-"""
-A block of elements, put in the order of their binades once for all formats.
-
-::
-
-    zeros | 2**-149 ... | 2**0 ... 1.99 | 2**1 ... | infinities | NaNs
-          starts[0]     starts[1]       starts[2]
-          <------------ nonzero ------------------>
-
-Elements that are alike then lie together, and counting or comparing them is a slice.
-"""
+"""Elements of a piece, with what all formats have in common when they are compared with it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fp8num._kernels.float32 import as_float64
+from fp8num._kernels.float32 import as_float64, flushes_subnormals
 from fp8num._kernels.words import as_values
-from fp8num.analysis.binades import (
-    INFINITY_KEY,
-    KEYS,
-    LOWEST_EXPONENT,
-    NAN_KEY,
-    binade_keys,
-    magnitude_words,
-)
+from fp8num.analysis.binades import binade_keys, magnitude_words
 from fp8num.analysis.sums import Scaled, dot
 
 if TYPE_CHECKING:
@@ -37,81 +19,73 @@ if TYPE_CHECKING:
 
 __all__ = ["Block"]
 
+#: Elements that are added up together where there are no rows.
+_RUN = 1 << 14
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+
 class Block:
     """
-    Elements in ascending order of their binades.
+    Elements to compare with what formats make of them.
+
+    Parameters
+    ----------
+    x : array_like, shape (...)
+        The elements, of any type that `fp8num.encode` accepts.
 
     Attributes
     ----------
     values : ndarray of float64, shape (n,)
-        The elements.  64-bit integers and longdouble are rounded to odd, which no later
-        rounding to a small format can tell from the element itself; other types are exact.
-    order : ndarray of intp, shape (n,)
-        Where each came from.
-    keys : ndarray of uint16, shape (n,)
-        Their binades' keys.
+        The elements in C order.  64-bit integers and longdouble are rounded to odd, which no
+        later rounding to a small format can tell from the element itself; other types are
+        exact.
+    run : int
+        Elements that are added up together: a row, so that sums do not depend on how many
+        rows a piece has.
     """
 
-    values: npt.NDArray[np.float64]
-    order: npt.NDArray[np.intp]
-    keys: npt.NDArray[np.uint16]
-
-    @classmethod
-    def of(cls, x: npt.ArrayLike) -> Block:
-        """Sort the elements of an array, stably."""
-        values = as_float64(as_values(x).reshape(-1))
-        keys = binade_keys(magnitude_words(values))
-        order = np.argsort(keys, kind="stable")
-        return cls(values=values.take(order), order=order, keys=keys.take(order))
-
-    def select(self, keep: npt.NDArray[np.bool_]) -> Block:
-        """Return the block of some of the elements."""
-        return Block(values=self.values[keep], order=self.order[keep], keys=self.keys[keep])
+    def __init__(self, x: npt.ArrayLike) -> None:
+        array = as_values(x)
+        self.values = as_float64(array.reshape(-1))
+        if flushes_subnormals():
+            binade_keys(magnitude_words(self.values))  # which refuses what would be lost
+        self.run = array.shape[-1] if array.ndim > 1 and array.shape[-1] else _RUN
 
     @cached_property
-    def _counts(self) -> npt.NDArray[np.int64]:
-        return np.bincount(self.keys, minlength=KEYS)
+    def is_finite(self) -> npt.NDArray[np.bool_] | None:
+        """Which elements are finite; None if all are."""
+        found = np.isfinite(self.values)
+        return None if found.all() else found
 
-    @property
-    def zeros(self) -> int:
-        """How many zeros there are: where the others begin."""
-        return int(self._counts[0])
-
-    @property
+    @cached_property
     def finite(self) -> int:
-        """How many finite numbers there are: where infinities and NaNs begin."""
-        return len(self.values) - int(self._counts[INFINITY_KEY] + self._counts[NAN_KEY])
-
-    @property
-    def exponents(self) -> npt.NDArray[np.int64]:
-        """The binades that occur, ascending."""
-        return np.flatnonzero(self._counts[1:INFINITY_KEY]) + LOWEST_EXPONENT
-
-    @property
-    def starts(self) -> npt.NDArray[np.intp]:
-        """Where each binade that occurs begins, counted from the first nonzero element."""
-        counts = self._counts[1:INFINITY_KEY]
-        counts = counts[counts > 0]
-        return np.cumsum(counts) - counts
+        """How many are finite."""
+        mask = self.is_finite
+        return len(self.values) if mask is None else int(np.count_nonzero(mask))
 
     @cached_property
-    def magnitudes(self) -> npt.NDArray[np.float64]:
-        """Magnitudes of the finite elements, zeros included."""
-        return magnitude_words(self.values[: self.finite]).view(np.float64)
+    def x(self) -> npt.NDArray[np.float64]:
+        """The elements, with zeros for those that are not finite."""
+        return self.values if self.is_finite is None else np.where(self.is_finite, self.values, 0.0)
 
     @cached_property
-    def amax(self) -> float:
-        """The largest finite magnitude, 0.0 if there is none."""
-        return float(self.magnitudes.max(initial=0.0))
+    def zeros(self) -> int:
+        """How many of `x` are zero."""
+        return len(self.x) - int(np.count_nonzero(self.x))
+
+    @cached_property
+    def divisors(self) -> npt.NDArray[np.float64]:
+        """Magnitudes of `x`, infinite for zeros, over which relative errors are 0."""
+        magnitudes = np.abs(self.x)
+        if self.zeros:
+            magnitudes[magnitudes == 0] = np.inf
+        return magnitudes
 
     @cached_property
     def elements(self) -> Scaled:
-        """The finite elements, ready for sums of products."""
-        return Scaled(self.values[: self.finite]).normalize(self.amax)
+        """`x`, ready for sums of products."""
+        return Scaled(self.x).normalize(float(np.abs(self.x).max(initial=0.0)))
 
     @cached_property
     def sum_of_squares(self) -> Fraction:
         """The sum of the finite elements' squares."""
-        return dot(self.elements, self.elements)
+        return dot(self.elements, self.elements, self.run)

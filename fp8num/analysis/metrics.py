@@ -24,10 +24,17 @@ from fp8num.scaling.rule import Rule
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["ErrorMetrics", "Peak", "measure", "overflow_threshold"]
+__all__ = [
+    "ErrorMetrics",
+    "Peak",
+    "decoded",
+    "measure",
+    "measure_results",
+    "overflow_threshold",
+]
 
 #: Fields of the metrics that add up.
-_COUNTS = ("size", "finite", "nonzero", "underflow", "saturated", "pairs")
+_COUNTS = ("size", "finite", "nonzero", "underflow", "saturated", "pairs", "code_counts")
 _ADDED = (*_COUNTS, "xx", "xe", "ee", "xq", "qq")
 #: Relative errors count as no more than this, which leaves room for rounding their means.
 _MOST = 2.0**1023
@@ -81,12 +88,10 @@ class ErrorMetrics:
         The largest abs(e).
     max_rel : Peak
         The largest abs(e / x) of the nonzero elements, at most 2**1023.
-    codes_used : int
-        A set of codes: bit c is set if code c occurs, for any element.
-    codes_total : int
-        How many codes the format has.
+    code_counts : ndarray of int64, shape (2**bits,)
+        How often each code occurs, for any element.
     binades : BinadeErrors
-        Relative errors by the binade of x.
+        Relative errors by the binade of x, if that was asked for; else of no number.
     """
 
     size: int
@@ -102,8 +107,7 @@ class ErrorMetrics:
     qq: Fraction = field(repr=False)
     max_abs: Peak
     max_rel: Peak
-    codes_used: int = field(repr=False)
-    codes_total: int
+    code_counts: npt.NDArray[np.int64] = field(repr=False)
     binades: BinadeErrors = field(repr=False)
 
     @classmethod
@@ -158,7 +162,7 @@ class ErrorMetrics:
         if scaled.shape != np.shape(x):
             msg = f"codes must have the shape of x, {np.shape(x)}, got {scaled.shape}"
             raise ValueError(msg)
-        return measure(Block.of(x), scaled, offset=offset)
+        return measure(Block(x), scaled, offset=offset, binades=True)
 
     @float_arithmetic
     def merge(self, other: ErrorMetrics) -> ErrorMetrics:
@@ -180,8 +184,6 @@ class ErrorMetrics:
             **{name: getattr(self, name) + getattr(other, name) for name in _ADDED},
             max_abs=self.max_abs.merge(other.max_abs),
             max_rel=self.max_rel.merge(other.max_rel),
-            codes_used=self.codes_used | other.codes_used,
-            codes_total=self.codes_total,
             binades=self.binades.merge(other.binades),
         )
 
@@ -256,9 +258,38 @@ class ErrorMetrics:
         return self.max_rel.position
 
     @property
+    def codes_total(self) -> int:
+        """How many codes the format has."""
+        return len(self.code_counts)
+
+    @property
+    def codes_used(self) -> int:
+        """A set of codes: bit c is set if code c occurs."""
+        used = np.packbits(self.code_counts > 0, bitorder="little")
+        return int.from_bytes(used.tobytes(), "little")
+
+    @property
     def code_count(self) -> int:
         """How many different codes occur."""
-        return self.codes_used.bit_count()
+        return int(np.count_nonzero(self.code_counts))
+
+    @property
+    def code_entropy(self) -> float:
+        """Shannon entropy of the codes in bits; NaN if there are none."""
+        total = self.code_counts.sum()
+        shares = self.code_counts[self.code_counts > 0] / max(total, 1)
+        return float(-(shares * np.log2(shares)).sum()) if total else math.nan
+
+    @property
+    def effective_bits(self) -> float:
+        """
+        Bits that a uniform quantiser of a full-scale sine would need for the same SQNR.
+
+        Notes
+        -----
+        ``(sqnr_db - 1.76) / 6.02``, the ENOB of IEEE Std 1241.
+        """
+        return (self.sqnr_db - 10 * math.log10(1.5)) / (20 * math.log10(2))
 
 
 def _scaled(codes: npt.ArrayLike | ScaledArray, fmt: Format | str | None) -> ScaledArray:
@@ -315,64 +346,93 @@ def _end(fmt: Format) -> tuple[float, bool]:
     return math.ldexp(integer, exponent), inclusive
 
 
-def measure(block: Block, scaled: ScaledArray, *, offset: int = 0) -> ErrorMetrics:
+def measure(
+    block: Block, scaled: ScaledArray, *, offset: int = 0, binades: bool = False
+) -> ErrorMetrics:
     """
-    Compare a block of elements with what they were quantised to.
+    Compare elements with what they were quantised to.
 
     Parameters
     ----------
     block : Block
         The elements.
     scaled : ScaledArray, shape (...)
-        Their codes and scales, in the order in which the elements were before they were
-        sorted.
+        Their codes and scales, in the same order.
     offset : int, optional
-        Position of the block in the tensor.
+        Position of the first element in the tensor.
+    binades : bool, optional
+        Whether to summarise relative errors by binade.
 
     Returns
     -------
     ErrorMetrics
         The comparison.
     """
-    zeros, finite, fmt = block.zeros, block.finite, scaled.format
-    codes = scaled.codes.reshape(-1).take(block.order)
-    decoded = scaled.dequantize(np.float64)
+    return measure_results(block, scaled, decoded(scaled), offset=offset, binades=binades)
+
+
+def decoded(scaled: ScaledArray) -> npt.NDArray[np.float64]:
+    """Return what codes and scales stand for in float64, turned back if the rule rotates."""
+    found = scaled.dequantize(np.float64)
     if scaled.rule is not None:
-        decoded = as_float64(scaled.rule.unrotated(decoded, scaled.axis))
-    pairs, results = block, decoded.reshape(-1).take(block.order[:finite])
-    keep = np.isfinite(results)
-    if not keep.all():
-        pairs = block.select(np.append(keep, np.zeros(len(codes) - finite, np.bool_)))
-        results = results[keep]
-    used = np.bincount(codes, minlength=len(fmt.values)) > 0
+        found = as_float64(scaled.rule.unrotated(found, scaled.axis))
+    return found
+
+
+def measure_results(
+    block: Block,
+    scaled: ScaledArray,
+    results: npt.NDArray[np.float64],
+    *,
+    offset: int = 0,
+    binades: bool = False,
+) -> ErrorMetrics:
+    """Compare elements with what they were quantised to, decoded."""
+    codes = scaled.codes.reshape(-1)
+    q, x, keep = results.reshape(-1), block.x, block.is_finite
+    found = np.isfinite(q)
+    zeros, xx = block.zeros, None
+    if keep is not None or not found.all():
+        keep = found if keep is None else found & keep
+        q, x = np.where(keep, q, 0.0), np.where(keep, x, 0.0)
+        zeros = len(x) - int(np.count_nonzero(x))
+        part = Scaled(x).normalize(float(np.abs(x).max(initial=0.0)))
+        xx = dot(part, part, block.run)
+    counts = np.bincount(codes, minlength=len(scaled.format.values))
+    rotates = isinstance(scaled.rule, Rule) and scaled.rule.rotation is not None
+    lost = len(q) - int(np.count_nonzero(q)) - zeros
+    if rotates:  # zeros may have become something
+        lost = int(np.count_nonzero((q == 0) & (x != 0)))
     return ErrorMetrics(
         size=len(codes),
-        finite=finite,
-        nonzero=finite - zeros,
-        underflow=int(np.count_nonzero(results[pairs.zeros :] == 0)),
-        saturated=_count_saturated(block, codes, used, scaled),
-        pairs=len(results),
-        codes_used=int.from_bytes(np.packbits(used, bitorder="little").tobytes(), "little"),
-        codes_total=len(used),
-        **_sums(pairs, results, offset),
+        finite=block.finite,
+        nonzero=len(codes) - block.zeros,
+        underflow=lost,
+        saturated=_count_saturated(block, codes, counts, scaled),
+        pairs=len(codes) if keep is None else int(np.count_nonzero(keep)),
+        code_counts=counts,
+        xx=block.sum_of_squares if xx is None else xx,
+        **_errors(block, x, q, keep, offset, binades=binades),
     )
 
 
 def _count_saturated(
-    block: Block, codes: npt.NDArray[Any], used: npt.NDArray[np.bool_], scaled: ScaledArray
+    block: Block, codes: npt.NDArray[Any], counts: npt.NDArray[np.int64], scaled: ScaledArray
 ) -> int:
     """Count the finite elements that round past the largest value in units of their scale."""
     middle, inclusive = _end(scaled.format)
-    may = _may_saturate(scaled.format)
-    if middle == math.inf or not (used & may).any():
+    may = np.flatnonzero(_may_saturate(scaled.format) & (counts > 0))
+    if middle == math.inf or not may.size:
         return 0
-    at = np.flatnonzero(may.take(codes[: block.finite]))
+    at = np.flatnonzero(np.logical_or.reduce([codes == code for code in may]))
+    if block.is_finite is not None:
+        at = at[block.is_finite[at]]
     x = _as_scaled(block, scaled).take(at)
     if scaled.format.signed:
         x = np.abs(x)
     scales = scaled.operands
     if scales.size > 1:
-        places = np.unravel_index(block.order.take(at), scaled.shape)
+        places = np.unravel_index(at, scaled.shape)
         scales = scales[tuple(i // n for i, n in zip(places, scaled.block, strict=True))]
     if scaled.descale is Descale.DIVIDE:  # to odd: nothing crosses the middle
         x, end = odd_product(x, scales), np.asarray(middle)
@@ -386,41 +446,50 @@ def _as_scaled(block: Block, scaled: ScaledArray) -> npt.NDArray[np.float64]:
     rule = scaled.rule
     if not isinstance(rule, Rule) or rule.rotation is None:
         return block.values
-    natural = np.empty(len(block.order))
-    natural[block.order] = block.values
-    rotated = rule.rotation.apply(natural.reshape(scaled.shape), scaled.axis)
-    return as_float64(rotated.reshape(-1)).take(block.order)
+    return as_float64(rule.rotation.apply(block.values.reshape(scaled.shape), scaled.axis)).ravel()
 
 
-def _sums(block: Block, results: npt.NDArray[np.float64], offset: int) -> dict[str, Any]:
-    """Measure the errors of a block's finite elements, given what became of them."""
-    e = results - block.values[: len(results)]
+def _errors(
+    block: Block,
+    x: npt.NDArray[np.float64],
+    q: npt.NDArray[np.float64],
+    keep: npt.NDArray[np.bool_] | None,
+    offset: int,
+    *,
+    binades: bool,
+) -> dict[str, Any]:
+    """Measure errors; what takes no part is zero in both."""
+    e = q - x
     errors = np.abs(e)
-    largest = float(errors.max(initial=0.0))
-    relative = errors[block.zeros :] / block.magnitudes[block.zeros :]
-    np.minimum(relative, _MOST, out=relative)
-    binades = BinadeErrors.of(relative, block.starts, block.exponents)
-    worst = float(binades.maximum.max(initial=0.0))
-    scaled_e = Scaled(e).normalize(largest)
-    ends = float(results.max(initial=0.0)), -float(results.min(initial=0.0))
-    scaled_q = Scaled(results).normalize(max(ends))
+    relative = errors / block.divisors
+    if relative.max(initial=0.0) > _MOST:
+        np.minimum(relative, _MOST, out=relative)
+    scaled_e = Scaled(e).normalize(float(errors.max(initial=0.0)))
+    scaled_q = Scaled(q).normalize(float(np.abs(q).max(initial=0.0)))
+    elements = (
+        block.elements if keep is None else Scaled(x).normalize(float(np.abs(x).max(initial=0.0)))
+    )
+    there = np.flatnonzero(x) if binades else np.empty(0, np.intp)
     return {
-        "xx": block.sum_of_squares,
-        "xe": dot(block.elements, scaled_e),
-        "ee": dot(scaled_e, scaled_e),
-        "xq": dot(block.elements, scaled_q),
-        "qq": dot(scaled_q, scaled_q),
-        "max_abs": _peak(errors, largest, block.order, offset),
-        "max_rel": _peak(relative, worst, block.order[block.zeros :], offset),
-        "binades": binades,
+        "xe": dot(elements, scaled_e, block.run),
+        "ee": dot(scaled_e, scaled_e, block.run),
+        "xq": dot(elements, scaled_q, block.run),
+        "qq": dot(scaled_q, scaled_q, block.run),
+        "max_abs": _peak(errors, keep, offset),
+        "max_rel": _peak(relative, x != 0, offset)
+        if block.zeros or keep is not None
+        else _peak(relative, None, offset),
+        "binades": BinadeErrors.of(relative[there], np.abs(x[there])),
     }
 
 
 def _peak(
-    errors: npt.NDArray[np.float64], largest: float, order: npt.NDArray[np.intp], offset: int
+    errors: npt.NDArray[np.float64], among: npt.NDArray[np.bool_] | None, offset: int
 ) -> Peak:
-    """Return the largest error, and of those as large the first in storage order."""
-    if not len(errors):
+    """Return the largest error, and of those as large the first, among some elements."""
+    if not len(errors) or (among is not None and not among.any()):
         return Peak(math.nan, None)
-    at = np.flatnonzero(errors == largest)
-    return Peak(largest, int(order.take(at).min()) + offset)
+    at = int(errors.argmax())
+    if among is not None and not errors[at]:  # all are 0: the first of those that take part
+        at = int(among.argmax())
+    return Peak(float(errors[at]), at + offset)

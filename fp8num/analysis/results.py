@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fp8num.analysis.distribution import Distribution
+    from fp8num.analysis.excess import RowErrors
     from fp8num.analysis.metrics import ErrorMetrics
     from fp8num.formats import Format
     from fp8num.scaled import ScaledArray
@@ -113,17 +114,29 @@ class FormatResult:
         Its scales.
     metrics : ErrorMetrics
         How far the result is from the tensor.
+    rows : RowErrors or None
+        How far each row is; None for a tensor that has none.
     """
 
     format: Format
     rule: str
     scales: ScaleRange
     metrics: ErrorMetrics
+    rows: RowErrors | None = None
 
     @property
     def scale(self) -> float:
         """What the elements were multiplied by; NaN where there is no such number."""
         return self.scales.one
+
+    @property
+    def subnormal_rate(self) -> float:
+        """Share of the elements whose code is a subnormal number; NaN if there are none."""
+        values, counts = np.abs(self.format.values), self.metrics.code_counts
+        if self.format.smallest_normal is None or not self.metrics.size:
+            return 0.0 if self.metrics.size else math.nan
+        low = (values > 0) & (values < float(self.format.smallest_normal))
+        return float(counts[low].sum() / self.metrics.size)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,7 +169,16 @@ class TensorAnalysis:
         found = np.unravel_index(position, self.shape, order=self.order)
         return str(tuple(int(i) for i in found))
 
-    def rows(self) -> list[dict[str, Any]]:
+    @property
+    def rows(self) -> dict[tuple[str, str], RowErrors]:
+        """Errors of the tensor's rows, by the names of format and rule; none if it has none."""
+        return {
+            (result.format.name, result.rule): result.rows
+            for result in self.results
+            if result.rows is not None
+        }
+
+    def records(self) -> list[dict[str, Any]]:
         """
         Return a dictionary for each result, with the keys `COLUMNS`.
 
@@ -179,7 +201,7 @@ class TensorAnalysis:
         """
         import pandas as pd
 
-        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+        return pd.DataFrame(self.records(), columns=list(COLUMNS))
 
     def _row(self, result: FormatResult) -> dict[str, Any]:
         found, metrics = self.distribution, result.metrics

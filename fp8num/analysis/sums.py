@@ -2,8 +2,8 @@
 Sums of products that neither overflow nor vanish, and that merge exactly.
 
 Products are summed in float64, relative to powers of two where squares would leave its
-range; the sum of a block is kept as a fraction.  Fractions add without rounding, so it
-does not matter in which order blocks are merged.
+range; sums of rows are kept as fractions.  Fractions add without rounding, so it does not
+matter in which pieces rows come.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Scaled", "decibels", "dot", "root"]
+__all__ = ["Scaled", "decibels", "dot", "exact_sum", "root"]
 
 #: Squares of magnitudes from 2**-300 to 2**300 are safe: sums of 2**60 of them stay below
 #: 2**660, and what underflows is below 2**-400 of the largest.
@@ -41,15 +41,32 @@ class Scaled:
         return Scaled(self.values * 2.0**-exponent, self.exponent + exponent)
 
 
-def dot(a: Scaled, b: Scaled) -> Fraction:
+def dot(a: Scaled, b: Scaled, run: int = 1 << 14) -> Fraction:
     """
-    Return the sum of products.
+    Return the sum of products, of runs in float64 and then exactly.
 
-    NumPy adds pairwise: to first order the error is at most about ``log2(n) + 8`` units
-    of 2**-53 of the sum of the products' magnitudes.  A BLAS would depend on its threads.
+    NumPy adds a run pairwise: to first order the error is at most about ``log2(run) + 8``
+    units of 2**-53 of the sum of the products' magnitudes.  A BLAS would depend on its
+    threads.
     """
-    total = float(np.add.reduce(a.values * b.values))
-    return Fraction(total) * Fraction(2) ** (a.exponent + b.exponent)
+    products = a.values * b.values
+    whole = len(products) // run * run
+    totals = np.add.reduce(products[:whole].reshape(-1, run), axis=1)
+    rest = np.add.reduce(products[whole:])
+    return exact_sum(np.append(totals, rest)) * Fraction(2) ** (a.exponent + b.exponent)
+
+
+def exact_sum(values: npt.NDArray[np.float64]) -> Fraction:
+    """Return the sum of finite numbers, exactly: it does not depend on their order."""
+    mantissas, exponents = np.frexp(values)
+    wholes = np.ldexp(mantissas, 53).astype(np.int64)
+    total = Fraction(0)
+    for exponent in np.unique(exponents[wholes != 0]):
+        same = wholes[exponents == exponent]
+        # Of 2**10 numbers the sum could leave int64: high and low halves apart.
+        high, low = int((same >> 27).sum()), int((same & ((1 << 27) - 1)).sum())
+        total += Fraction((high << 27) + low) * Fraction(2) ** (int(exponent) - 53)
+    return total
 
 
 def root(value: Fraction) -> float:

@@ -158,7 +158,7 @@ def build_report(
             if not fitting:
                 continue
             taken = [fmt for fmt in chosen if any(rule.takes(fmt) for rule in fitting)]
-            analysis = analyze_tensor(tensor, taken, fitting, progress=progress)
+            analysis = analyze_tensor(tensor, taken, fitting, progress=progress, binades=True)
             record = TensorRecord.of(analysis)
             drawn.offer(record, len(records), analysis)
             records.append(record)

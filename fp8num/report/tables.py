@@ -98,7 +98,7 @@ class TensorRecord:
                 "amin": found.amin,
                 "binades": {"lowest_exponent": lowest, "counts": counts.tolist()},
             },
-            rows=analysis.rows(),
+            rows=analysis.records(),
         )
 
     @property

@@ -267,7 +267,7 @@ def test_a_stored_tensor_keeps_its_description() -> None:
         ("tensor", 57344.0),
     ]
     assert found.results[0].metrics.pairs == 6
-    assert [list(entry) for entry in found.rows()] == [list(COLUMNS)] * 2
+    assert [list(entry) for entry in found.records()] == [list(COLUMNS)] * 2
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -276,7 +276,7 @@ def test_indices_are_those_of_the_tensor(order: str) -> None:
     x = np.ones((3, 4), np.float32)
     x[1, 2] = 1.1
 
-    found = analyze_tensor(stored(x, order), "E4M3FN", "unit").rows()[0]
+    found = analyze_tensor(stored(x, order), "E4M3FN", "unit").records()[0]
 
     assert (found["max_abs_at"], found["max_rel_at"]) == ("(1, 2)", "(1, 2)")
 
@@ -285,8 +285,8 @@ def test_of_equal_errors_the_first_in_storage_order_is_named() -> None:
     """Column by column if that is how it is stored."""
     x = np.array([[1.0, 1.0625], [1.0625, 1.0]], np.float32)
 
-    assert analyze_tensor(stored(x, "C"), "E4M3FN", "unit").rows()[0]["max_abs_at"] == "(0, 1)"
-    assert analyze_tensor(stored(x, "F"), "E4M3FN", "unit").rows()[0]["max_abs_at"] == "(1, 0)"
+    assert analyze_tensor(stored(x, "C"), "E4M3FN", "unit").records()[0]["max_abs_at"] == "(0, 1)"
+    assert analyze_tensor(stored(x, "F"), "E4M3FN", "unit").records()[0]["max_abs_at"] == "(1, 0)"
 
 
 @pytest.mark.parametrize("name", ["E4M3FN", "E5M2", "E4M3FNUZ", "E5M2FNUZ", "E8M0FNU"])
@@ -307,13 +307,13 @@ def test_stored_codes_are_read_as_values(name: str) -> None:
 
 
 def test_progress_adds_up_to_the_tensor() -> None:
-    """Each block is reported once it is done."""
+    """Each piece is reported once it is done: whole rows."""
     seen: list[int] = []
     tensor = stored(np.ones((10, 15), np.float32))
 
     analyze_tensor(tensor, "E5M2", progress=seen.append, block_size=64)
 
-    assert seen == [64, 64, 22]
+    assert seen == [60, 60, 30]
 
 
 def test_real_data_has_a_row_for_everything() -> None:

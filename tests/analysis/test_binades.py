@@ -8,12 +8,16 @@ from fp8num.analysis import BinadeErrors
 
 
 def summarize(errors: dict[int, list[float]]) -> BinadeErrors:
-    """Summarise errors given by exponent, ascending."""
-    counts = np.array([len(some) for some in errors.values()], np.intp)
+    """Summarise errors given by exponent, of magnitudes in no order."""
+    pairs = [
+        (error, 1.5 * 2.0**exponent if exponent > -1074 else 5e-324)
+        for exponent, some in errors.items()
+        for error in some
+    ]
+    shuffled = pairs[1::2] + pairs[::2]
     return BinadeErrors.of(
-        np.array([error for some in errors.values() for error in some], np.float64),
-        np.cumsum(counts) - counts,
-        np.array(list(errors), np.int64),
+        np.array([error for error, _ in shuffled], np.float64),
+        np.array([magnitude for _, magnitude in shuffled], np.float64),
     )
 
 

@@ -1,6 +1,8 @@
-"""Blocks sorted by binade."""
+"""What formats are compared with."""
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
@@ -23,9 +25,9 @@ def test_elements_become_float64_unchanged(dtype: npt.DTypeLike) -> None:
     x = np.array([3, 0, 100] if kind in "iu" else SPECIALS).astype(dtype)
     x = np.stack([x, x])[:, ::-1]
 
-    block = Block.of(x)
+    block = Block(x)
 
-    expected = x.astype(np.float64).reshape(-1)[block.order]
+    expected = x.astype(np.float64).reshape(-1)
     np.testing.assert_array_equal(block.values, expected)
     numbers = ~np.isnan(expected)
     np.testing.assert_array_equal(np.signbit(block.values)[numbers], np.signbit(expected)[numbers])
@@ -35,33 +37,30 @@ def test_float32_subnormals_are_exact() -> None:
     """They are widened by their bits where the processor takes them for zero."""
     words = np.array([1, 2, 0x80000001, 0x7FFFFF, 0x800000], np.uint32)
 
-    values = Block.of(words.view(np.float32)).values
+    values = Block(words.view(np.float32)).values
 
-    expected = [2.0**-149, -(2.0**-149), 2.0**-148, 2.0**-126 - 2.0**-149, 2.0**-126]
+    expected = [2.0**-149, 2.0**-148, -(2.0**-149), 2.0**-126 - 2.0**-149, 2.0**-126]
     np.testing.assert_array_equal(values, expected)
 
 
 def test_integers_that_float64_cannot_hold_keep_their_side_of_a_midpoint() -> None:
     """2**60 + 1 is above the midpoint 2**60, and stays so."""
-    below, above = Block.of(np.array([2**60 + 1, 2**60 - 1], np.int64)).values
+    above, below = Block(np.array([2**60 + 1, 2**60 - 1], np.int64)).values
 
     assert above > 2.0**60 > below
 
 
 @given(st.lists(st.floats(width=32), max_size=40))
-def test_a_block_is_a_stable_sort_by_binade(x: list[float]) -> None:
-    """Zeros, binades upwards, infinities, NaNs; within each, the order of the input."""
+def test_what_formats_have_in_common_is_right(x: list[float]) -> None:
+    """Zeros stand in for what is not finite; a zero is divided by infinity."""
     array = np.array(x, np.float32)
-    block = Block.of(array)
+    block = Block(array)
 
-    kinds = np.select([np.isnan(array), np.isinf(array), array == 0], [3, 2, 0], 1)
-    exponents = np.where(kinds == 1, np.frexp(array.astype(np.float64))[1], 0)
-    order = np.lexsort([exponents, kinds])
-    np.testing.assert_array_equal(block.order, order)
-    np.testing.assert_array_equal(block.values, array[order])
-    assert block.zeros == (kinds == 0).sum()
-    assert block.finite == (kinds <= 1).sum()
-    binades, counts = np.unique(exponents[kinds == 1] - 1, return_counts=True)
-    np.testing.assert_array_equal(block.exponents, binades)
-    np.testing.assert_array_equal(block.starts, np.cumsum(counts) - counts)
-    assert block.amax == np.max(np.abs(array[kinds <= 1]), initial=0.0)
+    finite = np.isfinite(array)
+    clean = np.where(finite, array.astype(np.float64), 0.0)
+    assert block.finite == finite.sum()
+    assert (block.is_finite is None) == finite.all()
+    np.testing.assert_array_equal(block.x, clean)
+    assert block.zeros == (clean == 0).sum()
+    np.testing.assert_array_equal(block.divisors, np.where(clean == 0, np.inf, np.abs(clean)))
+    assert block.sum_of_squares == pytest.approx(float(sum(Fraction(v) ** 2 for v in clean)))

@@ -139,7 +139,7 @@ def test_rows_are_what_scale_quantize_says(name: str, fmt: str) -> None:
     finite = np.isfinite(q)
     e = np.where(finite, np.abs(q - wide), 0.0)
 
-    found = analyze_tensor(stored(x), fmt, name, block_size=100).rows()[0]
+    found = analyze_tensor(stored(x), fmt, name, block_size=100).records()[0]
 
     assert (found["format"], found["rule"]) == (fmt, scaled.rule.name)
     assert found["codes_used"] == len(np.unique(scaled.codes))
@@ -224,10 +224,10 @@ def test_the_table_is_the_same_from_pieces_of_any_size(order: str) -> None:
     """Counts, indices, scales and largest errors exactly, sums to rounding."""
     x, rules = hostile((4, 6, 32)), ["unit", "row", "block-7", "block-4x8", "te-nvfp4-rht"]
     formats = ["E4M3FN", "E2M1FN"]
-    whole = analyze_tensor(stored(x, order), formats, rules, block_size=x.size).rows()
+    whole = analyze_tensor(stored(x, order), formats, rules, block_size=x.size).records()
 
     for size in (32, 130):
-        rows = analyze_tensor(stored(x, order), formats, rules, block_size=size).rows()
+        rows = analyze_tensor(stored(x, order), formats, rules, block_size=size).records()
         for one, other in zip(rows, whole, strict=True):
             for key, value in one.items():
                 loose = key in ("sqnr_db", "relative_rms_error", "cosine_distance")

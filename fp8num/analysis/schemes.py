@@ -1,0 +1,147 @@
+"""
+The schemes that checkpoints are quantised by: a format and rules for weights and activations.
+
+A target is the schemes that would be tried for it, the coarsest first: fewer scales are cheaper
+everywhere, and the first that loses no more than the format must is the one to deploy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from fp8num.formats import get_format
+from fp8num.scaling import Rule, get_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from fp8num.formats import Format
+
+__all__ = ["TARGETS", "Scheme", "schemes_for"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """
+    How a layer would be quantised.
+
+    Attributes
+    ----------
+    name : str
+        What the packages that deploy it call it.
+    decision : {"tensor", "row", "block"}
+        What shares a scale of the weights.
+    rule : Rule
+        Of the weights, with K as their last axis.
+    format : Format
+        Of the weights.
+    activations : str
+        The rule that goes with it for the other operand, in words.
+    """
+
+    name: str
+    decision: Literal["tensor", "row", "block"]
+    rule: Rule
+    format: Format
+    activations: str
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+def _scheme(name: str, decision: str, rule: str, fmt: str, activations: str) -> Scheme:
+    return Scheme(
+        name=name,
+        decision=decision,  # type: ignore[arg-type] # text of the table below
+        rule=get_rule(rule),
+        format=get_format(fmt),
+        activations=activations,
+    )
+
+
+_FP8 = (
+    _scheme("FP8", "tensor", "tensor", "E4M3FN", "one scale"),
+    _scheme("FP8_DYNAMIC", "row", "row", "E4M3FN", "a scale per token"),
+    _scheme("FP8_BLOCK", "block", "block-128x128", "E4M3FN", "1x128 blocks"),
+    _scheme("MXFP8", "block", "te-mxfp8", "E4M3FN", "MXFP8"),
+)
+_NVFP4 = _scheme("NVFP4", "block", "te-nvfp4", "E2M1FN", "NVFP4")
+_MXFP4 = _scheme("MXFP4", "block", "mxfp4-e2m1fn", "E2M1FN", "MXFP4")
+
+#: The schemes of each target, the coarsest first.  MXFP8's scales are rounded up, as
+#: TransformerEngine and compressed-tensors do it: OCP's own rule lets 0.4 % saturate.
+TARGETS: Mapping[str, tuple[Scheme, ...]] = MappingProxyType(
+    {
+        "E4M3FN": _FP8,
+        "E5M2": tuple(
+            replace(scheme, format=get_format("E5M2"), name=f"{scheme.name}_E5M2")
+            for scheme in _FP8
+        ),
+        "mxfp8": _FP8[3:],
+        "nvfp4": (_NVFP4,),
+        "mxfp4": (_MXFP4,),
+        "E2M1FN": (_NVFP4, _MXFP4),
+    }
+)
+_SHARED: Mapping[str, Literal["tensor", "row", "block"]] = {"tensor": "tensor", "row": "row"}
+
+
+def schemes_for(
+    target: str | Format, rules: Iterable[str | Rule] | str | Rule | None = None
+) -> tuple[Scheme, ...]:
+    """
+    Return the schemes to try for a target.
+
+    Parameters
+    ----------
+    target : str or Format
+        A name of `TARGETS`, or any format: its schemes are then one scale, a scale per
+        row, and 128x128 blocks.
+    rules : str, Rule or several, optional
+        Rules to try instead, in this order, each in the target's format or its own.
+
+    Returns
+    -------
+    tuple of Scheme
+        At least one.
+
+    Raises
+    ------
+    ValueError
+        If the target or a rule is unknown, or a rule does not take the format.
+
+    Examples
+    --------
+    >>> [scheme.name for scheme in schemes_for("E4M3FN")]
+    ['FP8', 'FP8_DYNAMIC', 'FP8_BLOCK', 'MXFP8']
+    >>> [scheme.name for scheme in schemes_for("E3M4")]
+    ['tensor', 'row', 'block-128x128']
+    """
+    known = {name.lower(): schemes for name, schemes in TARGETS.items()}
+    found = known.get(target.strip().lower()) if isinstance(target, str) else None
+    fmt = found[0].format if found else get_format(target)
+    if rules is None:
+        if found is None:
+            found = known.get(fmt.name.lower())
+        if found is not None:
+            return found
+        rules = ("tensor", "row", "block-128x128")
+    elif isinstance(rules, str | Rule):
+        rules = (rules,)
+    chosen = tuple(get_rule(rule) for rule in rules)
+    if not chosen:
+        msg = "rules must name at least one, got none; leave them out for the target's own"
+        raise ValueError(msg)
+    return tuple(
+        Scheme(
+            name=rule.name,
+            decision=_SHARED.get(rule.granularity.kind, "block"),
+            rule=rule,
+            format=rule.choose_format(rule.format or fmt),
+            activations="as the rule's library",
+        )
+        for rule in chosen
+    )
