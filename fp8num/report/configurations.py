@@ -467,8 +467,9 @@ def _filter(name: str, test: str) -> list[str]:
 def _transformer_engine(plan: _Plan, one_scale: _Plan | None) -> list[Configuration]:
     """Leave layers out by debug features: one scheme for the model, each layer with or without."""
     note = (
-        "For TransformerEngine's debug features: debug_api.initialize(config_file=...). Layers "
-        "are named as the model names them; up to release 2.12 the feature is DisableFP8Layer."
+        "Read by debug_api.initialize(config_file=...), before which debug_api."
+        "infer_and_assign_layer_names(model) names the layers; up to TransformerEngine 2.12 the "
+        "feature is DisableFP8Layer."
     )
     if len(plan.layers) > 1 or not next(iter(plan.layers)).transformer_engine:
         if one_scale is None:
@@ -478,8 +479,9 @@ def _transformer_engine(plan: _Plan, one_scale: _Plan | None) -> list[Configurat
     (preset,) = plan.layers
     if not plan.kept:
         return []
-    # The pattern is searched for, anywhere in a name.
-    pattern = f"^(?:{'|'.join(re.escape(name) for name in plan.kept)})\\Z"
+    # The pattern is searched for, anywhere in a name; inferred ones begin with "model.", to which
+    # the modules' own names are appended.
+    pattern = f"^(?:model\\.)?(?:{'|'.join(re.escape(name) for name in plan.kept)})\\Z"
     lines = (
         f"# with recipe={preset.transformer_engine}()",
         "keep_in_16_bits:",

@@ -215,7 +215,10 @@ def test_transformer_engine_matches_whole_names() -> None:
     """It has no scale per row, so that one scale's list counts."""
     config = by_title(decided())["TransformerEngine"]
 
-    assert disabled(config, MODULES | {"lm_head\n", "xlm_head"}) == KEPT | COARSE
+    names = MODULES | {"lm_head\n", "xlm_head"}
+    inferred = {f"model.{name}" for name in names}
+    assert disabled(config, inferred) == {f"model.{name}" for name in KEPT | COARSE}
+    assert disabled(config, names - {"model.lm_head"}) == KEPT | COARSE
     assert "no recipe for FP8_DYNAMIC" in config.note
 
 
