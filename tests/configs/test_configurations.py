@@ -299,6 +299,58 @@ def test_llm_compressor_would_refuse_the_width_that_stays() -> None:
         modified(model_of(tensors), text.replace(entry, ""))
 
 
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [("E4M3FN", "row"), ("E4M3FN", "block-128x128"), ("mxfp8", None), ("mxfp4", None)],
+)
+def test_llm_compressor_writes_the_same_configuration_and_transformers_loads_it(
+    target: str, rules: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Llama of 12 layers, made of random numbers; schemes that need no data."""
+    import torch
+    from llmcompressor import oneshot
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    torch.manual_seed(0)
+    shape = {"hidden_size": 128, "intermediate_size": 256, "vocab_size": 64}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": LAYERS}
+    made = LlamaForCausalLM(LlamaConfig(**shape, **heads)).to(torch.bfloat16)
+    made.model.layers[1].mlp.up_proj.weight.data[0, 17] = torch.inf
+    made.save_pretrained(tmp_path / "plain")
+    tensors = {name: x.float().numpy() for name, x in made.state_dict().items()}
+    recipe, config, *_ = configurations(recommend(tensors, target, rules))
+    (tmp_path / recipe.filename).write_text(recipe.text, encoding="ascii")
+
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "plain")
+    oneshot(model=model, recipe=str(tmp_path / recipe.filename))
+    model.save_pretrained(tmp_path / "quantised", save_compressed=True)
+
+    path = tmp_path / "quantised" / "config.json"
+    theirs = json.loads(path.read_text(encoding="utf-8"))
+    ours = json.loads(config.text)
+    assert said(theirs["quantization_config"], ours["quantization_config"]) == said(
+        ours["quantization_config"], ours["quantization_config"]
+    )
+    path.write_text(json.dumps(theirs | ours), encoding="utf-8")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "quantised")
+    plain = {
+        name
+        for name, module in loaded.named_modules()
+        if isinstance(module, torch.nn.Linear) and not hasattr(module, "quantization_scheme")
+    }
+    assert plain == {
+        *("model.layers.1.mlp.gate_proj", "model.layers.1.mlp.up_proj", "lm_head"),
+    }
+
+
+def said(config: Any, wanted: Any) -> Any:
+    """Return what a configuration says of what another says, but of how scales are observed."""
+    if isinstance(wanted, dict):
+        return {key: said(config[key], value) for key, value in wanted.items() if key != "observer"}
+    return config
+
+
 # ModelOpt.
 
 
