@@ -21,6 +21,7 @@ from fp8num.analysis.analyze import (
 from fp8num.analysis.binades import BINADES, LOWEST_EXPONENT, BinadeErrors
 from fp8num.analysis.distribution import Distribution
 from fp8num.analysis.excess import RowErrors
+from fp8num.analysis.frontier import Frontier, FrontierPoint, frontier
 from fp8num.analysis.metrics import ErrorMetrics, Peak, overflow_threshold
 from fp8num.analysis.outliers import Outlier, find_outliers
 from fp8num.analysis.pieces import refusal
@@ -43,6 +44,8 @@ __all__ = [
     "ErrorMetrics",
     "FileRecommendation",
     "FormatResult",
+    "Frontier",
+    "FrontierPoint",
     "Limits",
     "Outlier",
     "Peak",
@@ -58,6 +61,7 @@ __all__ = [
     "analyze_tensor",
     "choose",
     "find_outliers",
+    "frontier",
     "overflow_threshold",
     "recommend",
     "refusal",

@@ -323,11 +323,7 @@ def recommend(
     """
     schemes = schemes_for(target, rules)
     limits = Limits() if limits is None else limits
-    if isinstance(x, Mapping):
-        several = list(x.items())
-    elif _is_tensors(x):
-        several = [(tensor.name, tensor) for tensor in x]
-    else:
+    if not (isinstance(x, Mapping) or _is_tensors(x)):
         name = getattr(x, "name", "")
         role = role_of(
             name,
@@ -337,6 +333,22 @@ def recommend(
         )
         subject = Subject(name, x, role, schemes=schemes, limits=limits, mean_squares=activations)
         return _decide_together([subject], schemes)[0]
+    subjects = subjects_of(
+        named(x), schemes, layout=layout, keep=keep, activations=activations, limits=limits
+    )
+    return _decide_file(subjects, schemes, progress)
+
+
+def subjects_of(
+    several: list[tuple[str, Any]],
+    schemes: tuple[Scheme, ...],
+    *,
+    layout: Layout | Mapping[str, Layout] | None,
+    keep: Mapping[str, bool] | None,
+    activations: Mapping[str, npt.ArrayLike] | None,
+    limits: Limits,
+) -> list[Subject]:
+    """Return the tensors of a file, each with its role, to be tried."""
     if not several:
         msg = "x must hold at least one tensor, got none; open a file that has some"
         raise ValueError(msg)
@@ -361,7 +373,12 @@ def recommend(
                 mean_squares=squares.get(name, squares.get(module_of(name))),
             )
         )
-    return _decide_file(subjects, schemes, progress)
+    return subjects
+
+
+def named(x: Any) -> list[tuple[str, Any]]:
+    """Return tensors with their names, of a mapping or of stored ones."""
+    return list(x.items()) if isinstance(x, Mapping) else [(tensor.name, tensor) for tensor in x]
 
 
 def _is_tensors(x: object) -> bool:

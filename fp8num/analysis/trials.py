@@ -238,9 +238,9 @@ class Subject:
         """The schemes that were tried, the coarsest first."""
         return tuple(self._trials[i] for i in sorted(self._trials))
 
-    def trial(self, i: int) -> Trial:
-        """Try a scheme."""
-        if i not in self._trials:
+    def analysis(self, i: int) -> TensorAnalysis:
+        """Measure what a scheme makes of the tensor with K last."""
+        if i not in self._analyses:
             scheme = self._schemes[i]
             self._analyses[i] = analyze_tensor(
                 self.rows,
@@ -249,7 +249,26 @@ class Subject:
                 block_size=_PIECE,
                 mean_squares=self._mean_squares,
             )
-            self._trials[i] = self._judged(scheme, self._analyses[i])
+        return self._analyses[i]
+
+    @property
+    def has_activations(self) -> bool:
+        """Whether mean squares of its input channels are known."""
+        return self._mean_squares is not None
+
+    def mean_square(self, i: int) -> float:
+        """Return the squared relative error of a scheme: of the output if that is known."""
+        errors = self.analysis(i).results[0].rows
+        if errors is None or not errors.is_live.any():
+            return 0.0
+        if math.isfinite(errors.output_error):
+            return errors.output_error**2
+        return float(np.mean(errors.relative[errors.is_live] ** 2))
+
+    def trial(self, i: int) -> Trial:
+        """Try a scheme."""
+        if i not in self._trials:
+            self._trials[i] = self._judged(self._schemes[i], self.analysis(i))
         return self._trials[i]
 
     def _judged(self, scheme: Scheme, analysis: TensorAnalysis) -> Trial:
