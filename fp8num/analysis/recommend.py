@@ -376,7 +376,7 @@ def subjects_of(
     return subjects
 
 
-def named(x: Any) -> list[tuple[str, Any]]:
+def named(x: Mapping[str, Any] | Iterable[Tensor]) -> list[tuple[str, Any]]:
     """Return tensors with their names, of a mapping or of stored ones."""
     return list(x.items()) if isinstance(x, Mapping) else [(tensor.name, tensor) for tensor in x]
 

@@ -10,9 +10,11 @@
 
     write_safetensors(path, tensors)    arrays, or codes and their type
     save_scaled(path, arrays)           load_scaled(path)
+    read_activations(path, names)       mean squares of layers' input channels
     read_dumps(path)                    codes with their scales, as other software stored them
 """
 
+from fp8num.inputs.activations import read_activations
 from fp8num.inputs.builtin import Digits, builtin_tensors, load_digits
 from fp8num.inputs.dumps import Dump, read_dumps
 from fp8num.inputs.opening import open_tensors
@@ -30,6 +32,7 @@ __all__ = [
     "load_digits",
     "load_scaled",
     "open_tensors",
+    "read_activations",
     "read_dumps",
     "save_scaled",
     "tensor_from_array",
