@@ -144,8 +144,8 @@ class Frontier:
         if not found:
             least = math.ceil(self.points[0].bits * 1000) / 1000
             msg = (
-                f"bits must be at least {least:.3f}, what the coarsest schemes take with "
-                f"{len(self.kept)} tensors in 16 bits, got {bits}; allow more, or keep fewer"
+                f"bits must be at least {least:.3f} on average over the file, of whose tensors "
+                f"{len(self.kept)} count at 16, got {bits}; allow more, or keep fewer"
             )
             raise ValueError(msg)
         return found[-1]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from fp8num.formats import get_format
+from fp8num._names import nearest
+from fp8num.formats import FORMATS, get_format
 from fp8num.scaling import Rule, get_rule
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def schemes_for(
     """
     known = {name.lower(): schemes for name, schemes in TARGETS.items()}
     found = known.get(target.strip().lower()) if isinstance(target, str) else None
-    fmt = found[0].format if found else get_format(target)
+    fmt = found[0].format if found else _format(target)
     if rules is None:
         if found is None:
             found = known.get(fmt.name.lower())
@@ -145,3 +146,18 @@ def schemes_for(
         )
         for rule in chosen
     )
+
+
+def _format(target: str | Format) -> Format:
+    """Return the format of a target that is none of the table's."""
+    try:
+        return get_format(target)
+    except ValueError as error:
+        near = nearest(target, (*TARGETS, *FORMATS)) if isinstance(target, str) else []
+        if not near or "ambiguous" in str(error):
+            raise
+        msg = (
+            f"target must be one of {', '.join(TARGETS)}, or a format, got {target!r:.80}; "
+            f"did you mean {' or '.join(near)}?"
+        )
+        raise ValueError(msg) from None

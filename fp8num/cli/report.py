@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fp8num._text import printable, shown
+from fp8num.cli.choosing import (
+    kept_by_name,
+    layout_option,
+    layouts_by_name,
+    only,
+    patterns,
+)
 from fp8num.cli.progress import progress_bar
+from fp8num.cli.thresholds import Threshold, check, failing
 from fp8num.report.labels import plural, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fp8num.analysis import FileRecommendation
     from fp8num.formats import Format
     from fp8num.inputs import StoredTensor
     from fp8num.nn import Comparison
@@ -53,6 +64,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--output", metavar="DIR", default="fp8num-report", help="directory (%(default)s)"
     )
     parser.add_argument(
+        "--target",
+        metavar="NAME",
+        type=_target,
+        default="E4M3FN",
+        help="what weights are to be quantised to: nvfp4, mxfp8, a format ... (%(default)s)",
+    )
+    parser.add_argument(
         "--formats",
         metavar="NAMES",
         type=_formats,
@@ -62,8 +80,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--rules",
         metavar="NAMES",
         type=_rules,
-        help="scaling rules by name, with commas between, such as mxfp8,nvfp4,block-128x128 "
-        "(default: unit,tensor)",
+        help="scaling rules by name, with commas between, such as mxfp8,nvfp4,block-128x128: "
+        "tried in this order, and measured (default: the target's schemes; unit,tensor)",
+    )
+    _add_tensors(parser)
+    parser.add_argument(
+        "--bits",
+        metavar="NUMBER",
+        type=_bits,
+        help="a budget of bits per weight of the whole file: the schemes with the least error "
+        "within it, each layer's in frontier.json",
+    )
+    parser.add_argument(
+        "--fail-on",
+        metavar="CONDITION",
+        type=_threshold,
+        action="append",
+        default=[],
+        help="exit with 1 if it holds of a tensor: 'METRIC OP NUMBER[%%] [@RULE]', such as "
+        "'excess > 1.25 @tensor', 'nans > 0' or 'keep > 20%%'; may be repeated",
     )
     parser.add_argument(
         "--json", action="store_true", help="also write the contents of report.json to stdout"
@@ -79,6 +114,66 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     parser.set_defaults(run=run)
+
+
+def _add_tensors(parser: argparse.ArgumentParser) -> None:
+    """Add the options that are about some of the tensors."""
+    for option, what in (
+        ("only", "look at no others"),
+        ("keep", "they stay in 16 bits"),
+        ("quantise", "they do not, whatever convention says"),
+    ):
+        parser.add_argument(
+            f"--{option}",
+            metavar="PATTERNS",
+            type=patterns,
+            help=f"names of tensors, with commas between, * for any text: {what}",
+        )
+    parser.add_argument(
+        "--layout",
+        metavar="LAYOUT[:PATTERN]",
+        type=layout_option,
+        action="append",
+        help="how weights lie: out-in, in-out or convolution; may be repeated (default: by name "
+        "and shape)",
+    )
+    parser.add_argument(
+        "--activations",
+        metavar="FILE",
+        help="mean squares of layers' input channels, .npz, .safetensors or an imatrix .gguf: "
+        "the output's error beside the weights'",
+    )
+
+
+def _target(text: str) -> str:
+    """Read what is to be quantised to."""
+    from fp8num.analysis import schemes_for
+
+    try:
+        schemes_for(text)[0].format.require_float64()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text.strip()
+
+
+def _threshold(text: str) -> Threshold:
+    """Read a condition."""
+    try:
+        return Threshold.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _bits(text: str) -> float:
+    """Read a budget."""
+    try:
+        bits = float(text)
+    except ValueError:
+        bits = 0.0
+    if not 0 < bits < math.inf:
+        msg = f"must be a number of bits above 0, such as 6.5, got {shown(text)}"
+        raise argparse.ArgumentTypeError(msg)
+    return bits
 
 
 def _formats(text: str) -> tuple[Format, ...]:
@@ -125,7 +220,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0.
+        0, or 1 if a condition of ``--fail-on`` holds.
 
     Raises
     ------
@@ -133,9 +228,14 @@ def run(arguments: argparse.Namespace) -> int:
         If a file cannot be read, or the report cannot be written.
     """
     from fp8num.analysis import choose
+    from fp8num.report.files import write_together
+    from fp8num.report.terminal import decision_lines
 
     choose(arguments.formats, arguments.rules)  # those that go with no other are refused first
+    check(arguments.fail_on, arguments.target, activations=bool(arguments.activations))
     tensors, skipped = _open(arguments.files)
+    tensors = only(tensors, arguments.only)
+    options = _options(arguments, tensors)
     for one in skipped[:MAX_LINES]:
         name, file = shorten(one.name), shorten(one.file, 100)
         print(f"fp8num: skipped {name} in {file}: {printable(one.reason)}", file=sys.stderr)
@@ -144,7 +244,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"fp8num: skipped {more} more, see report.json", file=sys.stderr)
 
     try:
-        files = _build(arguments, tensors, skipped)
+        budget, point = _within(arguments, tensors, options)
+        files, found = _build(arguments, tensors, skipped, options)
+        write_together(files.json.parent, budget)
     except OSError as error:  # readers make InputErrors of theirs
         reason = error.strerror or str(error)
         msg = (
@@ -155,15 +257,67 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.json:
         sys.stdout.write(files.json.read_text(encoding="utf-8"))
-    page = printable(shlex.quote(str(files.page)))
-    print(f"open {page}", file=sys.stderr if arguments.json else sys.stdout)
-    return 0
+    paths = {"Page": files.page, "Figures": files.json}
+    lines = decision_lines(
+        found,
+        tensors,
+        target=arguments.target,
+        paths={what: shlex.quote(str(path)) for what, path in paths.items()},
+    )
+    lines[-1:-1] = point
+    for line in lines:
+        print(line, file=sys.stderr if arguments.json else sys.stdout)
+    failures = failing(
+        arguments.fail_on,
+        found,
+        tensors,
+        target=arguments.target,
+        activations=options["activations"],
+    )
+    for line in failures[:MAX_LINES]:
+        print(f"fp8num: fail: {line}", file=sys.stderr)
+    if len(failures) > MAX_LINES:
+        print(f"fp8num: fail: {len(failures) - MAX_LINES} more", file=sys.stderr)
+    return int(bool(failures))
+
+
+def _options(arguments: argparse.Namespace, tensors: list[StoredTensor]) -> dict[str, Any]:
+    """Return what was said about tensors, by their names, as `recommend` takes it."""
+    from fp8num.inputs import read_activations
+
+    names = [tensor.name for tensor in tensors]
+    file = arguments.activations
+    return {
+        "layout": layouts_by_name(arguments.layout, names),
+        "keep": kept_by_name(arguments.keep, arguments.quantise, names),
+        "activations": read_activations(file, names) if file else None,
+    }
+
+
+def _within(
+    arguments: argparse.Namespace, tensors: list[StoredTensor], options: dict[str, Any]
+) -> tuple[dict[str, str], list[str]]:
+    """Find the schemes that a budget of bits allows, if there is one: a file, and a line."""
+    from fp8num.analysis import frontier
+    from fp8num.report.terminal import budget_line
+
+    if arguments.bits is None:
+        return {}, []
+    found = frontier(tensors, dict.fromkeys(("nvfp4", arguments.target)), **options)
+    point = found.at(arguments.bits)
+    document = {"bits": point.bits, "error": point.error, "choices": point.choices}
+    text = json.dumps(document | {"frontier": found.to_dict()}, indent=1)
+    return {"frontier.json": text + "\n"}, [budget_line(point, found.measure)]
 
 
 def _build(
-    arguments: argparse.Namespace, tensors: list[StoredTensor], skipped: list[Skipped]
-) -> ReportFiles:
-    """Train if that is wanted, analyse, and write."""
+    arguments: argparse.Namespace,
+    tensors: list[StoredTensor],
+    skipped: list[Skipped],
+    options: dict[str, Any],
+) -> tuple[ReportFiles, FileRecommendation]:
+    """Train if that is wanted, decide, analyse, and write."""
+    from fp8num.analysis import recommend
     from fp8num.report import build_report
     from fp8num.report.older import report_folder
 
@@ -174,7 +328,8 @@ def _build(
     with report_folder(Path(arguments.output), training=wanted, force=arguments.force):
         training = _train(shown=visible) if wanted else None
         with progress_bar(plural(len(tensors), "tensor"), total, shown=visible) as progress:
-            return build_report(
+            found = recommend(tensors, arguments.target, arguments.rules, **options)
+            files = build_report(
                 tensors,
                 arguments.output,
                 formats=arguments.formats,
@@ -185,6 +340,7 @@ def _build(
                 training=training,
                 force=arguments.force,
             )
+            return files, found
 
 
 def _train(*, shown: bool) -> Comparison:

@@ -59,7 +59,9 @@ def test_a_file_becomes_a_report(
     assert main(["report", weights]) == 0
 
     printed = capsys.readouterr()
-    assert printed.out == "open fp8num-report/index.html\n"
+    assert printed.out.splitlines()[-1] == (
+        "Page: fp8num-report/index.html   Figures: fp8num-report/report.json"
+    )
     assert printed.err == "fp8num: skipped steps in weights.npz: integers\n"
     assert set(listing(tmp_path / "fp8num-report")) == {
         "index.html",
@@ -74,7 +76,7 @@ def test_without_files_the_built_in_tensors_are_reported(
     command = ["report", "--no-training", "--formats", "e4m3fn", "--output", "r"]
     assert main(command) == 0
 
-    assert capsys.readouterr().out == "open r/index.html\n"
+    assert "\nPage: r/index.html " in capsys.readouterr().out
     document = json.loads((tmp_path / "r" / "report.json").read_text())
     assert [tensor["name"] for tensor in document["tensors"]][:2] == [
         "digits.pixels",
@@ -104,7 +106,7 @@ def test_without_files_fp32_is_compared_with_fp8_in_training(
 ) -> None:
     assert main(["report", "--formats", "e4m3fn", "--output", "r"]) == 0
 
-    assert capsys.readouterr().out == "open r/index.html\n"
+    assert "\nPage: r/index.html " in capsys.readouterr().out
     assert len(short) == 1
     files = listing(tmp_path / "r")
     document = json.loads(files["report.json"])
@@ -175,7 +177,7 @@ def test_json_goes_to_stdout_and_the_rest_to_stderr(
     printed = capsys.readouterr()
     assert printed.out == (tmp_path / "my report" / "report.json").read_text()
     assert json.loads(printed.out)["schema"] == "fp8num-report"
-    assert printed.err.splitlines()[-1] == "open 'my report/index.html'"
+    assert printed.err.splitlines()[-1].startswith("Page: 'my report/index.html' ")
 
 
 def test_formats_are_chosen_by_any_of_their_names(weights: str, tmp_path: Path) -> None:
@@ -365,7 +367,7 @@ def test_no_progress_is_shown_where_nobody_watches(weights: str) -> None:
         env=os.environ | {"FORCE_COLOR": "1", "TERM": "xterm"},
     )
 
-    assert done.stdout == b"open fp8num-report/index.html" + os.linesep.encode()
+    assert done.stdout.endswith(b"Figures: fp8num-report/report.json" + os.linesep.encode())
     assert b"\x1b" not in done.stderr
 
 
@@ -399,5 +401,5 @@ def test_a_progress_bar_is_shown_on_a_terminal_unless_it_is_not_wanted(
         reader.join()
         os.close(ours)
 
-    assert done.stdout == b"open fp8num-report/index.html\n"
+    assert b"Page: fp8num-report/index.html " in done.stdout
     assert (b"1 tensor" in shown) != quiet
