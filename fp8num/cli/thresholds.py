@@ -261,7 +261,7 @@ def _scheme(name: str, target: str) -> Scheme:
         choose(scheme.format, scheme.rule)  # one that draws at random measures nothing
     except ValueError as error:
         near = nearest(name, (*(scheme.name for scheme in known), *RULES))
-        reason = f"did you mean {' or '.join(near)}?" if near else error
+        reason = f"did you mean {' or '.join(near)}?" if near and name not in near else error
         msg = f"--fail-on must have a rule or scheme after @, got {shown(name)}; {reason}"
         raise ValueError(msg) from None
     return scheme
