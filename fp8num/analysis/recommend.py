@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fp8num.formats import Format
     from fp8num.scaling import Rule
 
-__all__ = ["FileRecommendation", "Recommendation", "recommend"]
+__all__ = ["FileRecommendation", "Recommendation", "named", "recommend", "subjects_of"]
 
 Decision = Literal["tensor", "row", "block", "keep", "dead", "not-finite"]
 

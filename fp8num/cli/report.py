@@ -81,7 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAMES",
         type=_rules,
         help="scaling rules by name, with commas between, such as mxfp8,nvfp4,block-128x128: "
-        "tried in this order, and measured (default: the target's schemes; unit,tensor)",
+        "what the tables show (default: unit,tensor)",
     )
     _add_tensors(parser)
     parser.add_argument(
@@ -328,7 +328,7 @@ def _build(
     with report_folder(Path(arguments.output), training=wanted, force=arguments.force):
         training = _train(shown=visible) if wanted else None
         with progress_bar(plural(len(tensors), "tensor"), total, shown=visible) as progress:
-            found = recommend(tensors, arguments.target, arguments.rules, **options)
+            found = recommend(tensors, arguments.target, **options)
             files = build_report(
                 tensors,
                 arguments.output,

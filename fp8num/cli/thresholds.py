@@ -277,7 +277,10 @@ class _Measured:
         tensors: Sequence[StoredTensor],
         activations: Mapping[str, npt.NDArray[np.float64]],
     ) -> None:
-        self._target, self._found, self._tensors = target, found, tensors
+        self._target, self._found = target, found
+        # Decisions are in the order of the tensors, some of which may have none.
+        left = iter(tensors)
+        self._tensors = [next(x for x in left if x.name == one.name) for one in found]
         self._activations = activations
         self._subjects: dict[tuple[int, str], Subject] = {}
         self._stored: dict[int, TensorAnalysis] = {}

@@ -138,7 +138,6 @@ def test_json_has_stdout_for_itself(tmp_path: Path, capsys: pytest.CaptureFixtur
         # Block scales of E4M3 span 2.3e5, which is less than 1e6; E5M2 spans 3.8e9.
         (["--target", "nvfp4"], "NVFP4 FAILS for 1; 1 is fine, 3 stay"),
         (["--target", "E5M2"], "ONE SCALE IS ENOUGH for all 2 live linear layers; 2 stay"),
-        (["--rules", "row"], "row IS ENOUGH for all 2"),
         (["--keep", "*o_proj"], "ONE SCALE IS ENOUGH for the one live linear layer; 3 stay"),
         (["--quantise", "lm_head"], "ONE SCALE FAILS for 1; 2 are fine, 1 stays"),
         (["--keep", "*"], "NOTHING TO QUANTISE: 4 stay in 16 bits."),
