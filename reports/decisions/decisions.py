@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from fp8num.analysis import Recommendation
 
-__all__ = ["PARTS", "compared", "main", "misleading_cases", "tables"]
+__all__ = ["PARTS", "compared", "main", "measured", "misleading_cases", "tables"]
 
 #: What a plant is called as a cause.
 AXES = {"row": "row", "column": "column", "three columns": "column", "element": "element"}
@@ -107,10 +107,10 @@ def _cause_found(case: truth.Case, found: Recommendation) -> str:
 # The cases of "why a row's own norm misleads, nor does a median over blocks do".
 
 
-def misleading_cases() -> list[tuple[str, truth.Case, str]]:
+def misleading_cases(height: int = 640) -> list[tuple[str, truth.Case, str]]:
     """Return a name, a tensor and the rule that it is looked at under."""
-    rng = np.random.default_rng(0)
-    plain = rng.standard_normal((640, 640)).astype(np.float32)
+    shape = height, 640
+    plain = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
     def planted(
         name: str, rule: str, change: Callable[[Any], object], *silent: int
@@ -126,7 +126,10 @@ def misleading_cases() -> list[tuple[str, truth.Case, str]]:
         return lambda x: x.__setitem__((5, 7), value)
 
     some = np.random.default_rng(1)
-    at = some.choice(640, 160, replace=False), some.integers(0, 8, 160)  # of one block of 128
+    at = (
+        some.choice(height, height // 4, replace=False),
+        some.integers(0, 8, height // 4),
+    )  # of one block of 128
 
     def elements(x: Any) -> None:  # noqa: ANN401 - an array
         x[at] = 1.5e5
@@ -135,7 +138,7 @@ def misleading_cases() -> list[tuple[str, truth.Case, str]]:
         return lambda x: x.__setitem__(slice(None), draw(np.random.default_rng(2)))
 
     def columns_of_student(x: Any) -> None:  # noqa: ANN401 - an array
-        x[:] = np.random.default_rng(2).standard_t(4, (640, 640))
+        x[:] = np.random.default_rng(2).standard_t(4, shape)
         x[:, [17, 400, 501]] *= np.float32(4e3)
 
     every = (slice(None),)
@@ -157,16 +160,21 @@ def misleading_cases() -> list[tuple[str, truth.Case, str]]:
         planted("2 columns of 10^5", "block-1x128", times(columns, 1e5), 17, 400),
         planted("2 columns of 10^5", "te-mxfp8", times(columns, 1e5), 17, 400),
         planted("1 column of 10^5", "block-128x128", times((*every, 17), 1e5), 17),
-        planted("160 rows with an element of 1.5*10^5", "block-128x128", elements, *range(8)),
+        planted(
+            "a quarter of the rows with an element of 1.5*10^5",
+            "block-128x128",
+            elements,
+            *range(8),
+        ),
         planted("32 near-dead columns", "tensor", times((*every, slice(0, 32)), 1e-6)),
         planted("column of 10^2", "tensor", times((*every, 17), 1e2), 17),
-        planted("Student t, 4", "tensor", drawn(lambda r: r.standard_t(4, (640, 640)))),
-        planted("Laplace", "tensor", drawn(lambda r: r.laplace(size=(640, 640)))),
+        planted("Student t, 4", "tensor", drawn(lambda r: r.standard_t(4, shape))),
+        planted("Laplace", "tensor", drawn(lambda r: r.laplace(size=shape))),
         planted("3 columns of 4,000, Student t, 4", "tensor", columns_of_student, 17, 400, 501),
         planted(
             "log-normal, sigma 2",
             "tensor",
-            drawn(lambda r: r.lognormal(0, 2, (640, 640)) * r.choice([-1, 1], (640, 640))),
+            drawn(lambda r: r.lognormal(0, 2, shape) * r.choice([-1, 1], shape)),
         ),
     ]
 
@@ -181,7 +189,7 @@ _BY_RULE = {
 }
 
 
-def _case(name: str, case: truth.Case, rule: str) -> dict[str, Any]:
+def measured(name: str, case: truth.Case, rule: str) -> dict[str, Any]:
     """Return four measures of a case under a rule; all but the error are over the cost."""
     candidate = _BY_RULE[rule]
     x, cost = case.x.astype(np.float64), truth.cost(candidate)
@@ -243,7 +251,7 @@ def targets(count: int | None) -> pd.DataFrame:
 
 def cases(count: int | None) -> pd.DataFrame:
     """Compare four measures where they differ."""
-    return pd.DataFrame([_case(*one) for one in islice(misleading_cases(), count)])
+    return pd.DataFrame([measured(*one) for one in islice(misleading_cases(), count)])
 
 
 #: By the names of their tables, in the order of the page.

@@ -13,12 +13,12 @@ over 2**17 (ReLU lets a factor through), or an element at a pixel that is never 
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from common import TASKS, Task
-from scipy import stats
 
 from fp8num.analysis import recommend
 from fp8num.analysis.trials import gaussian_cost
@@ -180,25 +180,23 @@ def _estimate(values: list[float]) -> Estimate:
 def correlations(table: pd.DataFrame, group: str, measure: str) -> Estimate:
     """Return Spearman's rank correlation with the loss change: of each seed, then their mean."""
     rows = table[GROUPS[group](table)]
-    return _estimate(
-        [
-            float(stats.spearmanr(one[measure], one["loss_change"]).statistic)
-            for _, one in rows.groupby("seed")
-        ]
-    )
+    ranks = rows.groupby("seed")[[measure, "loss_change"]].rank().to_numpy()
+    seeds = rows["seed"].to_numpy()
+    return _estimate([np.corrcoef(ranks[seeds == one].T)[0, 1] for one in np.unique(seeds)])
 
 
 def order(table: pd.DataFrame, measure: str) -> Estimate:
     """Return the share of pairs of layers, under one scheme, that a measure orders rightly."""
-    shares = []
-    for _, seed in table[table["plant"] == "nothing"].groupby("seed"):
-        right = []
-        for _, one in seed.groupby(["net", "scheme"]):
-            said, loss = one[measure].to_numpy(), one["loss_change"].to_numpy()
-            a, b = np.triu_indices(len(one), 1)
-            right += list((said[a] > said[b]) == (loss[a] > loss[b]))
-        shares.append(float(np.mean(right)))
-    return _estimate(shares)
+    right = []
+    for _, net in table[table["plant"] == "nothing"].groupby("net"):
+        said, loss = (
+            net.pivot_table(index=["seed", "scheme"], columns="layer", values=name)
+            for name in (measure, "loss_change")
+        )
+        right += [
+            (said[a] > said[b]) == (loss[a] > loss[b]) for a, b in combinations(said.columns, 2)
+        ]
+    return _estimate(list(pd.concat(right).groupby(level="seed").mean()))
 
 
 def by_verdict(table: pd.DataFrame) -> pd.DataFrame:

@@ -96,12 +96,13 @@ def _head(decisions: pd.DataFrame, healthy: pd.DataFrame, targets: pd.DataFrame)
     total, wrong = _count(decisions)
     well = healthy[healthy["truth"] == _FP8[0]]
     alarms = int((~well["agree"]).sum())
+    share = _per_1000(alarms, len(well))
     others, other = _count(targets)
     rows = [
         ("Tensors with plants, defects and trained ones", f"{wrong} of {total} disagree"),
         (
             "False alarms",
-            f"{alarms} of {len(well):,} that one scale suits: {_per_1000(alarms, len(well))} per 1,000",
+            f"{alarms} of {len(well):,} that one scale suits: {share} per 1,000",
         ),
         (
             "Missed damage: decisions coarser than the truth",
@@ -393,7 +394,9 @@ def _foretell(rows: pd.DataFrame) -> str:
     )
     return f"""## Does weight error foretell anything?
 
-{len(nets)} nets ({"; ".join(nets)}), {data["seed"].nunique()} seeds each, trained in float32. One layer's weights at a time are quantised and the held-out log-loss is
+{len(nets)} nets ({"; ".join(nets)}),
+{data["seed"].nunique()} seeds each, trained in
+float32. One layer's weights at a time are quantised and the held-out log-loss is
 measured: {len(rows):,} times. Plants leave the net's function as it is: a unit's row times 2^17
 and its column in the next layer
 over 2^17, or an element at a pixel that is never lit. Spearman's rank

@@ -40,43 +40,17 @@ def with_element(size: float) -> Floats:
     return x
 
 
-def with_an_element_in_each_of(rows: int) -> Floats:
-    x = gaussian()
-    x[np.arange(rows), np.random.default_rng(1).integers(0, x.shape[1], rows)] = 1.5e5
-    return x
-
-
-def with_near_dead(what: str) -> Floats:
-    x = gaussian()
-    if what == "row":
-        x[3] *= np.float32(1e-6)
-    else:
-        x[:, :32] *= np.float32(1e-6)
-    return x
-
-
-# The cases of "why a row's own norm misleads, nor does a median over blocks do": the
-# decision follows from the exact output error with the planted channel silent.
-
-
 @pytest.mark.parametrize(
     ("x", "decision"),
     [
         pytest.param(gaussian(), "tensor", id="Gaussian"),
-        pytest.param(with_row(1e2), "tensor", id="row of 1e2"),
-        pytest.param(with_element(1e2), "tensor", id="element of 1e2"),
-        pytest.param(with_element(1e4), "tensor", id="element of 1e4"),
-        pytest.param(with_columns(1e2, 17), "tensor", id="column of 1e2"),
-        pytest.param(with_near_dead("row"), "tensor", id="near-dead row"),
-        pytest.param(with_near_dead("columns"), "tensor", id="32 near-dead columns"),
         pytest.param(with_row(1e5), "row", id="row of 1e5"),
         pytest.param(with_element(1e6), "row", id="element of 1e6"),
-        pytest.param(with_columns(1e5, 17, 400), "keep", id="2 columns of 1e5"),
         pytest.param(with_columns(1e5, 17), "keep", id="column of 1e5"),
-        pytest.param(with_an_element_in_each_of(64), "keep", id="64 rows with an element"),
     ],
 )
 def test_decisions_follow_the_damage(x: Floats, decision: str) -> None:
+    """More cases, beside their damage, are in test_decisions."""
     assert recommend(x).decision == decision
 
 
