@@ -15,7 +15,7 @@ from fp8num._kernels.words import as_values
 from fp8num.analysis.blocks import Block
 from fp8num.analysis.distribution import Distribution
 from fp8num.analysis.excess import RowBlocks, RowErrors
-from fp8num.analysis.metrics import ErrorMetrics, decoded, measure_results
+from fp8num.analysis.metrics import Tally, decoded
 from fp8num.analysis.pieces import Magnitudes, Tensor, pieces, refusal
 from fp8num.analysis.results import FormatResult, ScaleRange, TensorAnalysis
 from fp8num.formats import Format, get_format
@@ -206,27 +206,30 @@ def analyze_tensor(
         magnitudes.look(values)
     whole = magnitudes.needs_all
     has_rows = len(tensor.shape) > 1 and math.prod(tensor.shape) > 0
-    totals: list[_Total | None] = [None] * len(pairs)
+    totals = [_Total(fmt, rule) for fmt, rule in pairs]
     position = 0
     for values in pieces(tensor, (*used, *_WHOLE_ROWS[:has_rows]), block_size, whole=whole):
         block = Block(_in_storage_order(values, tensor))
-        rows = RowBlocks(_as_rows(values)) if has_rows else None
-        for i, (fmt, rule) in enumerate(pairs):
-            scaled = magnitudes.quantize(values, rule, fmt)
+        known = None if tensor.order == "F" else block
+        rows = RowBlocks(_as_rows(values, known), known) if has_rows else None
+        for total in totals:
+            scaled = magnitudes.quantize(values, total.rule, total.format)
             results = decoded(scaled)
-            found = _Total(
-                measure_results(
-                    block,
-                    _in_storage_order(scaled, tensor),
-                    _in_storage_order(results, tensor),
-                    offset=position,
-                    binades=binades,
-                ),
-                ScaleRange.of(scaled),
-                [] if rows is None else [rows.errors(_as_rows(results), mean_squares)],
+            errors = total.tally.add(
+                block,
+                _in_storage_order(scaled, tensor),
+                _in_storage_order(results, tensor),
+                offset=position,
+                binades=binades,
             )
-            total = totals[i]
-            totals[i] = found if total is None else total.merge(found, rule)
+            total.add_scales(ScaleRange.of(scaled))
+            if rows is None:
+                continue
+            if errors is None or tensor.order == "F":
+                total.rows.append(rows.errors(_as_rows(results), mean_squares))
+            else:
+                shape = (-1, values.shape[-1])
+                total.rows.append(rows.of_errors(errors.reshape(shape), mean_squares))
         position += values.size
         if progress is not None and values.size:
             progress(values.size)
@@ -239,14 +242,14 @@ def analyze_tensor(
         distribution=distribution,
         results=tuple(
             FormatResult(
-                format=fmt,
-                rule=rule.name,
-                metrics=total.metrics,
+                format=total.format,
+                rule=total.rule.name,
+                metrics=total.tally.metrics,
                 scales=total.scales,
                 rows=RowErrors.joined(total.rows) if has_rows else None,
             )
-            for (fmt, rule), total in zip(pairs, totals, strict=True)
-            if total is not None
+            for total in totals
+            if total.scales is not None
         ),
     )
 
@@ -256,25 +259,27 @@ def _in_storage_order(array: Transposable, tensor: Tensor) -> Transposable:
     return array.transpose() if tensor.order == "F" else array
 
 
-def _as_rows(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _as_rows(values: npt.NDArray[Any], known: Block | None = None) -> npt.NDArray[np.float64]:
     """Return elements as rows along the last axis, float64."""
-    return as_float64(values.reshape(-1, values.shape[-1]))
+    shape = (-1, values.shape[-1])
+    return as_float64(values.reshape(shape)) if known is None else known.values.reshape(shape)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Total:
-    """What was found of the pieces so far."""
+    """What was found of the pieces so far, for a format and a rule."""
 
-    metrics: ErrorMetrics
-    scales: ScaleRange
-    rows: list[RowErrors]
+    def __init__(self, fmt: Format, rule: Rule) -> None:
+        self.format, self.rule = fmt, rule
+        self.tally = Tally(len(fmt.values))
+        self.scales: ScaleRange | None = None
+        self.rows: list[RowErrors] = []
 
-    def merge(self, other: _Total, rule: Rule) -> _Total:
-        """Add the next piece; a scale of the whole tensor is in every piece the same."""
-        one = rule.granularity.kind == "tensor"
-        scales = self.scales if one else self.scales.merge(other.scales)
-        self.rows.extend(other.rows)
-        return _Total(self.metrics + other.metrics, scales, self.rows)
+    def add_scales(self, scales: ScaleRange) -> None:
+        """Add the next piece's; a scale of the whole tensor is in every piece the same."""
+        if self.scales is None:
+            self.scales = scales
+        elif self.rule.granularity.kind != "tensor":
+            self.scales = self.scales.merge(scales)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

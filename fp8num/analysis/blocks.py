@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,9 @@ import numpy as np
 from fp8num._kernels.float32 import as_float64, flushes_subnormals
 from fp8num._kernels.words import as_values
 from fp8num.analysis.binades import binade_keys, magnitude_words
-from fp8num.analysis.sums import Scaled, dot
+from fp8num.analysis.sums import Scaled, exact_sum, run_sums
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     import numpy.typing as npt
 
 __all__ = ["Block"]
@@ -53,8 +53,11 @@ class Block:
     @cached_property
     def is_finite(self) -> npt.NDArray[np.bool_] | None:
         """Which elements are finite; None if all are."""
-        found = np.isfinite(self.values)
-        return None if found.all() else found
+        if math.isfinite(self.values.max(initial=0.0)) and math.isfinite(
+            self.values.min(initial=0.0)
+        ):
+            return None
+        return np.isfinite(self.values)
 
     @cached_property
     def finite(self) -> int:
@@ -70,22 +73,33 @@ class Block:
     @cached_property
     def zeros(self) -> int:
         """How many of `x` are zero."""
-        return len(self.x) - int(np.count_nonzero(self.x))
+        return int(np.count_nonzero(self.x == 0))
+
+    @cached_property
+    def magnitudes(self) -> npt.NDArray[np.float64]:
+        """Magnitudes of `x`."""
+        return np.abs(self.x)
 
     @cached_property
     def divisors(self) -> npt.NDArray[np.float64]:
         """Magnitudes of `x`, infinite for zeros, over which relative errors are 0."""
-        magnitudes = np.abs(self.x)
-        if self.zeros:
-            magnitudes[magnitudes == 0] = np.inf
-        return magnitudes
+        return (
+            np.where(self.magnitudes == 0, np.inf, self.magnitudes)
+            if self.zeros
+            else self.magnitudes
+        )
 
     @cached_property
     def elements(self) -> Scaled:
         """`x`, ready for sums of products."""
-        return Scaled(self.x).normalize(float(np.abs(self.x).max(initial=0.0)))
+        return Scaled(self.x).normalize(float(self.magnitudes.max(initial=0.0)))
+
+    @cached_property
+    def squares(self) -> npt.NDArray[np.float64]:
+        """Sums of squares of the runs of `elements`."""
+        return run_sums(self.elements.values, self.elements.values, self.run)
 
     @cached_property
     def sum_of_squares(self) -> Fraction:
         """The sum of the finite elements' squares."""
-        return dot(self.elements, self.elements, self.run)
+        return exact_sum(self.squares) * Fraction(2) ** (2 * self.elements.exponent)

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fp8num.analysis.blocks import Block
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -121,29 +123,32 @@ class RowBlocks:
     ----------
     x : ndarray of float64, shape (rows, K)
         The rows.
+    known : Block, optional
+        The same elements, if what is to be known of them is at hand.
     """
 
-    def __init__(self, x: npt.NDArray[np.float64]) -> None:
-        finite = np.isfinite(x)
-        self._finite = None if finite.all() else finite
-        x = x if self._finite is None else np.where(finite, x, 0.0)
-        magnitudes = _in_blocks(np.abs(x))
+    def __init__(self, x: npt.NDArray[np.float64], known: Block | None = None) -> None:
+        known = Block(x) if known is None else known
+        self._finite = None if known.is_finite is None else known.is_finite.reshape(x.shape)
+        self._x = x = known.x.reshape(x.shape)
+        magnitudes = known.magnitudes.reshape(x.shape)
+        flat = _in_blocks(magnitudes).reshape(-1, BLOCK)
+        self._blocks = np.arange(len(flat))
+        # Beside a much larger number the others have no digits left in a sum: it goes first.
+        self._top = flat.argmax(axis=1) if x.size else self._blocks
         # Where squares could overflow or vanish, rows are taken times powers of two.
-        largest = magnitudes.max(axis=(1, 2), initial=0.0)
+        largest = flat[self._blocks, self._top].reshape(len(x), -1).max(axis=1, initial=0.0)
         exponent = np.frexp(largest)[1]
         self._exponent = exponent if np.abs(exponent).max(initial=0) > _SAFE else None
-        self._x = x
         blocks = self._scaled(x)
-        self._blocks = np.arange(blocks.size // BLOCK)
-        # Beside a much larger number the others have no digits left in a sum: it goes first.
-        self._top = magnitudes.reshape(-1, BLOCK).argmax(axis=1) if x.size else self._blocks
-        self._whole = _squares(blocks)
-        rest = blocks.reshape(-1, BLOCK).copy()
-        rest[self._blocks, self._top] = 0.0
-        rest_squares = _squares(rest.reshape(blocks.shape))
+        rest = blocks.copy()
+        top, rest_squares = self._without_top(rest)
+        self._whole = rest_squares + top * top
         self._alone = (rest_squares == 0) & (self._whole > 0)  # its largest element: it counts
+        self._some_alone = bool(self._alone.any())
         self._squares = np.where(self._alone, self._whole, rest_squares)
         self._counted = _counted(self._squares)
+        self._counts = self._counted.sum(axis=1)
 
     @property
     def norms(self) -> npt.NDArray[np.float64]:
@@ -157,21 +162,32 @@ class RowBlocks:
         mean_squares: npt.NDArray[np.float64] | None = None,
     ) -> RowErrors:
         """Compare the rows with what was made of them."""
-        error = self._difference(result)
+        return self.of_errors(self._difference(result), mean_squares)
+
+    def of_errors(
+        self,
+        error: npt.NDArray[np.float64],
+        mean_squares: npt.NDArray[np.float64] | None = None,
+    ) -> RowErrors:
+        """Look at the rows' errors, 0 where an element is not finite; they are written over."""
         noise = None if mean_squares is None else _weighted(error, mean_squares)
         signal = None if mean_squares is None else _weighted(self._x, mean_squares)
-        blocks = self._scaled(error)
-        flat = blocks.reshape(-1, BLOCK)
-        top = flat[self._blocks, self._top]
-        flat[self._blocks, self._top] = 0.0
-        wrong = _squares(blocks)
-        if self._alone.any():
-            wrong += np.where(self._alone, top.reshape(wrong.shape) ** 2, 0.0)
+        top, wrong = self._without_top(self._scaled(error))
+        if self._some_alone:
+            wrong += np.where(self._alone, top * top, 0.0)
         ratio = np.divide(wrong, self._squares, where=self._counted, out=np.zeros(wrong.shape))
-        counts = self._counted.sum(axis=1)
-        nothing = np.full(len(counts), np.nan)
-        mean = np.divide(ratio.sum(axis=1), counts, where=counts > 0, out=nothing)
+        nothing = np.full(len(self._counts), np.nan)
+        mean = np.divide(ratio.sum(axis=1), self._counts, where=self._counts > 0, out=nothing)
         return RowErrors(np.sqrt(mean), self.norms, noise, signal)
+
+    def _without_top(
+        self, blocks: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Take the elements out at which blocks are largest; return them, and what is left."""
+        flat = blocks.reshape(-1, BLOCK)
+        top = flat[self._blocks, self._top].reshape(blocks.shape[:2])
+        flat[self._blocks, self._top] = 0.0
+        return top, _squares(blocks)
 
     def _difference(self, result: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return errors, of elements that are finite; a result that is not counts as zero."""

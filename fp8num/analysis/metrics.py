@@ -14,7 +14,7 @@ from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.binades import BinadeErrors
 from fp8num.analysis.blocks import Block
-from fp8num.analysis.sums import Scaled, decibels, dot, root
+from fp8num.analysis.sums import Scaled, Total, decibels, root, run_sums
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, TabulatedFormat, get_format
 from fp8num.scaled import Descale, ScaledArray
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ErrorMetrics",
     "Peak",
+    "Tally",
     "decoded",
     "measure",
     "measure_results",
@@ -388,32 +389,140 @@ def measure_results(
     binades: bool = False,
 ) -> ErrorMetrics:
     """Compare elements with what they were quantised to, decoded."""
-    codes = scaled.codes.reshape(-1)
-    q, x, keep = results.reshape(-1), block.x, block.is_finite
-    found = np.isfinite(q)
-    zeros, xx = block.zeros, None
-    if keep is not None or not found.all():
-        keep = found if keep is None else found & keep
-        q, x = np.where(keep, q, 0.0), np.where(keep, x, 0.0)
-        zeros = len(x) - int(np.count_nonzero(x))
-        part = Scaled(x).normalize(float(np.abs(x).max(initial=0.0)))
-        xx = dot(part, part, block.run)
-    counts = np.bincount(codes, minlength=len(scaled.format.values))
-    rotates = isinstance(scaled.rule, Rule) and scaled.rule.rotation is not None
-    lost = len(q) - int(np.count_nonzero(q)) - zeros
-    if rotates:  # zeros may have become something
-        lost = int(np.count_nonzero((q == 0) & (x != 0)))
-    return ErrorMetrics(
-        size=len(codes),
-        finite=block.finite,
-        nonzero=len(codes) - block.zeros,
-        underflow=lost,
-        saturated=_count_saturated(block, codes, counts, scaled),
-        pairs=len(codes) if keep is None else int(np.count_nonzero(keep)),
-        code_counts=counts,
-        xx=block.sum_of_squares if xx is None else xx,
-        **_errors(block, x, q, keep, offset, binades=binades),
-    )
+    tally = Tally(len(scaled.format.values))
+    tally.add(block, scaled, results, offset=offset, binades=binades)
+    return tally.metrics
+
+
+class Tally:
+    """
+    Metrics of pieces that come one after the other.
+
+    Parameters
+    ----------
+    codes : int
+        How many codes the format has.
+    """
+
+    def __init__(self, codes: int) -> None:
+        self._counts = dict.fromkeys(("size", "finite", "nonzero", "underflow", "saturated"), 0)
+        self._pairs = 0
+        self._codes = np.zeros(codes, np.int64)
+        self._sums = {name: Total() for name in ("xx", "xe", "ee", "xq", "qq")}
+        self._max_abs = self._max_rel = Peak(math.nan, None)
+        self._binades: BinadeErrors | None = None
+
+    def add(
+        self,
+        block: Block,
+        scaled: ScaledArray,
+        results: npt.NDArray[np.float64],
+        *,
+        offset: int = 0,
+        binades: bool = False,
+    ) -> npt.NDArray[np.float64] | None:
+        """
+        Compare a piece's elements with what they were quantised to, decoded.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,), or None
+            The errors, where every element that is finite has a finite result.
+        """
+        codes, q, x, keep = scaled.codes.reshape(-1), results.reshape(-1), block.x, block.is_finite
+        e = q - x
+        errors = np.abs(e)
+        top = int(errors.argmax()) if len(errors) else 0
+        whole = keep is None and (not len(errors) or math.isfinite(errors[top]))
+        lost = int(np.count_nonzero(q == 0)) - block.zeros
+        if not whole:  # what takes no part is zero in both
+            found = np.isfinite(q)
+            whole = keep is not None and bool((found | ~keep).all())
+            keep = found if keep is None else found & keep
+            q, x = np.where(keep, q, 0.0), np.where(keep, x, 0.0)
+            e = q - x
+            errors = np.abs(e)
+            top = int(errors.argmax())
+        if keep is not None or _rotates(scaled):  # zeros may have become something
+            lost = int(np.count_nonzero((results.reshape(-1) == 0) & (block.x != 0)))
+        counts = np.bincount(codes, minlength=len(self._codes))
+        self._codes += counts
+        for name, count in (
+            ("size", len(codes)),
+            ("finite", block.finite),
+            ("nonzero", len(codes) - block.zeros),
+            ("underflow", lost),
+            ("saturated", _count_saturated(block, codes, counts, scaled)),
+        ):
+            self._counts[name] += count
+        self._pairs += len(codes) if keep is None else int(np.count_nonzero(keep))
+        self._add_sums(block, x, e, q, keep, float(errors[top]) if len(errors) else 0.0)
+        self._max_abs = self._max_abs.merge(_peak(errors, keep, offset, top))
+        relative = np.divide(errors, block.divisors, out=errors)
+        among = x != 0 if block.zeros or keep is not None else None
+        peak = _peak(relative, among, offset)
+        if peak.error > _MOST:
+            np.minimum(relative, _MOST, out=relative)
+            peak = _peak(relative, among, offset)
+        self._max_rel = self._max_rel.merge(peak)
+        if binades:
+            there = np.flatnonzero(x)
+            some = BinadeErrors.of(relative[there], np.abs(x[there]))
+            self._binades = some if self._binades is None else self._binades.merge(some)
+        return e if whole else None
+
+    def _add_sums(
+        self,
+        block: Block,
+        x: npt.NDArray[np.float64],
+        e: npt.NDArray[np.float64],
+        q: npt.NDArray[np.float64],
+        keep: npt.NDArray[np.bool_] | None,
+        largest: float,
+    ) -> None:
+        """Add the runs' sums of products."""
+        if keep is None:
+            elements, squares = block.elements, block.squares
+        else:
+            elements = Scaled(x).normalize(float(np.abs(x).max(initial=0.0)))
+            squares = run_sums(elements.values, elements.values, block.run)
+        errors = Scaled(e).normalize(largest)
+        crossed = run_sums(elements.values, errors.values, block.run)
+        noise = run_sums(errors.values, errors.values, block.run)
+        both = elements.exponent + errors.exponent
+        self._sums["xx"].add(squares, 2 * elements.exponent)
+        self._sums["xe"].add(crossed, both)
+        self._sums["ee"].add(noise, 2 * errors.exponent)
+        if not both and (noise <= squares / 4).all():  # q = x + e, and nothing cancels
+            self._sums["xq"].add(squares + crossed)
+            self._sums["qq"].add(squares + 2 * crossed + noise)
+            return
+        made = Scaled(q).normalize(float(np.abs(q).max(initial=0.0)))
+        inner = run_sums(elements.values, made.values, block.run)
+        signal = run_sums(made.values, made.values, block.run)
+        if not (both or made.exponent):  # each run by itself: pieces do not matter
+            near = noise <= squares / 4
+            inner = np.where(near, squares + crossed, inner)
+            signal = np.where(near, squares + 2 * crossed + noise, signal)
+        self._sums["xq"].add(inner, elements.exponent + made.exponent)
+        self._sums["qq"].add(signal, 2 * made.exponent)
+
+    @property
+    def metrics(self) -> ErrorMetrics:
+        """What was found."""
+        return ErrorMetrics(
+            **self._counts,
+            pairs=self._pairs,
+            code_counts=self._codes,
+            **{name: total.value for name, total in self._sums.items()},
+            max_abs=self._max_abs,
+            max_rel=self._max_rel,
+            binades=self._binades or BinadeErrors.of(np.empty(0), np.empty(0)),
+        )
+
+
+def _rotates(scaled: ScaledArray) -> bool:
+    return isinstance(scaled.rule, Rule) and scaled.rule.rotation is not None
 
 
 def _count_saturated(
@@ -432,13 +541,22 @@ def _count_saturated(
         x = np.abs(x)
     scales = scaled.operands
     if scales.size > 1:
-        places = np.unravel_index(at, scaled.shape)
-        scales = scales[tuple(i // n for i, n in zip(places, scaled.block, strict=True))]
+        scales = scales.reshape(-1)[_blocks_of(at, scaled)]
     if scaled.descale is Descale.DIVIDE:  # to odd: nothing crosses the middle
         x, end = odd_product(x, scales), np.asarray(middle)
     else:  # exact: a few bits times float32
         end = middle * as_float64(scales)
     return int(np.count_nonzero(x >= end if inclusive else x > end))
+
+
+def _blocks_of(at: npt.NDArray[np.intp], scaled: ScaledArray) -> npt.NDArray[np.intp]:
+    """Return which block elements are in, by their positions in C order."""
+    shape, block = scaled.shape, scaled.block
+    if block[-1:] != (0,) and shape[-1] % block[-1] == 0 and set(block[:-1]) <= {1}:
+        return at // block[-1]
+    places = np.unravel_index(at, shape)
+    inside = tuple(i // n for i, n in zip(places, block, strict=True))
+    return np.ravel_multi_index(inside, scaled.blocks.counts)
 
 
 def _as_scaled(block: Block, scaled: ScaledArray) -> npt.NDArray[np.float64]:
@@ -449,47 +567,16 @@ def _as_scaled(block: Block, scaled: ScaledArray) -> npt.NDArray[np.float64]:
     return as_float64(rule.rotation.apply(block.values.reshape(scaled.shape), scaled.axis)).ravel()
 
 
-def _errors(
-    block: Block,
-    x: npt.NDArray[np.float64],
-    q: npt.NDArray[np.float64],
-    keep: npt.NDArray[np.bool_] | None,
-    offset: int,
-    *,
-    binades: bool,
-) -> dict[str, Any]:
-    """Measure errors; what takes no part is zero in both."""
-    e = q - x
-    errors = np.abs(e)
-    relative = errors / block.divisors
-    if relative.max(initial=0.0) > _MOST:
-        np.minimum(relative, _MOST, out=relative)
-    scaled_e = Scaled(e).normalize(float(errors.max(initial=0.0)))
-    scaled_q = Scaled(q).normalize(float(np.abs(q).max(initial=0.0)))
-    elements = (
-        block.elements if keep is None else Scaled(x).normalize(float(np.abs(x).max(initial=0.0)))
-    )
-    there = np.flatnonzero(x) if binades else np.empty(0, np.intp)
-    return {
-        "xe": dot(elements, scaled_e, block.run),
-        "ee": dot(scaled_e, scaled_e, block.run),
-        "xq": dot(elements, scaled_q, block.run),
-        "qq": dot(scaled_q, scaled_q, block.run),
-        "max_abs": _peak(errors, keep, offset),
-        "max_rel": _peak(relative, x != 0, offset)
-        if block.zeros or keep is not None
-        else _peak(relative, None, offset),
-        "binades": BinadeErrors.of(relative[there], np.abs(x[there])),
-    }
-
-
 def _peak(
-    errors: npt.NDArray[np.float64], among: npt.NDArray[np.bool_] | None, offset: int
+    errors: npt.NDArray[np.float64],
+    among: npt.NDArray[np.bool_] | None,
+    offset: int,
+    at: int | None = None,
 ) -> Peak:
     """Return the largest error, and of those as large the first, among some elements."""
     if not len(errors) or (among is not None and not among.any()):
         return Peak(math.nan, None)
-    at = int(errors.argmax())
+    at = int(errors.argmax()) if at is None else at
     if among is not None and not errors[at]:  # all are 0: the first of those that take part
         at = int(among.argmax())
     return Peak(float(errors[at]), at + offset)

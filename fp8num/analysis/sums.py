@@ -18,11 +18,15 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Scaled", "decibels", "dot", "exact_sum", "root"]
+__all__ = ["Scaled", "Total", "decibels", "dot", "exact_sum", "root", "run_sums"]
 
 #: Squares of magnitudes from 2**-300 to 2**300 are safe: sums of 2**60 of them stay below
 #: 2**660, and what underflows is below 2**-400 of the largest.
 _SAFE = 300
+#: Products that are added up in one go.
+_TOGETHER = 64
+#: Numbers that wait for an exact sum.
+_MANY = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,18 +46,58 @@ class Scaled:
 
 
 def dot(a: Scaled, b: Scaled, run: int = 1 << 14) -> Fraction:
-    """
-    Return the sum of products, of runs in float64 and then exactly.
+    """Return the sum of products, of runs in float64 and then exactly."""
+    return exact_sum(run_sums(a.values, b.values, run)) * Fraction(2) ** (a.exponent + b.exponent)
 
-    NumPy adds a run pairwise: to first order the error is at most about ``log2(run) + 8``
-    units of 2**-53 of the sum of the products' magnitudes.  A BLAS would depend on its
-    threads.
+
+def run_sums(
+    a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], run: int
+) -> npt.NDArray[np.float64]:
     """
-    products = a.values * b.values
-    whole = len(products) // run * run
-    totals = np.add.reduce(products[:whole].reshape(-1, run), axis=1)
-    rest = np.add.reduce(products[whole:])
-    return exact_sum(np.append(totals, rest)) * Fraction(2) ** (a.exponent + b.exponent)
+    Return the sums of products of runs, and of what is left of them.
+
+    Sixty-four products are added at a time where they fill a run, in an order of their own,
+    and the rest pairwise: to first order the error is at most about ``log2(run) + 8`` units of
+    2**-53 of the sum of the products' magnitudes.  A BLAS would depend on its threads.
+    """
+    whole = len(a) // run * run
+    rest = np.add.reduce(a[whole:] * b[whole:])
+    if run % _TOGETHER or not whole:
+        totals = np.add.reduce((a[:whole] * b[:whole]).reshape(-1, run), axis=1)
+    else:
+        pairs = (values[:whole].reshape(-1, _TOGETHER) for values in (a, b))
+        totals = np.add.reduce(np.einsum("ij,ij->i", *pairs).reshape(whole // run, -1), axis=1)
+    return np.append(totals, rest)
+
+
+class Total:
+    """An exact sum of float64 numbers times powers of two, which come in pieces."""
+
+    def __init__(self) -> None:
+        self._settled = Fraction(0)
+        self._waiting: list[npt.NDArray[np.float64]] = []
+        self._count = 0
+
+    def add(self, values: npt.NDArray[np.float64], exponent: int = 0) -> None:
+        """Add numbers; they wait until there are many, as exact sums take their time."""
+        if exponent:
+            self._settled += exact_sum(values) * Fraction(2) ** exponent
+            return
+        self._waiting.append(values)
+        self._count += len(values)
+        if self._count >= _MANY:
+            self._settle()
+
+    @property
+    def value(self) -> Fraction:
+        """The sum."""
+        self._settle()
+        return self._settled
+
+    def _settle(self) -> None:
+        if self._count:
+            self._settled += exact_sum(np.concatenate(self._waiting))
+        self._waiting, self._count = [], 0
 
 
 def exact_sum(values: npt.NDArray[np.float64]) -> Fraction:
