@@ -12,7 +12,7 @@ import numpy as np
 from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
-from fp8num.analysis.blocks import Block
+from fp8num.analysis.blocks import Block, Space
 from fp8num.analysis.distribution import Distribution
 from fp8num.analysis.excess import RowBlocks, RowErrors
 from fp8num.analysis.metrics import Tally, decoded
@@ -60,7 +60,7 @@ DEFAULT_RULES = ("unit", "tensor")
 _WHOLE_ROWS = (get_rule("row"),)
 
 #: Elements that are looked at together: arrays of float64 of this length stay in the cache.
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 
 Transposable = TypeVar("Transposable", "npt.NDArray[Any]", "ScaledArray")
 Formats = Iterable[Format | str] | Format | str | None
@@ -207,22 +207,24 @@ def analyze_tensor(
     whole = magnitudes.needs_all
     has_rows = len(tensor.shape) > 1 and math.prod(tensor.shape) > 0
     totals = [_Total(fmt, rule) for fmt, rule in pairs]
-    position = 0
+    position, space = 0, Space()
     for values in pieces(tensor, (*used, *_WHOLE_ROWS[:has_rows]), block_size, whole=whole):
-        block = Block(_in_storage_order(values, tensor))
+        block = Block(_in_storage_order(values, tensor), space)
         known = None if tensor.order == "F" else block
         rows = RowBlocks(_as_rows(values, known), known) if has_rows else None
         for total in totals:
             scaled = magnitudes.quantize(values, total.rule, total.format)
-            results = decoded(scaled)
+            operands = scaled.operands
+            results = decoded(scaled, space, operands)
             errors = total.tally.add(
                 block,
                 _in_storage_order(scaled, tensor),
                 _in_storage_order(results, tensor),
                 offset=position,
                 binades=binades,
+                operands=None if tensor.order == "F" else operands,
             )
-            total.add_scales(ScaleRange.of(scaled))
+            total.add_scales(ScaleRange.of(scaled, operands))
             if rows is None:
                 continue
             if errors is None or tensor.order == "F":

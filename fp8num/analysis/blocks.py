@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fp8num._kernels.float32 import as_float64, flushes_subnormals
+from fp8num._kernels.float32 import as_float32, as_float64, flushes_subnormals
 from fp8num._kernels.words import as_values
 from fp8num.analysis.binades import binade_keys, magnitude_words
 from fp8num.analysis.sums import Scaled, exact_sum, run_sums
@@ -17,10 +17,24 @@ from fp8num.analysis.sums import Scaled, exact_sum, run_sums
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Block"]
+__all__ = ["Block", "Space"]
 
 #: Elements that are added up together where there are no rows.
 _RUN = 1 << 14
+
+
+class Space:
+    """Arrays of float64 that pieces use one after the other, as new memory takes its time."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, npt.NDArray[np.float64]] = {}
+
+    def array(self, name: str, size: int) -> npt.NDArray[np.float64]:
+        """Return the array of a name, with whatever it holds."""
+        found = self._arrays.get(name)
+        if found is None or len(found) < size:
+            found = self._arrays[name] = np.empty(size)
+        return found[:size]
 
 
 class Block:
@@ -31,6 +45,8 @@ class Block:
     ----------
     x : array_like, shape (...)
         The elements, of any type that `fp8num.encode` accepts.
+    space : Space, optional
+        Arrays to work in; a block that follows may write over what is in them.
 
     Attributes
     ----------
@@ -43,11 +59,19 @@ class Block:
         rows a piece has.
     """
 
-    def __init__(self, x: npt.ArrayLike) -> None:
+    def __init__(self, x: npt.ArrayLike, space: Space | None = None) -> None:
         array = as_values(x)
-        self.values = as_float64(array.reshape(-1))
+        self.space = Space() if space is None else space
+        flat = array.reshape(-1)
         if flushes_subnormals():
+            self.values = as_float64(flat)
             binade_keys(magnitude_words(self.values))  # which refuses what would be lost
+        elif array.dtype.name in {"float32", "bfloat16", "float16"}:
+            self.values = self.space.array("x", array.size)
+            with np.errstate(invalid="ignore"):  # a signalling NaN
+                np.copyto(self.values, as_float32(flat))
+        else:
+            self.values = as_float64(flat)
         self.run = array.shape[-1] if array.ndim > 1 and array.shape[-1] else _RUN
 
     @cached_property
@@ -78,7 +102,7 @@ class Block:
     @cached_property
     def magnitudes(self) -> npt.NDArray[np.float64]:
         """Magnitudes of `x`."""
-        return np.abs(self.x)
+        return np.abs(self.x, out=self.space.array("magnitudes", len(self.x)))
 
     @cached_property
     def divisors(self) -> npt.NDArray[np.float64]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.float32 import as_float64
+from fp8num._kernels.blocks import BLOCK
+from fp8num._kernels.float32 import as_float32, as_float64, flushes_subnormals
 from fp8num._kernels.words import as_values
 from fp8num.analysis.binades import (
     BINADES,
@@ -21,6 +24,10 @@ from fp8num.analysis.binades import (
 )
 
 __all__ = ["Distribution"]
+
+#: Types whose numbers are numbers of float32, and some of its words.
+_NARROW = {"float16", "bfloat16", "float32"}
+_INFINITY, _NORMAL = np.uint32(0x7F800000), np.uint32(1 << 23)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +104,11 @@ class Distribution:
         >>> found.zeros, found.infinities, found.amax, found.amin, found.exponents
         (2, 1, 3.0, 0.5, range(-1, 2))
         """
-        values = as_float64(as_values(x).reshape(-1))
+        array = as_values(x).reshape(-1)
+        if array.dtype.name in _NARROW and not flushes_subnormals():
+            parts = range(0, max(len(array), 1), BLOCK)
+            return reduce(add, (_of_float32(as_float32(array[i : i + BLOCK])) for i in parts))
+        values = as_float64(array)
         words = magnitude_words(values)
         keys = binade_keys(words)
         counts = np.bincount(keys, minlength=KEYS)
@@ -129,6 +140,36 @@ class Distribution:
         )
 
     __add__ = merge
+
+
+def _of_float32(values: npt.NDArray[np.float32]) -> Distribution:
+    """Look at float32 numbers, most of which are normal."""
+    words = values.view(np.uint32) & np.uint32((1 << 31) - 1)
+    fields = np.bincount(words >> np.uint32(23), minlength=256)
+    binades = np.zeros(BINADES, np.int64)
+    first = -127 - LOWEST_EXPONENT
+    binades[first + 1 : first + 255] = fields[1:255]
+    nans, numbers = 0, words
+    if fields[255]:
+        nans = int(np.count_nonzero(words > _INFINITY))
+        numbers = words[words < _INFINITY]
+    zeros, nonzero = 0, numbers
+    if fields[0]:
+        nonzero = numbers[numbers > 0]
+        zeros = len(numbers) - len(nonzero)
+        low = nonzero[nonzero < _NORMAL].astype(np.float64)  # in units of 2**-149
+        lengths = np.frexp(low)[1] - 150 - LOWEST_EXPONENT
+        binades += np.bincount(lengths, minlength=BINADES)
+    binades.flags.writeable = False
+    return Distribution(
+        size=len(words),
+        zeros=zeros,
+        nans=nans,
+        infinities=int(fields[255]) - nans,
+        amax=float(nonzero.max().view(np.float32)) if len(nonzero) else 0.0,
+        amin=float(nonzero.min().view(np.float32)) if len(nonzero) else math.nan,
+        binades=binades,
+    )
 
 
 def _number(word: np.uint64) -> float:

@@ -141,7 +141,8 @@ class RowBlocks:
         exponent = np.frexp(largest)[1]
         self._exponent = exponent if np.abs(exponent).max(initial=0) > _SAFE else None
         blocks = self._scaled(x)
-        rest = blocks.copy()
+        rest = known.space.array("rest", blocks.size).reshape(blocks.shape)
+        np.copyto(rest, blocks)
         top, rest_squares = self._without_top(rest)
         self._whole = rest_squares + top * top
         self._alone = (rest_squares == 0) & (self._whole > 0)  # its largest element: it counts
@@ -231,7 +232,11 @@ def _counted(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     norms = np.sqrt(squares)
     occurs = squares > 0
     if occurs.all():
-        middle = np.median(norms, axis=1, keepdims=True) if norms.size else norms[:, :1]
+        if not norms.size:
+            return norms >= 0
+        at = norms.shape[1] // 2
+        ends = [(norms.shape[1] - 1) // 2, at]  # numpy.median takes its time for few numbers
+        middle = np.partition(norms, ends, axis=1)[:, ends].mean(axis=1, keepdims=True)
         return norms >= NEGLIGIBLE * middle
     counted = np.zeros(squares.shape, np.bool_)
     rows = occurs.any(axis=1)

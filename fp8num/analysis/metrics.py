@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fp8num._kernels.blocks import BLOCK
 from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.binades import BinadeErrors
-from fp8num.analysis.blocks import Block
+from fp8num.analysis.blocks import Block, Space
 from fp8num.analysis.sums import Scaled, Total, decibels, root, run_sums
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, TabulatedFormat, get_format
@@ -372,9 +373,17 @@ def measure(
     return measure_results(block, scaled, decoded(scaled), offset=offset, binades=binades)
 
 
-def decoded(scaled: ScaledArray) -> npt.NDArray[np.float64]:
+def decoded(
+    scaled: ScaledArray,
+    space: Space | None = None,
+    operands: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float64]:
     """Return what codes and scales stand for in float64, turned back if the rule rotates."""
-    found = scaled.dequantize(np.float64)
+    if space is None or not scaled.ndim:
+        found = scaled.dequantize(np.float64)
+    else:
+        results = space.array("results", scaled.codes.size).reshape(scaled.shape)
+        found = scaled.dequantize_into(results, operands)
     if scaled.rule is not None:
         found = as_float64(scaled.rule.unrotated(found, scaled.axis))
     return found
@@ -420,6 +429,7 @@ class Tally:
         *,
         offset: int = 0,
         binades: bool = False,
+        operands: npt.NDArray[np.float32] | None = None,
     ) -> npt.NDArray[np.float64] | None:
         """
         Compare a piece's elements with what they were quantised to, decoded.
@@ -430,8 +440,8 @@ class Tally:
             The errors, where every element that is finite has a finite result.
         """
         codes, q, x, keep = scaled.codes.reshape(-1), results.reshape(-1), block.x, block.is_finite
-        e = q - x
-        errors = np.abs(e)
+        e = np.subtract(q, x, out=block.space.array("errors", len(x)))
+        errors = np.abs(e, out=block.space.array("error magnitudes", len(x)))
         top = int(errors.argmax()) if len(errors) else 0
         whole = keep is None and (not len(errors) or math.isfinite(errors[top]))
         lost = int(np.count_nonzero(q == 0)) - block.zeros
@@ -440,19 +450,19 @@ class Tally:
             whole = keep is not None and bool((found | ~keep).all())
             keep = found if keep is None else found & keep
             q, x = np.where(keep, q, 0.0), np.where(keep, x, 0.0)
-            e = q - x
-            errors = np.abs(e)
+            np.subtract(q, x, out=e)
+            np.abs(e, out=errors)
             top = int(errors.argmax())
         if keep is not None or _rotates(scaled):  # zeros may have become something
             lost = int(np.count_nonzero((results.reshape(-1) == 0) & (block.x != 0)))
-        counts = np.bincount(codes, minlength=len(self._codes))
+        counts = _count(codes, len(self._codes))
         self._codes += counts
         for name, count in (
             ("size", len(codes)),
             ("finite", block.finite),
             ("nonzero", len(codes) - block.zeros),
             ("underflow", lost),
-            ("saturated", _count_saturated(block, codes, counts, scaled)),
+            ("saturated", _count_saturated(block, codes, counts, scaled, operands)),
         ):
             self._counts[name] += count
         self._pairs += len(codes) if keep is None else int(np.count_nonzero(keep))
@@ -521,12 +531,24 @@ class Tally:
         )
 
 
+def _count(codes: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64]:
+    """Count how often each code occurs."""
+    counts = np.zeros(total, np.int64)
+    for start in range(0, len(codes), BLOCK):  # NumPy widens codes: those stay in the cache
+        counts += np.bincount(codes[start : start + BLOCK], minlength=total)
+    return counts
+
+
 def _rotates(scaled: ScaledArray) -> bool:
     return isinstance(scaled.rule, Rule) and scaled.rule.rotation is not None
 
 
 def _count_saturated(
-    block: Block, codes: npt.NDArray[Any], counts: npt.NDArray[np.int64], scaled: ScaledArray
+    block: Block,
+    codes: npt.NDArray[Any],
+    counts: npt.NDArray[np.int64],
+    scaled: ScaledArray,
+    operands: npt.NDArray[np.float32] | None = None,
 ) -> int:
     """Count the finite elements that round past the largest value in units of their scale."""
     middle, inclusive = _end(scaled.format)
@@ -539,7 +561,7 @@ def _count_saturated(
     x = _as_scaled(block, scaled).take(at)
     if scaled.format.signed:
         x = np.abs(x)
-    scales = scaled.operands
+    scales = scaled.operands if operands is None else operands
     if scales.size > 1:
         scales = scales.reshape(-1)[_blocks_of(at, scaled)]
     if scaled.descale is Descale.DIVIDE:  # to odd: nothing crosses the middle

@@ -12,6 +12,7 @@ from fp8num._kernels.float32 import as_float64
 from fp8num.scaled import Descale
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from fp8num.analysis.distribution import Distribution
@@ -73,14 +74,16 @@ class ScaleRange:
     one: float
 
     @classmethod
-    def of(cls, scaled: ScaledArray) -> ScaleRange:
-        """Look at the scales of an array."""
-        found = as_float64(scaled.scales)
+    def of(
+        cls, scaled: ScaledArray, operands: npt.NDArray[np.float32] | None = None
+    ) -> ScaleRange:
+        """Look at the scales of an array, whose `operands` may be at hand."""
+        divides = scaled.descale is Descale.DIVIDE
+        found = as_float64(scaled.scales if divides or operands is None else operands)
         one = math.nan
         if found.size == 1:
             with np.errstate(all="ignore"):  # of zero
                 inverse = np.divide(1.0, found)
-            divides = scaled.descale is Descale.DIVIDE
             one = float((as_float64(scaled.operands) if divides else inverse).item())
         return cls(
             count=found.size,

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
+from fp8num._kernels.blocks import BLOCK
 from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float64, divide, keep_nan, multiply
 from fp8num._kernels.state import float_arithmetic
@@ -265,23 +266,57 @@ class ScaledArray:
         found = _dequantized_type(dtype)
         if self.ndim == 0:
             return self._as_vector().dequantize(found).reshape(())
-        result = np.empty(self.shape, found)
+        return self.dequantize_into(np.empty(self.shape, found))
+
+    @float_arithmetic
+    def dequantize_into(
+        self, result: npt.NDArray[Any], operands: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[Any]:
+        """
+        Write the values that the codes and scales stand for into an array.
+
+        Parameters
+        ----------
+        result : ndarray of float32 or float64, C-contiguous
+            What to write to, of this array's shape, which has an axis at least.
+        operands : ndarray of float32, optional
+            This array's `operands`, if they are at hand.
+
+        Returns
+        -------
+        ndarray
+            The same one.
+        """
+        found = result.dtype
         table = decoder(self.format, found)
-        operands: npt.NDArray[Any] = self.operands
+        near: Any = self.operands if operands is None else operands
         if found == np.float64:  # by their bits: subnormals stay whatever the process does
-            operands = as_float64(operands)
-        scales = _grid(operands, self.blocks)
+            near = as_float64(near)
         divides = self.descale is Descale.DIVIDE
         combine: Any = divide if divides else multiply
         if found == np.float64:
             combine = np.divide if divides else np.multiply
+        if near.size == 1 and self.codes.size > len(table):
+            near = near.reshape(())
+            values = np.empty_like(table)
+            combine(table, near, out=values)
+            keep_nan(values, table, near)
+            _look_up(values, self.codes, result)
+            return result
+        scales = _grid(near, self.blocks)
         for region in self.blocks.regions():
             codes, out = region.split(self.codes), region.split(result)
             factors = region.spread(scales)
             for part in slabs(codes.shape):
-                values, near = table.take(codes[part]), factors[beside(part, factors.shape)]
-                combine(values, near, out=out[part])
-                keep_nan(out[part], values, near)
+                near = factors[beside(part, factors.shape)]
+                target = out[part]
+                if target.flags.c_contiguous and not np.isnan(near).any():
+                    _look_up(table, codes[part], target)
+                    combine(target, near, out=target)
+                    continue
+                values = table.take(codes[part])
+                combine(values, near, out=target)
+                keep_nan(target, values, near)
         return result
 
     def _as_vector(self) -> Self:
@@ -566,6 +601,16 @@ def _axis(axis: int, ndim: int) -> int:
         msg = f"axis must be from {-ndim} to {ndim - 1} for an array of {ndim} axes, got {axis}"
         raise ValueError(msg)
     return int(axis) % ndim
+
+
+def _look_up(
+    table: npt.NDArray[Any], codes: npt.NDArray[Any], out: npt.NDArray[Any]
+) -> None:
+    """Write the entries of codes, which are all in the table, to a C-contiguous array."""
+    indices, flat = codes.reshape(-1), out.reshape(-1)
+    for start in range(0, len(flat), BLOCK):  # NumPy widens indices: those stay in the cache
+        part = slice(start, start + BLOCK)
+        table.take(indices[part], out=flat[part], mode="clip")
 
 
 def _grid(scales: npt.NDArray[Any], blocks: Blocks) -> npt.NDArray[Any]:

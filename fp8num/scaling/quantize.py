@@ -9,13 +9,14 @@ Apply a rule to an array, block by block, in cache-sized pieces.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
-from fp8num._kernels.blocks import share
+from fp8num._kernels.blocks import BLOCK, share
 from fp8num._kernels.encoder import Kernel, decoder, encoder
 from fp8num._kernels.float32 import add, as_float32, as_float64, divide, keep_nan, multiply
 from fp8num._kernels.state import float_arithmetic
@@ -313,7 +314,8 @@ class _Job:
                 words = self.adjust(words, self.fmt)
             kernel: Any = self.kernel
             if random is None:
-                kernel(words, codes)
+                for start in range(0, len(codes), BLOCK):
+                    kernel(words[start : start + BLOCK], codes[start : start + BLOCK])
             else:
                 kernel(words, codes, random[part].reshape(-1).astype(np.uint64))
             if flat is None:
@@ -327,7 +329,11 @@ class _Job:
             return source_of(native.dtype).words(native)
         if self.rule.exact:
             wide = as_float64(native)
-            product = odd_product(wide, factor)
+            if native.dtype.kind not in "iu" and native.dtype.itemsize <= FLOAT32.bits // 8:
+                with np.errstate(all="ignore"):  # at most 24 + 24 bits: exact
+                    product = np.asarray(wide * as_float64(factor))
+            else:
+                product = odd_product(wide, factor)
             keep_nan(product, wide, factor)
             return product
         combine = divide if self.rule.way_in is Descale.DIVIDE else multiply
@@ -415,6 +421,7 @@ def _random(
     return np.broadcast_to(random, shape)
 
 
+@lru_cache(maxsize=32)
 def _largest_input(dtype: np.dtype[Any]) -> np.float32:
     """Return the largest finite number of a type, or float32's if that is smaller."""
     if dtype.name == "bfloat16":
