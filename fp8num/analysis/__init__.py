@@ -26,12 +26,13 @@ from fp8num.analysis.metrics import ErrorMetrics, Peak, overflow_threshold
 from fp8num.analysis.outliers import Outlier, find_outliers
 from fp8num.analysis.pieces import refusal
 from fp8num.analysis.recommend import FileRecommendation, Recommendation, recommend
-from fp8num.analysis.results import COLUMNS, FormatResult, ScaleRange, TensorAnalysis
+from fp8num.analysis.results import ALIASES, COLUMNS, FormatResult, ScaleRange, TensorAnalysis
 from fp8num.analysis.roles import LAYOUTS, Role, role_of
-from fp8num.analysis.schemes import TARGETS, Scheme, schemes_for
+from fp8num.analysis.schemes import TARGETS, Scheme, gaussian_cost, schemes_for
 from fp8num.analysis.trials import Limits, Trial
 
 __all__ = [
+    "ALIASES",
     "BINADES",
     "COLUMNS",
     "DEFAULT_FORMATS",
@@ -62,6 +63,7 @@ __all__ = [
     "choose",
     "find_outliers",
     "frontier",
+    "gaussian_cost",
     "overflow_threshold",
     "recommend",
     "refusal",

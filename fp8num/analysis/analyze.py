@@ -113,6 +113,26 @@ def analyze(x: npt.ArrayLike, formats: Formats = None, rules: Rules = None) -> p
             The largest error, absolute and relative to the element, and its index.
         ``codes_used``, ``codes_total``
             How many different codes occur, and how many there are.
+        ``excess``
+            Of the median row along the last axis: the root mean square of the relative errors
+            of its 32-element blocks, each without its largest element, over what the format
+            costs Gaussian data under the finest scheme it is deployed with (`gaussian_cost`).
+            Around 1 nothing is wrong.  NaN for a tensor without rows.
+        ``worst_row``, ``worst_row_excess``, ``rows_above``
+            The row with the largest excess, rows of leading axes counted through; its excess;
+            how many rows have more than 2.
+        ``near_dead_rows``
+            Rows below 10^-3 of the median row's norm, but not zero: they are not judged.
+        ``crest_factor``, ``dynamic_range``
+            ``amax / rms`` of the elements; ``log2(amax / amin)`` of the nonzero ones: binades.
+        ``subnormal_rate``
+            Share of the elements whose code is a subnormal number.
+        ``code_entropy``, ``effective_bits``
+            Shannon entropy of the codes, ``-sum(p log2 p)``; ``(sqnr_db - 1.76) / 6.02``.
+        ``scale_inv_mean``, ``scale_inv_std``
+            Mean and standard deviation of what ``scale_inv_min`` is the least of.
+        ``mse``
+            The mean squared error.
 
     Raises
     ------
@@ -128,6 +148,8 @@ def analyze(x: npt.ArrayLike, formats: Formats = None, rules: Rules = None) -> p
     What is measured is ``scale_quantize(x, rule, fmt=fmt)``, code for code, dequantised in
     float64 and turned back if the rule rotates.  Rules that keep a state (te-delayed, flax)
     stand at their first step, with the scale 1.
+
+    `fp8num.analysis.ALIASES` has TransformerEngine's names of these columns.
 
     NaN and infinities are counted, and take no part in what is measured.  A rate without
     anything to be a share of, and a ratio without signal, is NaN.
@@ -264,7 +286,7 @@ def _in_storage_order(array: Transposable, tensor: Tensor) -> Transposable:
 def _as_rows(values: npt.NDArray[Any], known: Block | None = None) -> npt.NDArray[np.float64]:
     """Return elements as rows along the last axis, float64."""
     shape = (-1, values.shape[-1])
-    return as_float64(values.reshape(shape)) if known is None else known.values.reshape(shape)
+    return as_float64(values.reshape(shape)) if known is None else known.x.reshape(shape)
 
 
 class _Total:

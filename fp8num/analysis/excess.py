@@ -106,6 +106,21 @@ class RowErrors:
             return math.nan
         return math.sqrt(math.fsum(self.noise) / math.fsum(self.signal))
 
+    def excess(self, cost: float) -> npt.NDArray[np.float64]:
+        """Return the relative errors over what the format must cost; 0 of rows not judged."""
+        found: npt.NDArray[np.float64] = np.where(self.is_live, self.relative / cost, 0.0)
+        return np.nan_to_num(found, copy=False, nan=0.0, posinf=np.inf)
+
+    @property
+    def median(self) -> float:
+        """The relative error of the median row that counts; NaN if there is none."""
+        return float(np.median(self.relative[self.is_live])) if self.is_live.any() else math.nan
+
+    @property
+    def near_dead(self) -> int:
+        """How many rows are not zero and do not count."""
+        return int((self.norms > 0).sum() - self.is_live.sum())
+
     @cached_property
     def is_live(self) -> npt.NDArray[np.bool_]:
         """Which rows count: not zero, nor near-dead beside the median one."""
@@ -237,7 +252,8 @@ def _counted(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         at = norms.shape[1] // 2
         ends = [(norms.shape[1] - 1) // 2, at]  # numpy.median takes its time for few numbers
         middle = np.partition(norms, ends, axis=1)[:, ends].mean(axis=1, keepdims=True)
-        return norms >= NEGLIGIBLE * middle
+        found: npt.NDArray[np.bool_] = norms >= NEGLIGIBLE * middle
+        return found
     counted = np.zeros(squares.shape, np.bool_)
     rows = occurs.any(axis=1)
     if rows.any():

@@ -15,7 +15,7 @@ from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.binades import BinadeErrors
 from fp8num.analysis.blocks import Block, Space
-from fp8num.analysis.sums import Scaled, Total, decibels, root, run_sums
+from fp8num.analysis.sums import Scaled, Total, decibels, quotient, root, run_sums
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, TabulatedFormat, get_format
 from fp8num.scaled import Descale, ScaledArray
@@ -210,6 +210,18 @@ class ErrorMetrics:
         if not self.xx:
             return math.nan
         return decibels(self.xx / self.ee) if self.ee else math.inf
+
+    @property
+    @float_arithmetic
+    def mse(self) -> float:
+        """The mean squared error, ``ee / pairs``; NaN if there are no pairs."""
+        return quotient(self.ee, self.pairs)
+
+    @property
+    @float_arithmetic
+    def rms(self) -> float:
+        """Root mean square of the elements, ``sqrt(xx / pairs)``; NaN if there are no pairs."""
+        return root(self.xx / self.pairs) if self.pairs else math.nan
 
     @property
     @float_arithmetic
@@ -466,7 +478,8 @@ class Tally:
         ):
             self._counts[name] += count
         self._pairs += len(codes) if keep is None else int(np.count_nonzero(keep))
-        self._add_sums(block, x, e, q, keep, float(errors[top]) if len(errors) else 0.0)
+        largest = float(errors[top]) if len(errors) else 0.0
+        self._add_sums(block, x, e, q, keep=keep, largest=largest)
         self._max_abs = self._max_abs.merge(_peak(errors, keep, offset, top))
         relative = np.divide(errors, block.divisors, out=errors)
         among = x != 0 if block.zeros or keep is not None else None
@@ -487,6 +500,7 @@ class Tally:
         x: npt.NDArray[np.float64],
         e: npt.NDArray[np.float64],
         q: npt.NDArray[np.float64],
+        *,
         keep: npt.NDArray[np.bool_] | None,
         largest: float,
     ) -> None:
@@ -520,11 +534,11 @@ class Tally:
     @property
     def metrics(self) -> ErrorMetrics:
         """What was found."""
+        found: dict[str, Any] = {name: total.value for name, total in self._sums.items()}
         return ErrorMetrics(
-            **self._counts,
+            **found | self._counts,
             pairs=self._pairs,
             code_counts=self._codes,
-            **{name: total.value for name, total in self._sums.items()},
             max_abs=self._max_abs,
             max_rel=self._max_rel,
             binades=self._binades or BinadeErrors.of(np.empty(0), np.empty(0)),

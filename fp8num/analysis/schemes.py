@@ -8,19 +8,23 @@ everywhere, and the first that loses no more than the format must is the one to 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from fp8num._names import nearest
+from fp8num.analysis.excess import RowErrors
 from fp8num.formats import FORMATS, get_format
-from fp8num.scaling import Rule, get_rule
+from fp8num.scaling import Rule, get_rule, scale_quantize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fp8num.formats import Format
 
-__all__ = ["TARGETS", "Scheme", "schemes_for"]
+__all__ = ["TARGETS", "Scheme", "gaussian_cost", "schemes_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,3 +165,23 @@ def _format(target: str | Format) -> Format:
             f"did you mean {' or '.join(near)}?"
         )
         raise ValueError(msg) from None
+
+
+@lru_cache(maxsize=64)
+def gaussian_cost(scheme: Scheme) -> float:
+    """
+    Return the root mean square of blocks' relative errors on Gaussian data.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        What the data are quantised by.
+
+    Returns
+    -------
+    float
+        From 2**18 fixed samples; another sample gives the same to 1 %.
+    """
+    x = np.random.default_rng(0).standard_normal((512, 512), np.float32)
+    made = scale_quantize(x, scheme.rule, fmt=scheme.format).dequantize(np.float64)
+    return float(np.sqrt(np.mean(RowErrors.of(x.astype(np.float64), made).relative ** 2)))

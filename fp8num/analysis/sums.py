@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Scaled", "Total", "decibels", "dot", "exact_sum", "root", "run_sums"]
+__all__ = ["Scaled", "Total", "decibels", "dot", "exact_sum", "quotient", "root", "run_sums"]
 
 #: Squares of magnitudes from 2**-300 to 2**300 are safe: sums of 2**60 of them stay below
 #: 2**660, and what underflows is below 2**-400 of the largest.
@@ -88,6 +88,15 @@ class Total:
         if self._count >= _MANY:
             self._settle()
 
+    def plus(self, other: Total) -> Total:
+        """Return the sum of both."""
+        found = Total()
+        found._settled = self._settled + other._settled
+        found._waiting, found._count = self._waiting + other._waiting, self._count + other._count
+        if found._count >= _MANY:
+            found._settle()
+        return found
+
     @property
     def value(self) -> Fraction:
         """The sum."""
@@ -111,6 +120,16 @@ def exact_sum(values: npt.NDArray[np.float64]) -> Fraction:
         high, low = int((same >> 27).sum()), int((same & ((1 << 27) - 1)).sum())
         total += Fraction((high << 27) + low) * Fraction(2) ** (int(exponent) - 53)
     return total
+
+
+def quotient(total: Fraction, count: int) -> float:
+    """Return a sum over a count as float64: infinity if it is too large, NaN of nothing."""
+    if not count:
+        return math.nan
+    try:
+        return float(total / count)
+    except OverflowError:
+        return math.inf
 
 
 def root(value: Fraction) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +21,8 @@ from fp8num.analysis.analyze import ArrayTensor, analyze_tensor
 from fp8num.analysis.excess import RowErrors
 from fp8num.analysis.outliers import find_outliers
 from fp8num.analysis.pieces import pieces
-from fp8num.scaling import get_rule, scale_quantize
+from fp8num.analysis.schemes import gaussian_cost
+from fp8num.scaling import get_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from fp8num.analysis.roles import Role
     from fp8num.analysis.schemes import Scheme
 
-__all__ = ["Limits", "Subject", "Trial", "gaussian_cost"]
+__all__ = ["Limits", "Subject", "Trial"]
 
 #: Rows, indices and the like that a record names at most.
 NAMED = 8
@@ -132,26 +133,6 @@ class Trial:
             value = getattr(self, name)
             found[name] = None if isinstance(value, float) and not math.isfinite(value) else value
         return found | {"left": [list(pair) for pair in self.left]}
-
-
-@lru_cache(maxsize=64)
-def gaussian_cost(scheme: Scheme) -> float:
-    """
-    Return the root mean square of blocks' relative errors on Gaussian data.
-
-    Parameters
-    ----------
-    scheme : Scheme
-        What the data are quantised by.
-
-    Returns
-    -------
-    float
-        From 2**18 fixed samples; another sample gives the same to 1 %.
-    """
-    x = np.random.default_rng(0).standard_normal((512, 512), np.float32)
-    made = scale_quantize(x, scheme.rule, fmt=scheme.format).dequantize(np.float64)
-    return float(np.sqrt(np.mean(RowErrors.of(x.astype(np.float64), made).relative ** 2)))
 
 
 class Subject:
@@ -275,11 +256,11 @@ class Subject:
         (result,) = analysis.results
         nothing = np.empty(0)
         errors = result.rows if result.rows is not None else RowErrors(nothing, nothing)
-        live, excess = errors.is_live, errors.relative / gaussian_cost(self._schemes[-1])
-        judged = np.where(live, np.nan_to_num(excess, nan=0.0), 0.0)
+        cost = gaussian_cost(self._schemes[-1])
+        judged = errors.excess(cost)
         order = np.argsort(-judged, kind="stable")
-        rows, above = int(live.sum()), int((judged > self.limits.row).sum())
-        median = float(np.median(excess[live])) if rows else math.nan
+        rows, above = int(errors.is_live.sum()), int((judged > self.limits.row).sum())
+        median = errors.median / cost
         scale_format = scheme.rule.scale.format
         scale_bits = 32 if scale_format is None else scale_format.bits
         return Trial(
@@ -290,7 +271,7 @@ class Subject:
             worst_row=int(order[0]) if rows else -1,
             rows=rows,
             above=above,
-            near_dead=int((errors.norms > 0).sum()) - rows,
+            near_dead=errors.near_dead,
             left=tuple((int(i), float(judged[i])) for i in order[: min(above, NAMED)]),
             flushed=result.metrics.underflow_rate,
             saturated=result.metrics.saturation_rate,

@@ -603,9 +603,7 @@ def _axis(axis: int, ndim: int) -> int:
     return int(axis) % ndim
 
 
-def _look_up(
-    table: npt.NDArray[Any], codes: npt.NDArray[Any], out: npt.NDArray[Any]
-) -> None:
+def _look_up(table: npt.NDArray[Any], codes: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
     """Write the entries of codes, which are all in the table, to a C-contiguous array."""
     indices, flat = codes.reshape(-1), out.reshape(-1)
     for start in range(0, len(flat), BLOCK):  # NumPy widens indices: those stay in the cache
