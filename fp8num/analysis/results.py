@@ -230,13 +230,13 @@ class FormatResult:
         """Return what the columns about rows say."""
         excess = self.excess
         if self.rows is None or excess is None:
-            nothing = dict.fromkeys(("excess", "worst_row_excess"), math.nan)
-            return nothing | dict.fromkeys(("worst_row", "rows_above", "near_dead_rows"))
-        worst = int(excess.argmax()) if self.rows.is_live.any() else None
+            names = ("excess", "worst_row", "worst_row_excess", "rows_above", "near_dead_rows")
+            return dict.fromkeys(names, math.nan)
+        worst = int(excess.argmax()) if self.rows.is_live.any() else math.nan
         return {
             "excess": self.rows.median / _least_cost(self.format),
             "worst_row": worst,
-            "worst_row_excess": math.nan if worst is None else float(excess[worst]),
+            "worst_row_excess": float(excess.max()) if self.rows.is_live.any() else math.nan,
             "rows_above": int((excess > DAMAGED).sum()),
             "near_dead_rows": self.rows.near_dead,
         }

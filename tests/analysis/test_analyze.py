@@ -63,7 +63,8 @@ def nearest_code(x: Fraction) -> int:
     return sign + min(range(0x7F), key=rank)
 
 
-# Columns by hand; test_columns.py has the others.  E4M3FN: largest value 448, smallest 2**-9, threshold 464.
+# Columns by hand; test_columns.py has the others.
+# E4M3FN: largest value 448, smallest 2**-9, threshold 464.
 
 NOTHING = {
     "sqnr_db": NAN,
