@@ -57,7 +57,7 @@ def cause_in_words(cause: tuple[Outlier, ...]) -> str:
         more = f" and {len(same) - 1} more" if len(same) > 1 else ""
         verb = "are" if more else "is"
         return f"element {list(first.index)}{more} {verb} {_times(first.ratio)} what is usual there"
-    places = ", ".join(str(part.index[0]) for part in same[:3])
+    places = ", ".join(str(at) for at in sorted(part.index[0] for part in same[:3]))
     more = f" and {len(same) - 3} more" if len(same) > 3 else ""
     if len(same) == 1:
         return f"{axis} {places} is {_times(same[0].ratio)} the median {axis}"
@@ -80,9 +80,17 @@ def _cause_sentence(found: Recommendation) -> str:
     lost = f"excess {first.median:.2f}" + (
         f", {100 * first.flushed:.2g} % becomes zero" if first.flushed > 5e-5 else ""
     )
+    lost += _rows_damaged(first)
     if not words:
         return f"{first.scheme.name} costs too much here ({lost})."
     return f"{words[0].upper()}{words[1:]} ({first.scheme.name}: {lost})."
+
+
+def _rows_damaged(trial: Trial) -> str:
+    """Return how many rows are damaged, where the median row does not show it."""
+    if trial.passes or trial.median > 1.25:
+        return ""
+    return f", {trial.above:,} of {trial.rows:,} rows above the limit"
 
 
 def _outcome(found: Recommendation) -> str:
@@ -113,6 +121,6 @@ def _no_scheme(found: Recommendation) -> str:
     if any(part.axis == "column" for part in found.cause):
         advice = "; no scheme has a scale per column: smooth the channel into the layer before"
     return (
-        f"No scheme passes, the least bad is {best.scheme.name} with excess {best.median:.2f}: "
-        f"it stays in 16 bits{advice}."
+        f"No scheme passes, the least bad is {best.scheme.name} with excess {best.median:.2f}"
+        f"{_rows_damaged(best)}: it stays in 16 bits{advice}."
     )

@@ -13,6 +13,7 @@ What is judged is the error of weights.  It says nothing about a model's accurac
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -455,9 +456,12 @@ def _decide_file(
     schemes: tuple[Scheme, ...],
     progress: Callable[[int], object] | None,
 ) -> FileRecommendation:
-    groups: dict[str, list[int]] = {}
+    # A name that is there twice is of two checkpoints: what is fused is of one of them.
+    groups: dict[tuple[str, int], list[int]] = {}
+    times = Counter[str]()
     for i, subject in enumerate(subjects):
-        groups.setdefault(shared_name(subject.name), []).append(i)
+        groups.setdefault((shared_name(subject.name), times[subject.name]), []).append(i)
+        times[subject.name] += 1
     decided: dict[int, Recommendation] = {}
     for members in groups.values():
         found = _decide_together([subjects[i] for i in members], schemes)

@@ -9,7 +9,7 @@ Schemes tried on a tensor: what each costs its rows, and whether that is within 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,6 +109,8 @@ class Trial:
         activations have the mean squares that were given; NaN without them.
     bits : float
         Bits a weight takes, scales included.
+    codes : ndarray of int64, shape (2**bits,), or None
+        How often each code of the format occurs.
     """
 
     scheme: Scheme
@@ -125,11 +127,12 @@ class Trial:
     sqnr_db: float
     output_error: float
     bits: float
+    codes: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trial as a dictionary that JSON can hold; what is not a number is None."""
         found: dict[str, Any] = {"scheme": self.scheme.name, "rule": self.scheme.rule.name}
-        for name in self.__slots__[1:]:
+        for name in self.__slots__[1:-1]:
             value = getattr(self, name)
             found[name] = None if isinstance(value, float) and not math.isfinite(value) else value
         return found | {"left": [list(pair) for pair in self.left]}
@@ -279,6 +282,7 @@ class Subject:
             output_error=errors.output_error,
             bits=scheme.format.bits
             + result.scales.count * scale_bits / max(result.metrics.size, 1),
+            codes=result.metrics.code_counts,
         )
 
 

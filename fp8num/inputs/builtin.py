@@ -74,6 +74,13 @@ def load_digits() -> Digits:
     return Digits(pixels=pixels, labels=labels)
 
 
+#: Of the built-in tensors, in their order.
+BUILTIN_NAMES = (
+    "digits.pixels", "softmax.weight", "softmax.bias", "softmax.logits", "softmax.weight_grad",
+    "softmax.logits_grad", "normal", "laplace", "student_t3", "lognormal",
+)  # fmt: skip
+
+
 @float_arithmetic
 def builtin_tensors() -> tuple[StoredTensor, ...]:
     """
@@ -109,7 +116,7 @@ def builtin_tensors() -> tuple[StoredTensor, ...]:
     softmax.bias F32 (10,)
     """
     arrays = {"digits.pixels": load_digits().pixels, **_softmax_arrays(), **_samples()}
-    return tuple(tensor_from_array(name, array) for name, array in arrays.items())
+    return tuple(tensor_from_array(name, arrays[name]) for name in BUILTIN_NAMES)
 
 
 @cache

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fp8num._files import locked
 from fp8num._kernels.state import float_arithmetic
-from fp8num.analysis import analyze_tensor, choose, refusal
+from fp8num.analysis import analyze_tensor, choose, recommend, refusal
+from fp8num.analysis.schemes import schemes_for
+from fp8num.inputs.builtin import BUILTIN_NAMES
 from fp8num.report.files import write_together
 from fp8num.report.older import (
     CSV,
@@ -22,16 +23,19 @@ from fp8num.report.older import (
     report_folder,
     require_replaceable,
 )
-from fp8num.report.pages import MAX_FIGURES, hardest_first, render_page
+from fp8num.report.pages import render_page
 from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
 from fp8num.report.training import curves_to_csv, outcomes_to_csv
 from fp8num.report.verification import verify_codec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from fp8num.analysis import Tensor, TensorAnalysis
+    import numpy.typing as npt
+
+    from fp8num.analysis import FileRecommendation, Limits, Tensor
+    from fp8num.analysis.roles import Layout
     from fp8num.formats import Format
     from fp8num.nn import Comparison
     from fp8num.scaling import Rule
@@ -54,6 +58,8 @@ class ReportFiles:
         Everything, for programs.
     training, curves : Path or None
         A row for each training, and for each point of the loss curves, if there are any.
+    recommendation : FileRecommendation or None
+        What was decided about the tensors.
     """
 
     page: Path
@@ -61,6 +67,7 @@ class ReportFiles:
     json: Path
     training: Path | None = None
     curves: Path | None = None
+    recommendation: FileRecommendation | None = None
 
 
 @float_arithmetic
@@ -70,6 +77,11 @@ def build_report(
     *,
     formats: Iterable[Format | str] | None = None,
     rules: Iterable[Rule | str] | None = None,
+    target: str | Format = "E4M3FN",
+    limits: Limits | None = None,
+    activations: Mapping[str, npt.ArrayLike] | None = None,
+    layouts: Mapping[str, Layout] | None = None,
+    keep: Mapping[str, bool] | None = None,
     progress: Callable[[int], object] | None = None,
     skipped: Iterable[Skipped] = (),
     command: str = "",
@@ -77,7 +89,7 @@ def build_report(
     force: bool = False,
 ) -> ReportFiles:
     """
-    Analyse tensors, and write a page, a CSV and a JSON file about them.
+    Decide how tensors should be quantised; write a page, a CSV and a JSON file about them.
 
     Parameters
     ----------
@@ -92,8 +104,11 @@ def build_report(
         Rules, or what `scale_quantize` accepts.  The default is
         ``fp8num.analysis.DEFAULT_RULES``.  A tensor of a shape that a rule does not take is
         listed as left out under that rule.
+    target, limits, activations, layouts, keep : optional
+        What `recommend` decides by: its arguments, `layouts` for ``layout``.  Built-in
+        tensors are judged whatever their shapes, unless `keep` says otherwise.
     progress : callable, optional
-        Called with the number of elements of each block that is done.
+        Called with numbers of elements that are done, whose sum is that of all tensors.
     skipped : iterable of Skipped, optional
         What was not analysed, to be listed.
     command : str, optional
@@ -114,8 +129,8 @@ def build_report(
     TypeError
         If `training` is no Comparison.
     ValueError
-        If there are no tensors, or none of a shape that a rule takes, a format or rule is
-        unknown or goes with none of the others, `out_dir` is a file, or a file in it has the
+        If there are no tensors, or none of a shape that a rule takes, a format, rule or
+        target is unknown or goes with none of the others, `out_dir` is a file, or a file in it has the
         name of a report's and is none.
     fp8num.inputs.InputError
         If a tensor's file turns out to be damaged.
@@ -129,8 +144,8 @@ def build_report(
     the system has locks for files.  ``report.json`` lists the others with their SHA-256, by
     which an older report is known.  Tables of its trainings go, unless there are new ones.
     The files depend on the arguments and on versions of libraries alone: there is no date
-    in them.  Memory is bounded by one piece of a tensor as in `analyze_tensor`, 40
-    tensors' figures and the tables.
+    in them.  Memory is bounded by one piece of a tensor as in `analyze_tensor` and
+    the tables.
 
     Examples
     --------
@@ -142,12 +157,14 @@ def build_report(
     ('index.html', 13)
     """
     chosen, used = choose(formats, rules)
+    schemes_for(target)
+    half = None if progress is None else _Half(progress)
     refused: list[Skipped] = []
     _check_training(training)
     folder = Path(out_dir)
     with report_folder(folder, training=training is not None, force=force):
         records: list[TensorRecord] = []
-        drawn = _Hardest(MAX_FIGURES)
+        judged: list[Tensor] = []
         for tensor in tensors:
             reasons = {rule.name: refusal(rule, tensor.shape) for rule in used}
             refused += [
@@ -158,15 +175,29 @@ def build_report(
             if not fitting:
                 continue
             taken = [fmt for fmt in chosen if any(rule.takes(fmt) for rule in fitting)]
-            analysis = analyze_tensor(tensor, taken, fitting, progress=progress, binades=True)
-            record = TensorRecord.of(analysis)
-            drawn.offer(record, len(records), analysis)
-            records.append(record)
+            analysis = analyze_tensor(tensor, taken, fitting, progress=half)
+            records.append(TensorRecord.of(analysis))
+            judged.append(tensor)
         if not records:
             msg = "tensors must hold at least one tensor, got none; open a file that has some"
             if refused:
                 msg = f"tensors must hold one that a rule takes at least; {refused[-1].reason}"
             raise ValueError(msg)
+        # Samples and gradients are no layers: for a demonstration they are judged all the same.
+        builtin = {
+            tensor.name: False
+            for tensor in judged
+            if tensor.file == "built-in" and tensor.name in BUILTIN_NAMES
+        }
+        decided = recommend(
+            judged,
+            target,
+            layout=layouts,
+            keep=builtin | dict(keep or {}),
+            activations=activations,
+            limits=limits,
+            progress=half,
+        )
         contents = Contents(
             records=records,
             formats=chosen,
@@ -176,9 +207,10 @@ def build_report(
             command=command,
             verified=verify_codec(chosen),
             training=training,
+            decided=decided,
         )
         tables = {} if training is None else _training_tables(training)
-        texts = {CSV: to_csv(contents), **tables, PAGE: render_page(contents, drawn.analyses)}
+        texts = {CSV: to_csv(contents), **tables, PAGE: render_page(contents)}
         folder.mkdir(parents=True, exist_ok=True)  # another report that failed may unmake it
         with locked(folder):
             # Whatever is there now may have come since the work began.
@@ -197,6 +229,7 @@ def build_report(
         json=folder / JSON,
         training=there.get(TRAINING),
         curves=there.get(CURVES),
+        recommendation=decided,
     )
 
 
@@ -216,23 +249,12 @@ def _training_tables(training: Comparison) -> dict[str, str]:
     return {TRAINING: outcomes_to_csv(training), CURVES: curves_to_csv(training)}
 
 
-class _Hardest:
-    """The analyses of the tensors that are hardest to hold, at most so many."""
+class _Half:
+    """Two passes over all elements, reported as one."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._heap: list[tuple[tuple[bool, float], int, TensorAnalysis]] = []
+    def __init__(self, progress: Callable[[int], object]) -> None:
+        self._progress, self._done = progress, 0
 
-    def offer(self, record: TensorRecord, index: int, analysis: TensorAnalysis) -> None:
-        """Keep an analysis, and let the easiest one go if there are too many."""
-        without_signal, sqnr = hardest_first(record)
-        # The heap's least entry goes first: the easiest tensor, of equal ones the last.
-        key = (not without_signal, 0.0 if without_signal else -sqnr)
-        heapq.heappush(self._heap, (key, -index, analysis))
-        if len(self._heap) > self._most:
-            heapq.heappop(self._heap)
-
-    @property
-    def analyses(self) -> dict[int, TensorAnalysis]:
-        """The analyses by their tensors' places."""
-        return {-negative: analysis for _, negative, analysis in self._heap}
+    def __call__(self, elements: int) -> None:
+        before, self._done = self._done // 2, self._done + elements
+        self._progress(self._done // 2 - before)

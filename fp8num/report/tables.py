@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from fp8num.analysis import TensorAnalysis
+    from fp8num.analysis import FileRecommendation, TensorAnalysis
     from fp8num.formats import Format
     from fp8num.nn import Comparison
     from fp8num.report.verification import Verified
@@ -101,12 +101,6 @@ class TensorRecord:
             rows=analysis.records(),
         )
 
-    @property
-    def typical_sqnr(self) -> float:
-        """Median over formats and rules of the SQNR in dB: low where it is hard to hold."""
-        known = sorted(row["sqnr_db"] for row in self.rows if not math.isnan(row["sqnr_db"]))
-        return known[(len(known) - 1) // 2] if known else math.nan
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contents:
@@ -131,6 +125,8 @@ class Contents:
         What recipes did in training, if that was asked for.
     definitions : tuple of Rule
         What the names of rules stand for.
+    decided : FileRecommendation or None
+        How the tensors should be quantised, in their order.
     """
 
     records: list[TensorRecord]
@@ -141,6 +137,7 @@ class Contents:
     verified: tuple[Verified, ...] = ()
     training: Comparison | None = None
     definitions: tuple[Rule, ...] = ()
+    decided: FileRecommendation | None = None
 
     @property
     def is_nearest(self) -> bool:
@@ -276,6 +273,7 @@ def to_json(contents: Contents, files: Mapping[str, str] | None = None) -> str:
             }
             for record in contents.records
         ],
+        **({} if contents.decided is None else contents.decided.to_dict()),
         "verification": [one.to_dict() for one in contents.verified],
         "skipped": [
             {"file": one.file, "name": one.name, "reason": one.reason} for one in contents.skipped

@@ -136,6 +136,7 @@ def training_section(comparison: Comparison) -> dict[str, Any]:
         "recipes": _definitions(comparison),
         "verdict": _verdict(comparison),
         "results": [_result(comparison, one) for one in comparison.results],
+        "curve": _curve(comparison),
         **_shares(comparison),
     }
 
@@ -251,6 +252,28 @@ def _shares(comparison: Comparison) -> dict[str, Any]:
         "shares": written[:MAX_SHARES],
         "more_shares": max(len(written) - MAX_SHARES, 0),
     }
+
+
+def _curve(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return each recipe's loss by epoch as points of a drawing of 520 by 120, logarithmic."""
+    frame = comparison.curves("epoch")
+    frame = frame[(frame["loss"] > 0) & (frame["loss"] < math.inf)]
+    if frame.empty:
+        return []
+    low, high = math.log(frame["loss"].min()), math.log(frame["loss"].max())
+    last = max(int(frame["epoch"].max()), 1)
+    return [
+        {
+            "recipe": name,
+            "points": " ".join(
+                f"{520 * at / last:.1f},{118 - 116 * (math.log(loss) - low) / (high - low or 1):.1f}"
+                for at, loss in zip(part["epoch"], part["loss"], strict=True)
+            ),
+            "first": labels.number(float(part["loss"].iloc[0]), 3),
+            "last": labels.number(float(part["loss"].iloc[-1]), 3),
+        }
+        for name, part in frame.groupby("recipe", sort=False)
+    ]
 
 
 def _share(mean: float, error: float) -> str:

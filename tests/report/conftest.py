@@ -18,7 +18,9 @@ from fp8num.report.tables import TensorRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VOID = {"meta", "link", "img", "br", "input", "hr"}
+VOID = {"meta", "link", "img", "br", "input", "hr", "wbr"}
+#: What ends a cell or a row whose own end is left out, as HTML allows it.
+ENDS = {"td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}}
 
 HOSTILE = (
     "<script>document.title='pwned'</script>",
@@ -56,6 +58,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert len(dict(attrs)) == len(attrs), f"an attribute twice in <{tag}>"
         self.tags.append((tag, dict(attrs)))
+        while self.open[-1:] and self.open[-1] in ENDS.get(tag, ()):
+            self.open.pop()
         if tag not in VOID:
             self.open.append(tag)
 
@@ -64,6 +68,8 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open, f"</{tag}> closes nothing"
+        while tag in {"tr", "tbody"} and self.open[-1] in {"td", "th", "tr"} - {tag}:
+            self.open.pop()
         assert self.open.pop() == tag, f"</{tag}> closes something else"
 
     def handle_data(self, data: str) -> None:
