@@ -130,8 +130,8 @@ def build_report(
         If `training` is no Comparison.
     ValueError
         If there are no tensors, or none of a shape that a rule takes, a format, rule or
-        target is unknown or goes with none of the others, `out_dir` is a file, or a file in it has the
-        name of a report's and is none.
+        target is unknown or goes with none of the others, `out_dir` is a file, or a file in
+        it has the name of a report's and is none.
     fp8num.inputs.InputError
         If a tensor's file turns out to be damaged.
     OSError

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from fp8num.analysis import FileRecommendation, Recommendation, Scheme, Trial
+    from fp8num.analysis import FileRecommendation, Limits, Recommendation, Scheme, Trial
     from fp8num.report.tables import TensorRecord
 
-__all__ = ["KINDS", "DecisionPage", "Kind"]
+__all__ = ["KINDS", "Cell", "DecisionPage", "Kind"]
 
 WORST = 10  #: tensors that have a picture and a sentence
 NAMED = 3  #: tensors that a sentence names, the table has them all
@@ -180,7 +180,7 @@ class DecisionPage:
         fused = sum(bool(one.with_) for one in finer)
         if not fused:
             return ""
-        return f" Of the {len(finer)} that need more, {fused} {_verb(fused, 'are')} only fused with others."
+        return f" Of the {len(finer)} that need more, {fused} only share a product with others."
 
     @property
     def steps(self) -> list[tuple[str, Parts]]:
@@ -215,12 +215,12 @@ class DecisionPage:
         beside = ""
         if first is not None and failing:
             beside = f"; {first.name} fails {failing}"
+        every = f"{'All ' if len(layers) > 1 else ''}{labels.plural(len(layers), 'weight')}"
         return (
             f"Quantise with {_scheme_words(scheme)} ({scheme.name}).",
             (
-                f"{'All ' if len(layers) > 1 else ''}{labels.plural(len(layers), 'weight')} that "
-                f"can be quantised {_verb(len(layers), 'pass')}, at {bits}{beside}. Activations: "
-                f"{scheme.activations}.",
+                f"{every} that can be quantised {_verb(len(layers), 'pass')}, at {bits}{beside}. ",
+                f"Activations: {scheme.activations}.",
             ),
         )
 
@@ -306,8 +306,8 @@ class DecisionPage:
     def _row(self, i: int) -> dict[str, Any]:
         one, record = self.found.decisions[i], self.records[i]
         limits = self.found.limits
-        before = _measures(one.trials[0], limits.median, limits.row) if one.trials else [_NONE] * 7
-        after = _measures(one.chosen, limits.median, limits.row) if one.chosen else [_NONE] * 7
+        before = _measures(one.trials[0] if one.trials else None, limits)
+        after = _measures(one.chosen, limits)
         return {
             "kind": one.decision,
             "word": _WORDS[one.decision],
@@ -328,16 +328,15 @@ class Cell(NamedTuple):
     over: bool = False
 
 
-_NONE = Cell(labels.MISSING)
-
-
-def _measures(trial: Trial, median: float, row: float) -> list[Cell]:
+def _measures(trial: Trial | None, limits: Limits) -> list[Cell]:
     """Write excess, worst row, rows above, to zero, subnormal, SQNR, bits."""
+    if trial is None:
+        return [Cell(labels.MISSING)] * 7
     above = trial.above / trial.rows if trial.rows else math.nan
     return [
-        Cell(_fixed(trial.median), trial.median > median),
-        Cell(_fixed(trial.worst), trial.worst > row),
-        Cell(_share(above), trial.above > 0 and not trial.passes and trial.median <= median),
+        Cell(_fixed(trial.median), trial.median > limits.median),
+        Cell(_fixed(trial.worst), trial.worst > limits.row),
+        Cell(_share(above), trial.above > limits.allowed(trial.rows)),
         Cell(_share(trial.flushed)),
         Cell(_share(_subnormal(trial))),
         Cell(labels.decibels(trial.sqnr_db)),
@@ -390,16 +389,16 @@ def _scheme_words(scheme: Scheme) -> str:
 
 def _cause(one: Recommendation) -> str:
     """Say in a few words what a decision is because of."""
-    if one.decision == "not-finite":
-        return _bad(one)
+    if one.bad or not one.trials:
+        return _bad(one) if one.bad else one.role.kind
     if one.decision == "dead":
         return "all 0"
-    if not one.trials:
-        return one.role.kind
     if one.with_:
         return f"with {labels.shorten(module_of(one.with_[0]).split('.')[-1], 18)}"
-    if not one.cause:
-        return "" if one.trials[0].passes else _damaged(one.trials[0])
+    return _outliers(one) if one.cause else _damaged(one.trials[0])
+
+
+def _outliers(one: Recommendation) -> str:
     axis = one.cause[0].axis
     same = [part.index for part in one.cause if part.axis == axis]
     if axis == "element":
@@ -410,6 +409,8 @@ def _cause(one: Recommendation) -> str:
 
 
 def _damaged(trial: Trial) -> str:
+    if trial.passes:
+        return ""
     places = ", ".join(str(row) for row, _ in trial.left[:NAMED])
     return f"row{'s' if trial.above > 1 else ''} {places}{_more(trial.above - NAMED)}"
 
@@ -439,7 +440,7 @@ def _pictured(one: Recommendation, found: FileRecommendation) -> dict[str, Any]:
         "where": _where(one),
         "strips": [_strip(trial) for trial in trials if one.decision != "dead"],
         "measures": [
-            (label, [_measures(trial, limits.median, limits.row)[k] for trial in trials])
+            (label, [_measures(trial, limits)[k] for trial in trials])
             for label, k in (
                 ("excess, ×", 0),
                 ("worst row, ×", 1),

@@ -261,12 +261,12 @@ def _curve(comparison: Comparison) -> list[dict[str, Any]]:
     if frame.empty:
         return []
     low, high = math.log(frame["loss"].min()), math.log(frame["loss"].max())
-    last = max(int(frame["epoch"].max()), 1)
+    across, up = 520 / max(int(frame["epoch"].max()), 1), 116 / (high - low or 1)
     return [
         {
             "recipe": name,
             "points": " ".join(
-                f"{520 * at / last:.1f},{118 - 116 * (math.log(loss) - low) / (high - low or 1):.1f}"
+                f"{across * at:.1f},{118 - up * (math.log(loss) - low):.1f}"
                 for at, loss in zip(part["epoch"], part["loss"], strict=True)
             ),
             "first": labels.number(float(part["loss"].iloc[0]), 3),

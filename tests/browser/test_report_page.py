@@ -51,18 +51,33 @@ HOSTILE = (
 #: Added to a copy of the page: what a script would measure, as the title.
 PROBE = """<script>
 addEventListener("load", () => {
-  const boxes = [...document.querySelectorAll("svg")].map((svg) => svg.getBoundingClientRect());
-  const texts = [...document.querySelectorAll("svg text")].map((text) => text.getBBox().width);
-  const buttons = [...document.querySelectorAll(".overview button")];
-  const first = () => document.querySelector(".overview tbody th").textContent;
-  const before = first();
-  if (buttons.length > 1) { buttons[1].click(); buttons[1].click(); }
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const pictures = all("main svg[role=img]").filter((svg) => svg.checkVisibility());
+  const boxes = pictures.map((svg) => svg.getBoundingClientRect());
+  const rows = () => all(".all tbody tr").filter((row) => row.offsetParent);
+  const names = () => rows().map((row) => row.cells[1].textContent);
+  const heads = all(".all thead tr:last-child button");
+  const value = (cell) => parseFloat(cell.textContent.replace(/[▲,]/g, ""));
+  const values = (column) => rows().map((row) => value(row.cells[column]));
+  const before = names();
+  const start = performance.now();
+  heads[9].click();
+  const sorted = values(9), took = performance.now() - start;
+  const [search, least] = document.querySelectorAll(".bar input");
+  const measure = document.querySelector(".bar select");
+  const say = (field, value) => {
+    field.value = value;
+    field.dispatchEvent(new Event("input", {bubbles: true}));
+  };
+  say(search, "SOFTMAX"); const found = names(); say(search, "");
+  say(measure, "9"); say(least, "32"); const least32 = values(9); say(least, "");
   document.title = JSON.stringify({
     sizes: boxes.map((box) => [box.width, box.height]),
-    narrowest: Math.min(...texts),
     wide: document.documentElement.scrollWidth > innerWidth,
-    buttons: buttons.length,
-    moved: before !== first(),
+    high: document.documentElement.scrollHeight,
+    top: document.querySelector("#worst, .tab").getBoundingClientRect().top,
+    shown: document.querySelector("output").value,
+    buttons: heads.length, before, sorted, took, found, least32,
   });
 });
 </script>"""
@@ -73,9 +88,9 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[str,
     """Return a function that opens a page and returns what Chromium prints and logs."""
     profile = tmp_path_factory.mktemp("profile")
 
-    def run(page: Path, *options: str) -> tuple[str, str]:
+    def run(page: Path, *options: str, at: str = "") -> tuple[str, str]:
         done = subprocess.run(
-            [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", *options, page.as_uri()],
+            [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", *options, page.as_uri() + at],
             capture_output=True,
             text=True,
             check=True,
@@ -129,8 +144,8 @@ def test_the_page_has_no_console_errors(page: Path, browse: Callable[..., tuple[
     dom, log = browse(page, "--dump-dom")
 
     assert complaints(log) == []
-    assert title(dom) == "fp8num report: 10 tensors in 9 formats"
-    assert dom.count("<button") > 10, "the one script that is allowed has run"
+    assert title(dom) == "fp8num report: 10 tensors in E4M3FN"
+    assert dom.count("<button") == 14, "the one script that is allowed has run"
 
 
 def test_a_complaint_would_be_seen(
@@ -149,18 +164,87 @@ def test_a_complaint_would_be_seen(
     assert title(dom) != "pwned"
 
 
-def test_figures_have_a_size_and_sorting_works(
-    page: Path, tmp_path: Path, browse: Callable[..., tuple[str, str]]
+@pytest.mark.parametrize("width", [1440, 500])
+def test_pictures_have_a_size_and_the_table_sorts_and_filters(
+    page: Path, tmp_path: Path, browse: Callable[..., tuple[str, str]], width: int
 ) -> None:
-    dom, log = browse(probed(page, tmp_path), "--dump-dom", "--window-size=1280,1000")
+    dom, log = browse(probed(page, tmp_path), "--dump-dom", f"--window-size={width},1000")
 
     found = json.loads(title(dom))
     assert complaints(log) == []
-    assert len(found["sizes"]) == 1 + 2 + 2 * 10
-    assert min(min(size) for size in found["sizes"]) > 100
-    assert found["narrowest"] > 0, "every text has been laid out"
+    assert len(found["sizes"]) >= 10
+    assert min(min(size) for size in found["sizes"]) > 20
     assert not found["wide"], "only tables scroll sideways, not the page"
-    assert found["moved"], "the second column was sorted, highest first"
+    assert found["sorted"] == sorted(found["sorted"], reverse=True)
+    assert len(found["sorted"]) == 10
+    assert sorted(found["found"]) == sorted(n for n in found["before"] if "softmax" in n)
+    assert found["least32"] == [value for value in found["sorted"] if value >= 32]
+    assert 0 < len(found["least32"]) < 10
+    assert found["shown"] == "10 of 10 shown"
+
+
+def test_a_link_filters_without_a_script(
+    page: Path, tmp_path: Path, browse: Callable[..., tuple[str, str]]
+) -> None:
+    """The rows of another decision take no room; the page's own script is left out."""
+    text = re.sub(r"<script>.*?</script>", "", probed(page, tmp_path).read_text(), flags=re.DOTALL)
+    count = (
+        "<script>onload = () => { document.title = [...document.querySelectorAll("
+        "'.all tbody tr')].filter((row) => row.offsetParent).length; }</script></body>"
+    )
+    (tmp_path / "bare.html").write_text(text.replace("</body>", count), encoding="utf-8")
+
+    shown = [
+        int(title(browse(tmp_path / "bare.html", "--dump-dom", at=at)[0]))
+        for at in ("", "#f-tensor", "#f-keep")
+    ]
+
+    assert shown == [10, 9, 1]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Return a function that writes a report of so many small layers."""
+
+    def build(count: int) -> Path:
+        x = np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32)
+        x[3] *= np.float32(1e6)
+        tensors = [
+            tensor_from_array(f"model.layers.{i}.self_attn.o_proj.weight", np.roll(x, i, axis=0))
+            for i in range(count)
+        ]
+        folder = tmp_path_factory.mktemp("many")
+        return build_report(tensors, folder, formats=["E4M3FN"], rules=["tensor"]).page
+
+    return build
+
+
+def test_a_hundred_tensors_take_five_screens(
+    many: Callable[[int], Path], tmp_path: Path, browse: Callable[..., tuple[str, str]]
+) -> None:
+    """Of 1440 by 900, and what to do is on the first."""
+    dom, _ = browse(probed(many(100), tmp_path), "--dump-dom", "--window-size=1440,900")
+
+    found = json.loads(title(dom))
+    assert found["high"] <= 5 * 900
+    assert found["top"] <= 900
+
+
+def test_two_thousand_tensors_are_sorted_at_once(
+    many: Callable[[int], Path], tmp_path: Path, browse: Callable[..., tuple[str, str]]
+) -> None:
+    page = many(60)
+    text = page.read_text(encoding="utf-8")
+    rows = re.findall(r"<tr data-d.*?(?=<tr data-d|</tbody>)", text, re.DOTALL)
+    large = tmp_path / "large.html"
+    large.write_text(text.replace(rows[0], rows[0] * 1941), encoding="utf-8")
+
+    dom, log = browse(probed(large, tmp_path), "--dump-dom")
+
+    found = json.loads(title(dom))
+    assert complaints(log) == []
+    assert len(found["sorted"]) == 2000
+    assert found["took"] < 2000
 
 
 def test_hostile_names_execute_nothing(
@@ -176,9 +260,9 @@ def test_hostile_names_execute_nothing(
     guarded, log = browse(page, "--dump-dom")
     bare, _ = browse(probed(page, tmp_path), "--dump-dom")
 
-    assert title(guarded) == "fp8num report: 4 tensors in 9 formats"
+    assert title(guarded) == "fp8num report: 4 tensors"
     assert complaints(log) == [], "the policy had nothing to refuse"
-    assert json.loads(title(bare))["sizes"]
+    assert json.loads(title(bare))["buttons"] == 14
     assert "<img" not in guarded
     assert "onload" not in re.sub(r">[^<]*<|\"[^\"]*\"", "", guarded)
 

@@ -18,7 +18,7 @@ from fp8num.report.tables import TensorRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VOID = {"meta", "link", "img", "br", "input", "hr", "wbr"}
+VOID = {"meta", "link", "img", "br", "input", "hr", "wbr", "col"}
 #: What ends a cell or a row whose own end is left out, as HTML allows it.
 ENDS = {"td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}}
 

@@ -247,8 +247,11 @@ def test_decisions_are_in_the_json_and_come_back(tmp_path: Path) -> None:
     found = build_report([tensor_from_array("w", row), tensor()], tmp_path, formats=FORMATS)
 
     document = json.loads(found.json.read_text(encoding="utf-8"))
-    wanted = "name decision format rule reason cause group one_scale chosen runner_up".split()
-    assert all(set(wanted) <= set(one) for one in document["decisions"])
+    wanted = {
+        "name", "decision", "format", "rule", "reason", "cause", "group", "one_scale", "chosen",
+        "runner_up",
+    }  # fmt: skip
+    assert all(wanted <= set(one) for one in document["decisions"])
     assert [(one["name"], one["decision"]) for one in document["decisions"]] == [
         ("w", "row"), ("w", "keep"),
     ]  # fmt: skip
