@@ -12,6 +12,7 @@ import re
 import struct
 import subprocess
 import zlib
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -265,6 +266,33 @@ def test_hostile_names_execute_nothing(
     assert json.loads(title(bare))["buttons"] == 14
     assert "<img" not in guarded
     assert "onload" not in re.sub(r">[^<]*<|\"[^\"]*\"", "", guarded)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(
+    page: Path, tmp_path: Path, browse: Callable[..., tuple[str, str]], scheme: str
+) -> None:
+    """All details are open, so that it sees them."""
+    folder = files(pytest.importorskip("axe_core_python"))
+    axe = folder.joinpath("axe.min.js").read_text(encoding="utf-8").replace("</", "<\\/")
+    text = re.sub(r"<details(?! open)", "<details open", probed(page, tmp_path).read_text())
+    text = text.replace(
+        PROBE,
+        f"<script>{axe}</script><script>axe.run().then((found) => {{ document.title = "
+        "JSON.stringify([found.violations.map((one) => one.id), found.passes.length]); })"
+        "</script>",
+    )
+    (tmp_path / "axe.html").write_text(text, encoding="utf-8")
+
+    dom, _ = browse(
+        tmp_path / "axe.html",
+        "--dump-dom",
+        f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
+    )
+
+    violations, passes = json.loads(title(dom))
+    assert violations == []
+    assert passes > 30
 
 
 @pytest.mark.parametrize("width", [1280, 480])
