@@ -25,7 +25,6 @@ from fp8num.report.labels import plural, shorten
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fp8num.analysis import FileRecommendation
     from fp8num.formats import Format
     from fp8num.inputs import StoredTensor
     from fp8num.nn import Comparison
@@ -245,7 +244,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         budget, point = _within(arguments, tensors, options)
-        files, found = _build(arguments, tensors, skipped, options)
+        files = _build(arguments, tensors, skipped, options)
         write_together(files.json.parent, budget)
     except OSError as error:  # readers make InputErrors of theirs
         reason = error.strerror or str(error)
@@ -257,6 +256,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.json:
         sys.stdout.write(files.json.read_text(encoding="utf-8"))
+    found = files.recommendation
+    assert found is not None  # `build_report` decides
     paths = {"Page": files.page, "Figures": files.json}
     lines = decision_lines(
         found,
@@ -315,9 +316,8 @@ def _build(
     tensors: list[StoredTensor],
     skipped: list[Skipped],
     options: dict[str, Any],
-) -> tuple[ReportFiles, FileRecommendation]:
+) -> ReportFiles:
     """Train if that is wanted, decide, analyse, and write."""
-    from fp8num.analysis import recommend
     from fp8num.report import build_report
     from fp8num.report.older import report_folder
 
@@ -328,19 +328,21 @@ def _build(
     with report_folder(Path(arguments.output), training=wanted, force=arguments.force):
         training = _train(shown=visible) if wanted else None
         with progress_bar(plural(len(tensors), "tensor"), total, shown=visible) as progress:
-            found = recommend(tensors, arguments.target, **options)
-            files = build_report(
+            return build_report(
                 tensors,
                 arguments.output,
                 formats=arguments.formats,
                 rules=arguments.rules,
+                target=arguments.target,
+                layouts=options["layout"],
+                keep=options["keep"],
+                activations=options["activations"],
                 progress=progress,
                 skipped=skipped,
                 command=shlex.join(["fp8num", *arguments.argv]),
                 training=training,
                 force=arguments.force,
             )
-            return files, found
 
 
 def _train(*, shown: bool) -> Comparison:

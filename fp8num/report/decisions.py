@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fp8num.analysis import FileRecommendation, Limits, Recommendation, Scheme, Trial
+    from fp8num.report.configurations import Configuration
     from fp8num.report.tables import TensorRecord
 
 __all__ = ["KINDS", "Cell", "DecisionPage", "Kind"]
@@ -75,7 +76,7 @@ class DecisionPage:
 
     found: FileRecommendation
     records: Sequence[TensorRecord]
-    configurations: tuple[Any, ...] = ()  #: what to paste: each has title, filename and text
+    configurations: tuple[Configuration, ...] = ()  #: what to paste
 
     @property
     def first(self) -> Scheme | None:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from fp8num.report import labels
+from fp8num.report.configurations import configurations
 from fp8num.report.decisions import KINDS, DecisionPage
 from fp8num.report.sections import (
     describe_subject,
@@ -57,6 +58,9 @@ def render_page(contents: Contents) -> str:
     style, script = _asset("style.css"), _asset("sort.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     summary = Summary(contents)
+    # The built-in tensors are a demonstration and no model's layers.
+    builtin = all(record.file == "built-in" for record in contents.records)
+    pasted = () if builtin else configurations(contents.decided)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -66,7 +70,7 @@ def render_page(contents: Contents) -> str:
             script_digest=digest,
             contents=contents,
             subject=describe_subject(contents),
-            page=DecisionPage(contents.decided, contents.records),
+            page=DecisionPage(contents.decided, contents.records, pasted),
             kinds=KINDS,
             findings=summary.findings,
             standings=standing_rows(summary),
