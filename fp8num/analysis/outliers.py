@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from fp8num._kernels.state import float_arithmetic
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -52,6 +54,7 @@ class Outlier:
     ratio: float
 
 
+@float_arithmetic
 def find_outliers(
     pieces: Callable[[], Iterable[npt.NDArray[np.float64]]], columns: int
 ) -> tuple[Outlier, ...]:

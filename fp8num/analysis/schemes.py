@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from fp8num._kernels.state import float_arithmetic
 from fp8num._names import nearest
 from fp8num.analysis.excess import RowErrors
 from fp8num.formats import FORMATS, get_format
@@ -167,6 +168,7 @@ def _format(target: str | Format) -> Format:
         raise ValueError(msg) from None
 
 
+@float_arithmetic
 @lru_cache(maxsize=64)
 def gaussian_cost(scheme: Scheme) -> float:
     """

@@ -35,6 +35,7 @@ import pandas as pd
 
 import fp8num as fp
 from fp8num import analysis, cli, inputs, nn, ops, scaled, scaling, verify
+from fp8num.analysis.sums import Total
 from fp8num.report import TensorRecord, build_report, compare_on_digits
 from fp8num.verify import reference, tables, vectors
 
@@ -308,6 +309,22 @@ def analyses() -> Iterator[Call]:
     tensors = [inputs.tensor_from_array(n, x) for n, x in (("rows", ROWS), ("tame", TAME))]
     one = lambda: analysis.analyze_tensor(tensors[0], ["E4M3FN"])  # noqa: E731
     yield "analysis.analyze_tensor", one
+    weights = np.resize(TAME.ravel(), (32, 64)) * np.float32(1 / 3)
+    weights[3] *= np.float32(1e6)
+    found = lambda: fp.recommend(weights)  # noqa: E731
+    yield "fp8num.recommend", lambda: json.dumps(found().to_dict(), default=str)
+    yield (
+        "analysis.frontier",
+        lambda: json.dumps(analysis.frontier({"a.weight": weights}).to_dict(), default=str),
+    )
+    yield (
+        "analysis.find_outliers",
+        lambda: analysis.find_outliers(lambda: [weights.astype(np.float64)], 64),
+    )
+    yield (
+        "analysis.gaussian_cost slow",
+        lambda: analysis.gaussian_cost(analysis.schemes_for("nvfp4")[0]),
+    )
     yield "report.TensorRecord.of", lambda: TensorRecord.of(one())
     yield (
         "report.build_report slow",
@@ -454,6 +471,7 @@ def printed(*arguments: str) -> object:
 
 def feed(value: Any, add: Callable[[bytes], None]) -> None:
     """Hand on every bit of a result: NaNs by their payloads."""
+    value = value.value if isinstance(value, Total) else value
     if isinstance(value, np.ndarray) and value.dtype == np.longdouble:  # has padding
         feed([np.signbit(value), np.isnan(value), value.astype(np.float64)], add)
     elif isinstance(value, np.ndarray) and value.dtype != object:

@@ -145,7 +145,7 @@ NOT_CALLED = {
     "get_format", "get_recipe", "get_rule", "get_accumulator", "load_digits", "load_scaled",
     "open_tensors", "read_dumps", "save_scaled", "tensor_from_array", "write_safetensors",
     "batches", "no_grad", "processes", "record", "recipe_table", "beside", "slabs",
-    "choose", "refusal",
+    "choose", "refusal", "role_of", "schemes_for", "read_activations",
 }  # fmt: skip
 
 
