@@ -66,6 +66,8 @@ CALLS: dict[str, Callable[[], Any]] = {
     "nextafter": lambda: fp.nextafter(PLAIN_CODES, CODES, FMT),
     "ulp": lambda: fp.ulp(CODES, FMT),
     "analyze": lambda: fp.analyze(X),
+    "recommend": lambda: fp.recommend(X),
+    "frontier": lambda: analysis.frontier({"a.weight": X}),
     "ErrorMetrics.of, x": lambda: analysis.ErrorMetrics.of(X, PLAIN_CODES, FMT),
     "ErrorMetrics.of, codes": lambda: analysis.ErrorMetrics.of(PLAIN, CODES, FMT),
     "Distribution.of": lambda: analysis.Distribution.of(X),
