@@ -71,9 +71,9 @@ COLUMNS = (
     "mse",
 )
 
-#: TransformerEngine's names of statistics, each with the column that has the same meaning, and
-#: how many of its units the column's number 1 is.  Its percentages are documented as shares of
-#: the nonzero elements and of all elements; its kernels divide by all elements, zeros counted.
+#: TransformerEngine's names of statistics, each with the column that is nearest, and how many of
+#: its units the column's number 1 is.  Its percentages are of all elements, zeros counted; ours are
+#: of the nonzero and of the finite ones, and saturation means rounding past the largest value.
 ALIASES: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "underflows%": ("underflow_rate", 100.0),

@@ -36,7 +36,10 @@ _KEPT = tuple(
             "router",
             r"(^|\.)(router|block_sparse_moe\.gate|mlp\.gate|mlp\.shared_expert_gate)(\.|$)",
         ),
-        ("norm", r"(^|\.)((\w+_)?(layer|rms|batch|group)?_?norm(_?\w{1,2})?|ln_\w+|ln\d*)(\.|$)"),
+        (
+            "norm",
+            r"(^|\.)((\w+_)?(layer|rms|batch|group)?_?norm(_?\d{1,2}|_[a-z])?|ln_\w+|ln\d*)(\.|$)",
+        ),
         ("state space", r"(^|\.)(A_log|linear_attn\.conv1d|mixer\.conv1d)(\.|$)"),
         ("bias", r"(^|[._])bias$"),
     )
