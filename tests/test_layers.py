@@ -16,7 +16,7 @@ ROOT = Path(_SPEC.origin).parent
 #: Lowest first.  What stands in one row stands side by side: only what is joined by a plus
 #: may import each other.
 LAYERS = (
-    "_interrupt _names _text",
+    "_interrupt _names _tasks _text",
     "_files",
     "_reading",
     "_archives",

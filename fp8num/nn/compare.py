@@ -10,7 +10,6 @@ Recipes against each other: the same weights, data and order, many seeds, error 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.state import float_arithmetic
+from fp8num._tasks import check_executor, in_order
 from fp8num.nn._numbers import number, whole
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.dataset import Dataset
@@ -37,7 +37,7 @@ from fp8num.nn.train import Run, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from fp8num.nn.loss_scaling import LossScaler
     from fp8num.nn.schedules import Schedule
@@ -137,7 +137,7 @@ def compare(
     count = None if folds is None else whole("folds", folds, 1)
     margin = number("margin", margin, above=0, below=1)
     arms, first = _arms(recipes, baseline)
-    _check_executor(executor)
+    check_executor(executor)
     check_callable("progress", progress)
     shared: dict[str, Any] = {
         "sizes": sizes,
@@ -154,7 +154,7 @@ def compare(
     data = _datasets(dataset, numbers, count, shared["batch"])
     tasks = _tasks(data, arms, shared)
     outcomes = []
-    for outcome in _in_order(tasks, executor):
+    for outcome in in_order(_train, tasks, executor, WAITING):
         outcomes.append(outcome)
         if progress is not None:
             progress(outcome)
@@ -258,14 +258,6 @@ def _options(name: str, value: str | Recipe | Mapping[str, object]) -> dict[str,
     return options | {"recipe": get_recipe(options["recipe"])}
 
 
-def _check_executor(executor: object) -> None:
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        msg = (
-            f"executor must be a concurrent.futures.Executor or None, got {type(executor).__name__}"
-        )
-        raise TypeError(msg)
-
-
 # What is trained on.
 
 
@@ -346,24 +338,6 @@ def _tasks(
 
 
 # What is done.
-
-
-def _in_order(tasks: Iterable[Task], executor: Executor | None) -> Iterator[Outcome]:
-    """Yield the outcomes in the order of the tasks."""
-    if executor is None:
-        yield from map(_train, tasks)
-        return
-    waiting: deque[Future[Outcome]] = deque()
-    try:
-        for task in tasks:
-            if len(waiting) >= WAITING:
-                yield waiting.popleft().result()
-            waiting.append(executor.submit(_train, task))
-        while waiting:
-            yield waiting.popleft().result()
-    finally:  # the executor is the caller's: it gets nothing more to do
-        for future in waiting:
-            future.cancel()
 
 
 def _train(task: Task) -> Outcome:

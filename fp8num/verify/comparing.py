@@ -13,13 +13,14 @@ Compare two conversions over a domain, and keep the words on which they differ.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._tasks import in_order
 from fp8num.verify.classes import CLASSES, class_runs, classify
 from fp8num.verify.implementation import ImplementationError, ask
 from fp8num.verify.intervals import Interval
@@ -27,7 +28,7 @@ from fp8num.verify.tally import NanRule, differing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
     from fp8num.formats import Format
     from fp8num.verify.implementation import Implementation
@@ -326,21 +327,8 @@ _Part = tuple[Stretches, list[int]]
 def _parts(pair: Pair, executor: Executor | None) -> Iterator[_Part]:
     """Yield what is found in consecutive parts of the words, in their order."""
     total = 1 << pair.source.bits
-    firsts = iter(range(0, total, TASK))
-    if executor is None:
-        yield from (_part(pair, first, min(TASK, total)) for first in firsts)
-        return
-    waiting: deque[Future[_Part]] = deque()
-    try:
-        for first in firsts:
-            waiting.append(executor.submit(_part, pair, first, min(TASK, total)))
-            if len(waiting) == WAITING:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+    task = partial(_part, pair, count=min(TASK, total))
+    return in_order(task, range(0, total, TASK), executor, WAITING)
 
 
 def _part(pair: Pair, first: int, count: int) -> _Part:

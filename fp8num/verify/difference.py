@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fp8num._tasks import check_executor
 from fp8num.formats import get_format
 from fp8num.projection import PROFILES, Profile, Projection
 from fp8num.verify.classes import CLASSES
@@ -107,6 +108,7 @@ def diff(
     -inf to -0x1.d04p+8, 7,360 inputs: fe, ff
     """
     fmt, source, rule = get_format(fmt), get_source(source), _nan_rule(nan)
+    check_executor(executor)
     one = _side(a, "a", fmt, source, takes=takes, timeout=timeout)
     other = _side(b, "b", fmt, source, takes=takes, timeout=timeout)
     one = replace(one, name=one.name if name_a is None else name_a)

@@ -18,19 +18,13 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
+from fp8num._tasks import IN_FLIGHT, check_executor, check_task, pool, results, sorted_as
 from fp8num.codec._arguments import MOST_AT_ONCE
 from fp8num.formats import Format, get_format
 from fp8num.projection import get_projection
 from fp8num.verify.conformance import describe_projection
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.sweeping.chunks import Part, judge_chunk
-from fp8num.verify.sweeping.executing import (
-    IN_FLIGHT,
-    as_they_come,
-    in_order,
-    process_pool,
-    require_sendable,
-)
 from fp8num.verify.sweeping.journal import Journal
 from fp8num.verify.sweeping.plan import Plan, integer, make_plan
 from fp8num.verify.sweeping.record import Sweep, combine
@@ -157,6 +151,7 @@ def sweep(
         samples=samples,
         seed=seed,
     )
+    check_executor(executor)
     workers = integer("workers", workers, 1, MOST_AT_ONCE)
     if executor is not None and workers != 1:
         msg = f"workers is for processes that are made here, got {workers} besides executor"
@@ -179,21 +174,15 @@ def sweep(
         task = partial(judge_chunk, plan)
         limit = IN_FLIGHT
         if executor is not None:
-            _check_executor(executor, task)
+            check_task(task, executor)
         elif workers > 1 and len(done) < len(plan.chunks):
-            executor = stack.enter_context(process_pool(task, workers))
+            executor = stack.enter_context(pool(workers))
+            check_task(task, executor, ours=True)
             limit = 2 * workers
         left = (index for index in plan.chunks if index not in done)
-        new = as_they_come(task, left, executor, limit)
+        new = results(task, left, executor, limit)
         finished = stack.enter_context(closing(_finished(plan, done, new, book, progress)))
-        return combine(plan, in_order(finished, plan.chunks), began)
-
-
-def _check_executor(executor: Executor, task: Callable[[int], Part]) -> None:
-    from concurrent.futures import ProcessPoolExecutor
-
-    if isinstance(executor, ProcessPoolExecutor):
-        require_sendable(task)
+        return combine(plan, sorted_as(plan.chunks, finished), began)
 
 
 def _finished(

@@ -28,7 +28,6 @@ from fp8num.verify.implementation import CallableImplementation, Fault, Implemen
 from fp8num.verify.sources import get_source
 from fp8num.verify.sweeping import chunks
 from fp8num.verify.sweeping.encoder import Encoder
-from fp8num.verify.sweeping.executing import as_they_come, in_order
 from fp8num.verify.sweeping.sampling import sample_words
 from fp8num.verify.sweeping.sweep import Sweep, sweep
 from fp8num.verify.tally import Witness
@@ -361,48 +360,6 @@ def test_chunks_show_in_the_digests_alone(serial: dict[str, Any]) -> None:
 
     differing = {key for key, value in other.items() if value != serial[key]}
     assert differing == {"chunk_bits", "chunks", "digests"}
-
-
-def test_a_bounded_number_of_tasks_is_in_flight() -> None:
-    executor = Reversed()
-
-    results = dict(as_they_come(lambda index: -index, range(50), executor, limit=20))
-
-    assert results == {index: -index for index in range(50)}
-    assert 1 < executor.most <= 20
-
-
-def test_tasks_that_have_not_begun_are_cancelled() -> None:
-    """When nobody wants the rest: all but the one that has begun."""
-    go, begun = threading.Event(), []
-
-    def task(index: int) -> None:
-        begun.append(index)
-        assert index == 0 or go.wait(10)
-
-    with ThreadPoolExecutor(1) as executor:
-        results = as_they_come(task, range(100), executor, limit=20)
-        next(results)
-        results.close()
-        go.set()
-
-    assert begun in ([0], [0, 1])
-
-
-def test_results_are_put_in_order() -> None:
-    """Each comes when those before it are there, and no sooner."""
-    taken = []
-
-    def results() -> Any:
-        for index in (2, 0, 3, 1, 4):
-            taken.append(index)
-            yield index, str(index)
-
-    ordered = in_order(results(), range(5))
-
-    assert next(ordered) == (0, "0")
-    assert taken == [2, 0]
-    assert list(ordered) == [(1, "1"), (2, "2"), (3, "3"), (4, "4")]
 
 
 def test_progress_tells_the_words_of_every_chunk() -> None:
