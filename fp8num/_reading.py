@@ -70,7 +70,7 @@ def brief(value: object) -> str:
     """Write a value for a message, not at length; of an integer digits may be too many."""
     if isinstance(value, int) and abs(value) >= 1 << 256:
         return f"an integer of {value.bit_length()} bits"
-    return shown(value, 60) if isinstance(value, str) else f"{value!r:.60}"
+    return shown(value, 60) if isinstance(value, str) else f"{value!r:.60}".replace("\n", " ")
 
 
 # Files.

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._reading import brief
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -245,8 +247,12 @@ def _column(name: str, kind: str, arrays: Mapping[str, Array]) -> list[Any]:
     wanted = np.dtype(_TYPES[kind])
     is_one = isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind == wanted.kind
     if not is_one or (kind != "str" and array.dtype.itemsize != wanted.itemsize):
-        got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else array
-        msg = f"the column {name} of a history must be {wanted.name} in a row, got {got!s:.60}"
+        got = (
+            f"{array.dtype} of shape {array.shape}"
+            if isinstance(array, np.ndarray)
+            else brief(array)
+        )
+        msg = f"the column {name} of a history must be {wanted.name} in a row, got {got}"
         raise ValueError(msg)
     column: list[Any] = array.tolist()
     return column

@@ -23,7 +23,7 @@ from fp8num.nn._numbers import whole
 from fp8num.nn._takes import check_products
 from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
 from fp8num.nn.operand import PRODUCTS, ROLES, Operand
-from fp8num.scaling.delayed import DelayedState, start
+from fp8num.scaling.delayed import MOST_STEPS, DelayedState, start
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Recipe:
         The derivative of a cast: 1; or 0 for the elements of X and W that saturated in the
         forward pass.
     length : int, optional
-        Steps that delayed scaling remembers.
+        Steps that delayed scaling remembers, at most 2**20.
     margin : int, optional
         Powers of two that it leaves free.
     algorithm : {"max", "most_recent"}, optional
@@ -145,7 +145,7 @@ class Recipe:
                 shown = " or ".join(map(repr, choices))
                 msg = f"{name} of a recipe must be {shown}, got {choice!r:.60}"
                 raise ValueError(msg)
-        for name, low, high in (("length", 1, None), ("margin", *_MARGINS)):
+        for name, low, high in (("length", 1, MOST_STEPS), ("margin", *_MARGINS)):
             value = whole(f"{name} of a recipe", getattr(self, name), low)
             if high is not None and value > high:
                 msg = f"{name} of a recipe must be from {low} to {high}, got {value}"

@@ -39,6 +39,8 @@ __all__ = ["DelayedState", "keeps_state", "largest_magnitude", "start"]
 
 Floats = npt.NDArray[np.float32]
 _LARGEST = np.float32(np.finfo(np.float32).max)
+#: The most that a state remembers: 4 MiB, more than a training has steps to look back on.
+MOST_STEPS = 1 << 20
 #: The rules that keep a state, and their usual number of steps.
 LENGTHS = {"te-delayed": 1024, "te-delayed-unfused": 1024, "flax": 1024, "ms-amp": 16}
 #: The parts of a rule whose work the state does: they must be the library's.
@@ -96,7 +98,7 @@ class DelayedState:
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not whole or not low <= value <= high:
-                msg = f"{name} must be an integer from {low} to {high}, got {value!r}"
+                msg = f"{name} must be an integer from {low} to {high}, got {brief(value)}"
                 raise ValueError(msg)
         history.flags.writeable = False
         object.__setattr__(self, "history", history)
@@ -233,7 +235,7 @@ def start(
     fmt : Format or str, optional
         Of the elements; E4M3FN.
     length : int, optional
-        Steps that are remembered; 1024, of MS-AMP 16.
+        Steps that are remembered; 1024, of MS-AMP 16.  At most 2**20.
     margin : int, optional
         Powers of two to leave free above the largest magnitude.
     algorithm : str, optional
@@ -259,8 +261,8 @@ def start(
     """
     found = _stateful(rule)
     length = LENGTHS[found.name] if length is None else length
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        msg = f"length must be a positive integer, got {length!r}"
+    if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= MOST_STEPS:
+        msg = f"length must be an integer from 1 to {MOST_STEPS}, got {brief(length)}"
         raise ValueError(msg)
     return DelayedState(
         rule=found,

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from fp8num._kernels.float32 import as_float64, divide, multiply
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import float32_words
+from fp8num._reading import brief
 from fp8num.codec import decode, encode
 from fp8num.formats import E4M3FN, E8M0FNU, Format
 
@@ -410,10 +411,10 @@ class TwoLevel:
     def __post_init__(self) -> None:
         """Check the choice and the levels."""
         if self.choice not in (None, "mae", "mse"):
-            msg = f"choice must be 'mae', 'mse' or None, got {self.choice!r}"
+            msg = f"choice must be 'mae', 'mse' or None, got {brief(self.choice)}"
             raise ValueError(msg)
         if self.levels not in (1, 2):
-            msg = f"levels must be 1 or 2, got {self.levels!r}"
+            msg = f"levels must be 1 or 2, got {brief(self.levels)}"
             raise ValueError(msg)
 
     @property

@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from fp8num._reading import brief
+from fp8num.nn import Recipe, get_recipe
+from fp8num.scaling import Rule, get_rule, start
+from fp8num.verify.vectors import check_manifest, write_pack
 
 PROGRAM = Path(__file__).with_name("mutated.py")
 #: Beside four times a file, of which none has more than 100 kB.
@@ -48,3 +54,27 @@ def test_mutated_files_are_read_or_refused() -> None:
 @pytest.mark.exhaustive
 def test_many_mutated_files_are_read_or_refused() -> None:
     check(mutated(100_000, 1), 100_000)
+
+
+def test_descriptions_of_too_much_are_refused_in_one_line() -> None:
+    """A history that would take 8 GB, a name of 10,000 letters, and arrays in place of text."""
+    recipe = get_recipe("te-delayed").to_dict() | {"length": 1 << 31}
+    with pytest.raises(ValueError, match="length of a recipe must be from 1 to 1048576, got 2147"):
+        Recipe.from_dict(recipe)
+    with pytest.raises(ValueError, match="length must be an integer from 1 to 1048576, got 1048"):
+        start("te-delayed", length=1_048_577)
+    rule = get_rule("te-nvfp4").to_dict()
+    rule["scale"]["choice"] = "x" * 10_000
+    with pytest.raises(ValueError, match=r"choice must be 'mae', 'mse' or None, got .{,200}\Z"):
+        Rule.from_dict(rule)
+    assert brief({"w": np.eye(3)}) == brief({"w": np.eye(3)}).replace("\n", " ")
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
+    write_pack(tmp_path, ["E4M3FN"], sources=["float16"], cases="specials")
+    path = tmp_path / "manifest.json"
+    record = json.loads(path.read_text())
+    record["files"][0]["name"] = "x" * 10_000
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="must be a plain name of a file"):
+        check_manifest(path)

@@ -521,7 +521,7 @@ def test_a_rule_that_is_delayed_in_part_starts_no_state(
 
 @pytest.mark.parametrize("length", [True, 1.0, "4", 0])
 def test_a_length_is_a_positive_integer(length: Any) -> None:
-    with pytest.raises(ValueError, match="length must be a positive integer, got"):
+    with pytest.raises(ValueError, match="length must be an integer from 1 to 1048576, got"):
         scaling.start("flax", length=length)
 
 

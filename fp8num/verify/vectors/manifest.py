@@ -66,6 +66,8 @@ __all__ = [
 MANIFEST = "manifest.json"
 SCHEMA = "fp8num vectors"
 SCHEMA_VERSION = 1
+#: Bytes of a file's name; systems have no longer ones.
+LONGEST_NAME = 255
 #: Bytes of a manifest; a file takes about 700.
 MOST = 1 << 24
 #: Wrong rows that are named of one file.
@@ -279,7 +281,8 @@ def _entry(what: str, record: object) -> Entry:
 def _plain_name(what: str, value: object) -> str:
     """Return the name of a file in the manifest's own folder."""
     name = text(what, value)
-    if "\0" in name or Path(name).name != name or name in {"", "..", MANIFEST}:
+    is_plain = "\0" not in name and Path(name).name == name and name not in {"", "..", MANIFEST}
+    if not is_plain or len(name.encode(errors="replace")) > LONGEST_NAME:
         msg = f"{what} must be a plain name of a file, got {brief(name)}"
         raise ValueError(msg)
     return name
