@@ -209,6 +209,7 @@ def pool(workers: int) -> Iterator[Executor]:
         If a process ends before its work does, and that is not dealt with within.
     """
     import threading
+    import time
     from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
     from multiprocessing import active_children, get_context
 
@@ -232,6 +233,8 @@ def pool(workers: int) -> Iterator[Executor]:
             process.terminate()
         # 3. Both end here, while there is an executor: they would not at Python's exit.
         for thread in set(threading.enumerate()) - threads:
+            while thread.ident is None:  # it is being started at this moment
+                time.sleep(0.001)
             thread.join(timeout=10)
         if isinstance(error, BrokenExecutor):
             msg = (
