@@ -6,13 +6,14 @@ import os
 import platform
 import sys
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import numpy as np
+import pytest
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable, Iterable
 
 # `dev` and `ci` look at the same places each time; `deep` looks elsewhere, for the night.
 hypothesis.settings.register_profile(
@@ -63,3 +64,23 @@ def pytest_report_header() -> list[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the smoke tests first: who has broken the rounding need not wait for the suite."""
     items.sort(key=lambda item: item.path.name != "test_smoke.py")
+
+
+@pytest.fixture
+def each() -> Callable[[Iterable[Any], Callable[..., object]], None]:
+    """Check every case of a table and say which ones failed: quicker than a test for each."""
+
+    def check_each(cases: Iterable[Any], check: Callable[..., object]) -> None:
+        failed: list[tuple[str, BaseException]] = []
+        for case in cases:
+            parts = case if type(case) is tuple else (case,)
+            try:
+                check(*parts)
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - all are told of
+                name = ", ".join(str(getattr(part, "name", part)) for part in parts)
+                failed.append((f"{name}: {type(error).__name__}: {error}", error))
+        if failed:
+            text = f"{len(failed)} failed:\n" + "\n".join(line for line, _ in failed)
+            raise AssertionError(text) from failed[0][1]
+
+    return check_each

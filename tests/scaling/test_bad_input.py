@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,23 @@ def test_a_fixed_scale_must_be_positive_and_finite(scale: float) -> None:
         Fixed(scale)
 
 
-@pytest.mark.parametrize("scale", [0.0, -2.0, np.nan, np.inf])
-@pytest.mark.parametrize("rule", ["tensor", "block-32", "te-current", "torchao-tensorwise"])
-def test_given_scales_must_be_positive_and_finite(rule: str, scale: float) -> None:
+def test_given_scales_must_be_positive_and_finite(each: Any) -> None:
     """One bad one of many is enough."""
-    shape = fp.scale_quantize(X, rule).stored_scales.shape
-    scales = np.ones(shape, np.float32)
-    scales[(-1,) * scales.ndim] = scale
 
-    with pytest.raises(ValueError, match=r"scales must be .*(positive|finite).* got"):
-        fp.scale_quantize(X, rule, scales=scales)
+    def check(scale: float, rule: str) -> None:
+        shape = fp.scale_quantize(X, rule).stored_scales.shape
+        scales = np.ones(shape, np.float32)
+        scales[(-1,) * scales.ndim] = scale
+
+        with pytest.raises(ValueError, match=r"scales must be .*(positive|finite).* got"):
+            fp.scale_quantize(X, rule, scales=scales)
+
+    each(
+        product(
+            [0.0, -2.0, np.nan, np.inf], ["tensor", "block-32", "te-current", "torchao-tensorwise"]
+        ),
+        check,
+    )
 
 
 def test_given_scales_must_have_the_blocks_shape() -> None:
@@ -102,10 +110,12 @@ def test_rows_with_their_own_amax_take_none() -> None:
 ONE_LEVEL = [*(name for name in NAMES if name != "te-nvfp4"), "torchao-nvfp4-one-level"]
 
 
-@pytest.mark.parametrize("rule", ONE_LEVEL)
-def test_rules_of_one_level_take_no_tensor_amax(rule: str) -> None:
-    with pytest.raises(ValueError, match=f"tensor_amax is for rules of two levels, {rule}"):
-        fp.scale_quantize(X, rule, tensor_amax=3.0)
+def test_rules_of_one_level_take_no_tensor_amax(each: Any) -> None:
+    def check(rule: str) -> None:
+        with pytest.raises(ValueError, match=f"tensor_amax is for rules of two levels, {rule}"):
+            fp.scale_quantize(X, rule, tensor_amax=3.0)
+
+    each(ONE_LEVEL, check)
 
 
 # Blocks and axes.
@@ -147,12 +157,14 @@ def test_an_impossible_granularity_is_refused(kind: str, length: int) -> None:
         Granularity(kind, length)
 
 
-@by_rule
-@pytest.mark.parametrize("axis", [2, -3, 100])
-def test_an_axis_out_of_range_is_refused(rule: str, axis: int) -> None:
+def test_an_axis_out_of_range_is_refused(each: Any) -> None:
     """By rules without one too."""
-    with pytest.raises(ValueError, match=rf"axis must be .* got {axis}"):
-        fp.scale_quantize(X, rule, axis=axis)
+
+    def check(rule: str, axis: int) -> None:
+        with pytest.raises(ValueError, match=rf"axis must be .* got {axis}"):
+            fp.scale_quantize(X, rule, axis=axis)
+
+    each(product(NAMES, [2, -3, 100]), check)
 
 
 @pytest.mark.parametrize("axis", [0.0, "0", None, True, (0, 1)])
@@ -178,49 +190,65 @@ def test_blocks_along_an_axis_need_one(rule: str) -> None:
 # Values.
 
 
-@by_rule
-@pytest.mark.parametrize("shape", [(0,), (0, 32), (4, 0), (2, 0, 40)])
-def test_an_empty_tensor_stays_empty(rule: str, shape: tuple[int, ...]) -> None:
+def test_an_empty_tensor_stays_empty(each: Any) -> None:
     """No codes, no blocks; a tensor's scale is that of zeros."""
-    x = np.zeros(shape, np.float32)
-    if len(shape) < 2 and rule in {"block-2x3", "deepgemm-128x128"}:
-        with pytest.raises(ValueError, match="axes"):
-            fp.scale_quantize(x, rule)
-        return
 
-    scaled = fp.scale_quantize(x, rule)
+    def check(rule: str, shape: tuple[int, ...]) -> None:
+        x = np.zeros(shape, np.float32)
+        if len(shape) < 2 and rule in {"block-2x3", "deepgemm-128x128"}:
+            with pytest.raises(ValueError, match="axes"):
+                fp.scale_quantize(x, rule)
+            return
 
-    assert scaled.codes.shape == scaled.dequantize().shape == shape
-    assert scaled.codes.dtype == np.uint8
-    assert scaled.scales.shape == scaled.stored_scales.shape
-    if scaled.scales.ndim == 0:
-        zeros = fp.scale_quantize(np.zeros((2, 2), np.float32), rule)
-        np.testing.assert_array_equal(scaled.stored_scales, zeros.stored_scales)
-    assert len(scaled.to_frame()) in {0, scaled.scales.size}
-    assert scaled.format.name in repr(scaled)
+        scaled = fp.scale_quantize(x, rule)
+
+        assert scaled.codes.shape == scaled.dequantize().shape == shape
+        assert scaled.codes.dtype == np.uint8
+        assert scaled.scales.shape == scaled.stored_scales.shape
+        if scaled.scales.ndim == 0:
+            zeros = fp.scale_quantize(np.zeros((2, 2), np.float32), rule)
+            np.testing.assert_array_equal(scaled.stored_scales, zeros.stored_scales)
+        assert len(scaled.to_frame()) in {0, scaled.scales.size}
+        assert scaled.format.name in repr(scaled)
+
+    each(product(NAMES, [(0,), (0, 32), (4, 0), (2, 0, 40)]), check)
 
 
-@by_rule
-def test_a_tensor_of_nan_is_all_nan(rule: str) -> None:
+def test_a_tensor_of_nan_is_all_nan(each: Any) -> None:
     """No warning and no number comes of it; FP4 has no NaN, and its block scale is a number."""
-    scaled = fp.scale_quantize(np.full((3, 50), np.nan, np.float32), rule)
 
-    values = scaled.dequantize()
-    assert values.shape == (3, 50)
-    assert np.isnan(values).all() or rule == "te-nvfp4"
-    assert isinstance(repr(scaled), str)
-    assert len(scaled.to_frame()) == scaled.scales.size
+    def check(rule: str) -> None:
+        scaled = fp.scale_quantize(np.full((3, 50), np.nan, np.float32), rule)
+
+        values = scaled.dequantize()
+        assert values.shape == (3, 50)
+        assert np.isnan(values).all() or rule == "te-nvfp4"
+        assert isinstance(repr(scaled), str)
+        assert len(scaled.to_frame()) == scaled.scales.size
+
+    each(NAMES, check)
 
 
-@by_rule
-@pytest.mark.parametrize(
-    "x",
-    [1j, np.array(["1.0"]), "1.0", None, {}, np.array([True]), np.array(["2026-01-01"], "M8[D]")],
-    ids=lambda x: f"{type(x).__name__}-{getattr(x, 'dtype', '')}",
-)
-def test_what_is_no_real_number_is_refused(rule: str, x: Any) -> None:
-    with pytest.raises(TypeError, match="x must"):
-        fp.scale_quantize(x, rule)
+def test_what_is_no_real_number_is_refused(each: Any) -> None:
+    def check(rule: str, x: Any) -> None:
+        with pytest.raises(TypeError, match="x must"):
+            fp.scale_quantize(x, rule)
+
+    each(
+        product(
+            NAMES,
+            [
+                1j,
+                np.array(["1.0"]),
+                "1.0",
+                None,
+                {},
+                np.array([True]),
+                np.array(["2026-01-01"], "M8[D]"),
+            ],
+        ),
+        check,
+    )
 
 
 # Names.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import ml_dtypes
@@ -66,27 +67,29 @@ FINDERS = [("ignore", False), ("propagate", False), ("ignore", True)]
 TYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.int8, np.int64, np.uint16]
 
 
-@pytest.mark.parametrize(("nan", "finite"), FINDERS)
-@pytest.mark.parametrize("dtype", TYPES, ids=lambda t: np.dtype(t).name)
-@pytest.mark.parametrize("block", [(1, 8), (2, 4), (6, 24), (1, 1), (3, 1)], ids=str)
-def test_the_maximum_of_each_block(dtype: Any, block: Any, nan: str, *, finite: bool) -> None:
+def test_the_maximum_of_each_block(each: Any) -> None:
     """NaN, infinities of both signs, zeros and subnormals in some blocks, of every type."""
-    rng = np.random.default_rng(0)
-    x = (rng.standard_normal((6, 24)) * 20).astype(dtype)
-    if np.dtype(dtype).kind not in "iu":
-        x[0, :8] = [0.0, -0.0, 1e-7, -1e-7, 0, 0, 0, 0]
-        x[1, 3], x[2, 5], x[3, 0], x[3, 1] = NAN, -INF, INF, -NAN
-        x[4, 8:16] = NAN
-        x[5, :] = INF
-    elif np.dtype(dtype) == np.int8:
-        x[0, 0] = -128
 
-    found = Amax(nan, finite=finite).find(region_of(x, block), no_errors)
+    def check(nan: str, finite: Any, dtype: Any, block: Any) -> None:
+        rng = np.random.default_rng(0)
+        x = (rng.standard_normal((6, 24)) * 20).astype(dtype)
+        if np.dtype(dtype).kind not in "iu":
+            x[0, :8] = [0.0, -0.0, 1e-7, -1e-7, 0, 0, 0, 0]
+            x[1, 3], x[2, 5], x[3, 0], x[3, 1] = NAN, -INF, INF, -NAN
+            x[4, 8:16] = NAN
+            x[5, :] = INF
+        elif np.dtype(dtype) == np.int8:
+            x[0, 0] = -128
 
-    assert found.dtype == np.float32
-    wanted = of_blocks(x, block, lambda values: largest(values, nan=nan, finite=finite))
-    np.testing.assert_array_equal(found, wanted)
-    assert not np.signbit(found).any()
+        found = Amax(nan, finite=finite).find(region_of(x, block), no_errors)
+
+        assert found.dtype == np.float32
+        wanted = of_blocks(x, block, lambda values: largest(values, nan=nan, finite=finite))
+        np.testing.assert_array_equal(found, wanted)
+        assert not np.signbit(found).any()
+
+    blocks = [(1, 8), (2, 4), (6, 24), (1, 1), (3, 1)]
+    each([(*finder, *case) for finder in FINDERS for case in product(TYPES, blocks)], check)
 
 
 def test_the_maximum_of_subnormals_is_one() -> None:

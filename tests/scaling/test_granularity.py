@@ -42,30 +42,31 @@ TABLE: list[tuple[str, tuple[int, ...], int, tuple[int, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "shape", "axis", "block"), TABLE)
-def test_the_length_of_a_block_on_each_axis(
-    text: str, shape: tuple[int, ...], axis: int, block: tuple[int, ...]
-) -> None:
-    assert Granularity.parse(text).block(shape, axis) == block
+def test_the_length_of_a_block_on_each_axis(each: Any) -> None:
+    def check(text: str, shape: tuple[int, ...], axis: int, block: tuple[int, ...]) -> None:
+        assert Granularity.parse(text).block(shape, axis) == block
+
+    each(TABLE, check)
 
 
-@pytest.mark.parametrize(("text", "shape", "axis", "block"), [c for c in TABLE if 0 not in c[1]])
-def test_elements_share_a_scale_within_a_block_alone(
-    text: str, shape: tuple[int, ...], axis: int, block: tuple[int, ...]
-) -> None:
+def test_elements_share_a_scale_within_a_block_alone(each: Any) -> None:
     """Where one element is changed, the scale of its own block alone is another."""
-    rule = f"block-{text}" if text[0].isdigit() else text
-    x = np.ones(shape, np.float32)
-    before = fp.scale_quantize(x, rule, axis=axis)
-    place = tuple(2 * size // 3 for size in shape)
-    x[place] = 100
 
-    after = fp.scale_quantize(x, rule, axis=axis)
+    def check(text: str, shape: tuple[int, ...], axis: int, block: tuple[int, ...]) -> None:
+        rule = f"block-{text}" if text[0].isdigit() else text
+        x = np.ones(shape, np.float32)
+        before = fp.scale_quantize(x, rule, axis=axis)
+        place = tuple(2 * size // 3 for size in shape)
+        x[place] = 100
 
-    assert after.block == block
-    changed = np.argwhere(np.atleast_1d(after.scales != before.scales))
-    own = [i // b for i, b in zip(place, block, strict=True)] if after.scales.ndim else [0]
-    assert changed.tolist() == [own]
+        after = fp.scale_quantize(x, rule, axis=axis)
+
+        assert after.block == block
+        changed = np.argwhere(np.atleast_1d(after.scales != before.scales))
+        own = [i // b for i, b in zip(place, block, strict=True)] if after.scales.ndim else [0]
+        assert changed.tolist() == [own]
+
+    each([c for c in TABLE if 0 not in c[1]], check)
 
 
 @pytest.mark.parametrize(

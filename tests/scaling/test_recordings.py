@@ -16,6 +16,7 @@ import ast
 import re
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -140,39 +141,45 @@ def test_every_operand_of_every_case_is_compared() -> None:
     assert sum(data[f"{cast.key}/scale"].size for cast in CASTS) == 2_061
 
 
-@pytest.mark.parametrize("cast", CASTS, ids=lambda cast: cast.key)
-def test_torchao_codes_and_scales(cast: Cast) -> None:
+def test_torchao_codes_and_scales(each: Any) -> None:
     """Forward and backward; the bfloat16 cases from bfloat16."""
-    data = recording("torchao_float8_emulate")
 
-    scaled = cast.quantize()
+    def check(cast: Cast) -> None:
+        data = recording("torchao_float8_emulate")
 
-    np.testing.assert_array_equal(scaled.codes, data[f"{cast.key}/bits"])
-    assert_same_bits(scaled.stored_scales, data[f"{cast.key}/scale"], cast.key)
+        scaled = cast.quantize()
+
+        np.testing.assert_array_equal(scaled.codes, data[f"{cast.key}/bits"])
+        assert_same_bits(scaled.stored_scales, data[f"{cast.key}/scale"], cast.key)
+
+    each(CASTS, check)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_torchao_products_of_dequantised_operands(case: str) -> None:
+def test_torchao_products_of_dequantised_operands(each: Any) -> None:
     """Which divide: decoded / scale in float32, as `mm(a._data.float() / a._scale, ...)`."""
-    data = recording("torchao_float8_emulate")
-    operands = {
-        int(cast.key.split("/cast")[1][0]): cast.quantize().dequantize().astype(np.float64)
-        for cast in CASTS
-        if cast.case == case
-    }
-    dy, x = (data[f"{case}/{name}"].astype(np.float64) for name in ("dy", "x"))
 
-    found = {
-        "y64": operands[0] @ operands[1] + data[f"{case}/b"].astype(np.float64),
-        "dx64": operands[2] @ operands[3].T,
-        "dw64": operands[4].T @ operands[5] if 4 in operands else dy.T @ x,
-    }
+    def check(case: str) -> None:
+        data = recording("torchao_float8_emulate")
+        operands = {
+            int(cast.key.split("/cast")[1][0]): cast.quantize().dequantize().astype(np.float64)
+            for cast in CASTS
+            if cast.case == case
+        }
+        dy, x = (data[f"{case}/{name}"].astype(np.float64) for name in ("dy", "x"))
 
-    for name, ours in found.items():
-        theirs = data[f"{case}/{name}"]
-        # Sums of at most 48 products in any order: 48 * 2^-53 of the sum of magnitudes.
-        bound = 48 * 2.0**-53 * 48 * np.abs(theirs).max(initial=1.0)
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound, err_msg=name)
+        found = {
+            "y64": operands[0] @ operands[1] + data[f"{case}/b"].astype(np.float64),
+            "dx64": operands[2] @ operands[3].T,
+            "dw64": operands[4].T @ operands[5] if 4 in operands else dy.T @ x,
+        }
+
+        for name, ours in found.items():
+            theirs = data[f"{case}/{name}"]
+            # Sums of at most 48 products in any order: 48 * 2^-53 of the sum of magnitudes.
+            bound = 48 * 2.0**-53 * 48 * np.abs(theirs).max(initial=1.0)
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound, err_msg=name)
+
+    each(CASES, check)
 
 
 def test_torchao_scales_of_rows_of_every_amax() -> None:
@@ -355,10 +362,7 @@ def test_every_microxcaling_cast_is_compared() -> None:
     assert len(keys) == 6 * 3 * 2
 
 
-@pytest.mark.parametrize("axis", [-1, 0])
-@pytest.mark.parametrize("rounding", ROUNDINGS)
-@pytest.mark.parametrize("element", ELEMENTS)
-def test_microxcaling_values(element: str, rounding: str, axis: int) -> None:
+def test_microxcaling_values(each: Any) -> None:
     """
     Zero, subnormal, huge, infinite and NaN blocks, and neighbours of 2^k, among others.
 
@@ -366,15 +370,19 @@ def test_microxcaling_values(element: str, rounding: str, axis: int) -> None:
     512; a tie goes away from zero by default; -0 becomes 0; a block with an infinity or a
     NaN is all NaN.
     """
-    data = recording("microxcaling")
-    x = data["x" if axis == -1 else "x_ax0"]
 
-    scaled = fp.scale_quantize(x, ROUNDINGS[rounding], fmt=ELEMENTS[element], axis=axis)
+    def check(axis: int, rounding: str, element: str) -> None:
+        data = recording("microxcaling")
+        x = data["x" if axis == -1 else "x_ax0"]
 
-    theirs = data[f"q/{element}/{rounding}/ax{axis}"]
-    if element == "int8":
-        theirs = theirs + np.float32(0)
-    assert_same_bits(scaled.dequantize(), theirs)
+        scaled = fp.scale_quantize(x, ROUNDINGS[rounding], fmt=ELEMENTS[element], axis=axis)
+
+        theirs = data[f"q/{element}/{rounding}/ax{axis}"]
+        if element == "int8":
+            theirs = theirs + np.float32(0)
+        assert_same_bits(scaled.dequantize(), theirs)
+
+    each(product([-1, 0], ROUNDINGS, ELEMENTS), check)
 
 
 def test_microxcaling_of_the_largest_float32() -> None:

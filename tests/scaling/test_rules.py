@@ -51,11 +51,6 @@ def case_id(value: Any) -> str:
     return value if isinstance(value, str) else value.name
 
 
-def over(cases: list[tuple[str, Any]]) -> pytest.MarkDecorator:
-    """Run a test for each rule and format."""
-    return pytest.mark.parametrize(("rule", "fmt"), cases, ids=case_id)
-
-
 # Corners.
 
 #: Binades of float32: its ends, where float32's log2 is exact or not, and between.
@@ -98,9 +93,17 @@ def block_of(amax: float, n: int, seed: int = 0) -> Any:
         return (fractions * amax).astype(np.float32)
 
 
-def corners(fmt: Any, n: int) -> dict[str, Any]:
-    """Return blocks of n elements by name."""
-    found = {name: block_of(amax, n, seed) for seed, (name, amax) in enumerate(amaxes(fmt).items())}
+#: Of the largest magnitudes one in so many is tried with each rule, or all of them.
+SOME, ALL = 4, 1
+some_or_all = pytest.mark.parametrize(
+    "every", [SOME, pytest.param(ALL, marks=pytest.mark.exhaustive)], ids=["some", "all"]
+)
+
+
+def corners(fmt: Any, n: int, every: int = ALL, first: int = 0) -> dict[str, Any]:
+    """Return blocks of n elements by name: all special ones, and every so-many-th magnitude."""
+    named = list(enumerate(amaxes(fmt).items()))[first % every :: every]
+    found = {name: block_of(amax, n, seed) for seed, (name, amax) in named}
     special = {
         "infinity": [np.inf],
         "-infinity": [-np.inf],
@@ -271,28 +274,35 @@ def test_every_rule_is_there_by_name() -> None:
     assert scaling.get_rule("nvfp4") is scaling.get_rule("te-nvfp4")
 
 
-@over(PER_TENSOR)
-def test_a_scale_of_the_tensor(rule: str, fmt: Any) -> None:
-    assert_rule(corners(fmt, 24), rule, fmt)
+@some_or_all
+def test_a_scale_of_the_tensor(every: int, each: Any) -> None:
+    def check(at: int, rule: str, fmt: Any) -> None:
+        assert_rule(corners(fmt, 24, every, at), rule, fmt)
+
+    each([(at, *case) for at, case in enumerate(PER_TENSOR)], check)
 
 
-@over(BY_ROW)
-def test_scales_along_an_axis(rule: str, fmt: Any) -> None:
+@some_or_all
+def test_scales_along_an_axis(every: int, each: Any) -> None:
     """Whole blocks, ragged last blocks, and a ragged block alone."""
-    sides = oracle.lengths_of(rule)
-    n = sides[0] if sides else 40
-    blocks = corners(fmt, n)
-    if rule == "deepseek-1x128":  # what its kernel's maximum makes of NaN is not said
-        blocks = {name: block for name, block in blocks.items() if not np.isnan(block).any()}
-    found = list(blocks.values())
-    whole = np.stack(found)
-    tails = [block[: n // 2 + 3] for block in found]
-    ragged = np.stack([np.append(found[i], tails[i - 1]) for i in range(0, len(found), 5)])
 
-    if lines := differences(quantized(whole, rule, fmt), whole, rule, fmt):
-        assert_rule(blocks, rule, fmt)  # says at which corners
-        pytest.fail("\n".join(lines))
-    assert_rule({"ragged": ragged, "one ragged block": whole[::5, : n // 2 + 3]}, rule, fmt)
+    def check(at: int, rule: str, fmt: Any) -> None:
+        sides = oracle.lengths_of(rule)
+        n = sides[0] if sides else 40
+        blocks = corners(fmt, n, every, at)
+        if rule == "deepseek-1x128":  # what its kernel's maximum makes of NaN is not said
+            blocks = {name: block for name, block in blocks.items() if not np.isnan(block).any()}
+        found = list(blocks.values())
+        whole = np.stack(found)
+        tails = [block[: n // 2 + 3] for block in found]
+        ragged = np.stack([np.append(found[i], tails[i - 1]) for i in range(0, len(found), 5)])
+
+        if lines := differences(quantized(whole, rule, fmt), whole, rule, fmt):
+            assert_rule(blocks, rule, fmt)  # says at which corners
+            pytest.fail("\n".join(lines))
+        assert_rule({"ragged": ragged, "one ragged block": whole[::5, : n // 2 + 3]}, rule, fmt)
+
+    each([(at, *case) for at, case in enumerate(BY_ROW)], check)
 
 
 def test_deepseek_keeps_nan() -> None:
@@ -303,14 +313,18 @@ def test_deepseek_keeps_nan() -> None:
     assert np.isnan(values[0, 5])
 
 
-@over(NVFP4)
-def test_two_levels_of_scales(rule: str, fmt: Any) -> None:
+@some_or_all
+def test_two_levels_of_scales(every: int, each: Any) -> None:
     """The block at a corner is alone, beside a larger block, and beside a smaller one."""
-    blocks = corners(fmt, 16)
     one, big = block_of(1.0, 20, 3), block_of(3e30, 16, 4)
-    beside = {f"{name} beside 1": np.concatenate([block, one]) for name, block in blocks.items()}
-    below = {f"{name} beside 3e30": np.concatenate([big, block]) for name, block in blocks.items()}
-    assert_rule(blocks | beside | below, rule, fmt)
+
+    def check(at: int, rule: str, fmt: Any) -> None:
+        alone, less, more = (corners(fmt, 16, every, at + i) for i in range(3))
+        beside = {f"{name} beside 1": np.concatenate([x, one]) for name, x in less.items()}
+        below = {f"{name} beside 3e30": np.concatenate([big, x]) for name, x in more.items()}
+        assert_rule(alone | beside | below, rule, fmt)
+
+    each([(at, *case) for at, case in enumerate(NVFP4)], check)
 
 
 @pytest.mark.parametrize("rule", ["te-nvfp4", "te-nvfp4-2d", "te-nvfp4-rht"])
@@ -408,87 +422,100 @@ def test_threads_and_regions_do_not_show(rule: str) -> None:
         np.testing.assert_array_equal(part.scales, whole[start : start + 16].scales)
 
 
-@over(TWO_DIMENSIONAL)
-def test_scales_of_rectangles(rule: str, fmt: Any) -> None:
+@some_or_all
+def test_scales_of_rectangles(every: int, each: Any) -> None:
     """Each corner in a ragged block, and blocks of different corners in one matrix."""
-    blocks = {name: block.reshape(4, 6) for name, block in corners(fmt, 24).items()}
-    assert_rule(blocks, rule, fmt)
 
-    rows, columns = oracle.lengths_of(rule)
-    rng = np.random.default_rng(2)
-    x = rng.standard_normal((rows + 5, 2 * columns + 7)).astype(np.float32)
-    x[:rows, :columns] *= F32(2.0**-20)
-    x[rows:] *= F32(1e6)
-    x[3, columns:] = 0
-    assert_rule({"a matrix": x, "three axes": np.stack([x, x * F32(3)])}, rule, fmt)
+    def check(at: int, rule: str, fmt: Any) -> None:
+        blocks = {name: x.reshape(4, 6) for name, x in corners(fmt, 24, every, at).items()}
+        assert_rule(blocks, rule, fmt)
+
+        rows, columns = oracle.lengths_of(rule)
+        rng = np.random.default_rng(2)
+        x = rng.standard_normal((rows + 5, 2 * columns + 7)).astype(np.float32)
+        x[:rows, :columns] *= F32(2.0**-20)
+        x[rows:] *= F32(1e6)
+        x[3, columns:] = 0
+        assert_rule({"a matrix": x, "three axes": np.stack([x, x * F32(3)])}, rule, fmt)
+
+    each([(at, *case) for at, case in enumerate(TWO_DIMENSIONAL)], check)
 
 
-@over([case for case in BY_ROW if case[1] in (fp.E4M3FN, oracle.INT8)] + NVFP4)
-@pytest.mark.parametrize("axis", [0, 1, -2])
-def test_blocks_run_along_the_given_axis(rule: str, fmt: Any, axis: int) -> None:
+def test_blocks_run_along_the_given_axis(each: Any) -> None:
     """Of an array of three axes, with ragged last blocks."""
-    rng = np.random.default_rng(3)
-    shape = [3, 3, 3]
-    shape[axis] = 150 if rule.startswith(("te-block", "deep")) else 41
-    x = (rng.standard_normal(shape) * 2.0 ** rng.integers(-9, 9, shape)).astype(np.float32)
 
-    scaled = quantized(x, rule, fmt, axis=axis)
+    def check(rule: str, fmt: Any, axis: int) -> None:
+        rng = np.random.default_rng(3)
+        shape = [3, 3, 3]
+        shape[axis] = 150 if rule.startswith(("te-block", "deep")) else 41
+        x = (rng.standard_normal(shape) * 2.0 ** rng.integers(-9, 9, shape)).astype(np.float32)
 
-    assert differences(scaled, x, rule, fmt, axis) == []
-    assert scaled.axis % 3 == axis % 3
-    moved = quantized(np.moveaxis(x, axis, -1), rule, fmt)
-    np.testing.assert_array_equal(np.moveaxis(scaled.codes, axis, -1), moved.codes)
+        scaled = quantized(x, rule, fmt, axis=axis)
+
+        assert differences(scaled, x, rule, fmt, axis) == []
+        assert scaled.axis % 3 == axis % 3
+        moved = quantized(np.moveaxis(x, axis, -1), rule, fmt)
+        np.testing.assert_array_equal(np.moveaxis(scaled.codes, axis, -1), moved.codes)
+
+    some = [case for case in BY_ROW if case[1] in (fp.E4M3FN, oracle.INT8)] + NVFP4
+    each([(*case, axis) for case in some for axis in (0, 1, -2)], check)
 
 
-@over([case for case in CASES if case[1] in (fp.E4M3FN, fp.E2M1FN, oracle.INT8)])
-def test_the_array_says_what_it_holds(rule: str, fmt: Any) -> None:
+def test_the_array_says_what_it_holds(each: Any) -> None:
     """Format, block, rule, and scales that a decoded value is multiplied by."""
-    x = np.random.default_rng(4).standard_normal((20, 300)).astype(np.float32)
-    scaled = quantized(x, rule, fmt)
-    expected = oracle.expect(x, rule, fmt)
 
-    assert scaled.rule.name == rule
-    assert scaled.codes.shape == x.shape
-    assert scaled.codes.dtype == np.uint8
-    assert fmt == oracle.INT8 or scaled.format is fmt
-    assert (scaled.scale_format is None) == (scaled.stored_scales.dtype == np.float32)
-    if scaled.scale_format is None:
-        assert scaled.scale_codes is None
-    else:
-        np.testing.assert_array_equal(scaled.scale_codes, scaled.stored_scales)
-    assert scaled.scales.dtype == np.float32
-    assert scaled.scales.shape == expected.scales.shape
-    two_levels = "nvfp4" in rule and not rule.endswith("one-level")
-    assert (scaled.tensor_scale is not None) == two_levels
+    def check(rule: str, fmt: Any) -> None:
+        x = np.random.default_rng(4).standard_normal((9, 140)).astype(np.float32)
+        scaled = quantized(x, rule, fmt)
+        expected = oracle.expect(x, rule, fmt)
 
-    # The scales for display give the values to a few roundings.
-    sides = oracle.lengths(oracle.RULES[rule].block, x.shape)
-    spread = oracle.spread(scaled.scales, sides, x.shape)
-    decoded = oracle.table(fmt)[scaled.codes]
-    np.testing.assert_allclose(decoded * spread, scaled.dequantize(), rtol=2.0**-21)
+        assert scaled.rule.name == rule
+        assert scaled.codes.shape == x.shape
+        assert scaled.codes.dtype == np.uint8
+        assert fmt == oracle.INT8 or scaled.format is fmt
+        assert (scaled.scale_format is None) == (scaled.stored_scales.dtype == np.float32)
+        if scaled.scale_format is None:
+            assert scaled.scale_codes is None
+        else:
+            np.testing.assert_array_equal(scaled.scale_codes, scaled.stored_scales)
+        assert scaled.scales.dtype == np.float32
+        assert scaled.scales.shape == expected.scales.shape
+        two_levels = "nvfp4" in rule and not rule.endswith("one-level")
+        assert (scaled.tensor_scale is not None) == two_levels
+
+        # The scales for display give the values to a few roundings.
+        sides = oracle.lengths(oracle.RULES[rule].block, x.shape)
+        spread = oracle.spread(scaled.scales, sides, x.shape)
+        decoded = oracle.table(fmt)[scaled.codes]
+        np.testing.assert_allclose(decoded * spread, scaled.dequantize(), rtol=2.0**-21)
+
+    each([case for case in CASES if case[1] in (fp.E4M3FN, fp.E2M1FN, oracle.INT8)], check)
 
 
-@over([case for case in CASES if case[1] in (fp.E4M3FN, fp.E2M1FN, oracle.INT8)])
-def test_results_do_not_depend_on_how_the_array_lies(rule: str, fmt: Any) -> None:
+def test_results_do_not_depend_on_how_the_array_lies(each: Any) -> None:
     """Strides, byte order, read-only, threads; float16 and bfloat16 are float32 numbers."""
-    rng = np.random.default_rng(5)
-    x = rng.standard_normal((40, 150)).astype(ml_dtypes.bfloat16).astype(np.float32)
-    codes = quantized(x, rule, fmt).codes
-    read_only = x.copy()
-    read_only.flags.writeable = False
-    wide = np.zeros((80, 300), np.float32)
-    wide[::2, ::-2] = x
-    same = {
-        "column-major": np.asfortranarray(x),
-        "strided": wide[::2, ::-2],
-        "swapped": x.astype(x.dtype.newbyteorder()),
-        "read-only": read_only,
-        "bfloat16": x.astype(ml_dtypes.bfloat16),
-        "float64": x.astype(np.float64),
-    }
-    for name, array in same.items():
-        np.testing.assert_array_equal(quantized(array, rule, fmt).codes, codes, err_msg=name)
-    np.testing.assert_array_equal(quantized(x, rule, fmt, threads=3).codes, codes)
+
+    def check(rule: str, fmt: Any) -> None:
+        rng = np.random.default_rng(5)
+        x = rng.standard_normal((40, 150)).astype(ml_dtypes.bfloat16).astype(np.float32)
+        codes = quantized(x, rule, fmt).codes
+        read_only = x.copy()
+        read_only.flags.writeable = False
+        wide = np.zeros((80, 300), np.float32)
+        wide[::2, ::-2] = x
+        same = {
+            "column-major": np.asfortranarray(x),
+            "strided": wide[::2, ::-2],
+            "swapped": x.astype(x.dtype.newbyteorder()),
+            "read-only": read_only,
+            "bfloat16": x.astype(ml_dtypes.bfloat16),
+            "float64": x.astype(np.float64),
+        }
+        for name, array in same.items():
+            np.testing.assert_array_equal(quantized(array, rule, fmt).codes, codes, err_msg=name)
+        np.testing.assert_array_equal(quantized(x, rule, fmt, threads=3).codes, codes)
+
+    each([case for case in CASES if case[1] in (fp.E4M3FN, fp.E2M1FN, oracle.INT8)], check)
 
 
 @pytest.mark.parametrize("rule", ["te-current", "te-block-1x128-fp32", "te-block-128x128-fp32"])

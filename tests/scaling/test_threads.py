@@ -9,6 +9,7 @@ once, so that they are cut.
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 from typing import Any
 
 import ml_dtypes
@@ -170,21 +171,20 @@ def test_any_type_gives_the_loop_s_result(rule: str) -> None:
         assert_answer(fp.scale_quantize(matrix().astype(dtype), rule), rule, str(dtype))
 
 
-@by_case
-@pytest.mark.parametrize(
-    "dtype", [np.float16, np.int8, np.uint16, np.int32, np.int64, ">i2", ">f2"], ids=str
-)
-def test_integers_and_float16_give_the_result_of_their_float32(rule: str, dtype: Any) -> None:
-    rng = np.random.default_rng(1)
-    x = rng.integers(0, 120, (131, 150)) * rng.choice([1, -1], (131, 1))
-    if np.dtype(dtype).kind == "u":
-        x = np.abs(x)
-    codes, scales = expected(x.astype(np.float32), rule)
+def test_integers_and_float16_give_the_result_of_their_float32(each: Any) -> None:
+    def check(rule: str, dtype: Any) -> None:
+        rng = np.random.default_rng(1)
+        x = rng.integers(0, 120, (131, 150)) * rng.choice([1, -1], (131, 1))
+        if np.dtype(dtype).kind == "u":
+            x = np.abs(x)
+        codes, scales = expected(x.astype(np.float32), rule)
 
-    scaled = fp.scale_quantize(x.astype(dtype), rule)
+        scaled = fp.scale_quantize(x.astype(dtype), rule)
 
-    np.testing.assert_array_equal(scaled.stored_scales, scales)
-    np.testing.assert_array_equal(scaled.codes, codes)
+        np.testing.assert_array_equal(scaled.stored_scales, scales)
+        np.testing.assert_array_equal(scaled.codes, codes)
+
+    each(product(CASES, [np.float16, np.int8, np.uint16, np.int32, np.int64, ">i2", ">f2"]), check)
 
 
 @pytest.mark.parametrize("rule", ["te-mxfp8", "te-block-1x128", "deepgemm-1x128"])
@@ -203,19 +203,24 @@ def test_libraries_rules_round_to_float32_first(rule: str, dtype: Any) -> None:
     np.testing.assert_array_equal(scaled.codes, codes)
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_gives_one_result(rule: str) -> None:
+def test_every_rule_gives_one_result(each: Any) -> None:
     """Whatever the layout and the threads: scales, codes and values, in every bit."""
-    x = np.ascontiguousarray(matrix()[:96, :160])
-    random = {"random_bits": np.arange(x.size, dtype=np.uint32).reshape(x.shape) * 40503 * 65537}
-    options = random if rule.endswith("sr") else {}
-    wanted = fp.scale_quantize(x, rule, **options)
-    values = wanted.dequantize().tobytes()
-    for threads, (name, array) in enumerate({"itself": x, **layouts(x)}.items()):
-        scaled = fp.scale_quantize(array, rule, threads=threads % 3 + 1, **options)
-        np.testing.assert_array_equal(scaled.codes, wanted.codes, err_msg=name)
-        assert scaled.stored_scales.tobytes() == wanted.stored_scales.tobytes(), name
-        assert scaled.dequantize().tobytes() == values, name
+
+    def check(rule: str) -> None:
+        x = np.ascontiguousarray(matrix()[:96, :160])
+        random = {
+            "random_bits": np.arange(x.size, dtype=np.uint32).reshape(x.shape) * 40503 * 65537
+        }
+        options = random if rule.endswith("sr") else {}
+        wanted = fp.scale_quantize(x, rule, **options)
+        values = wanted.dequantize().tobytes()
+        for threads, (name, array) in enumerate({"itself": x, **layouts(x)}.items()):
+            scaled = fp.scale_quantize(array, rule, threads=threads % 3 + 1, **options)
+            np.testing.assert_array_equal(scaled.codes, wanted.codes, err_msg=name)
+            assert scaled.stored_scales.tobytes() == wanted.stored_scales.tobytes(), name
+            assert scaled.dequantize().tobytes() == values, name
+
+    each(RULES, check)
 
 
 def random_bits(rule: str) -> dict[str, Any]:
@@ -223,29 +228,36 @@ def random_bits(rule: str) -> dict[str, Any]:
     return {"random_bits": 0} if rule.endswith("sr") else {}
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_takes_an_empty_tensor(rule: str) -> None:
+def test_every_rule_takes_an_empty_tensor(each: Any) -> None:
     """Of no rows, of no columns; the tensor's own scale is that of zero."""
-    for shape in ((0, 32), (4, 0)):
-        scaled = fp.scale_quantize(np.zeros(shape, np.float32), rule, **random_bits(rule))
-        assert scaled.codes.shape == scaled.dequantize().shape == shape
-        if scaled.stored_scales.ndim == 0:
-            zero = fp.scale_quantize(np.zeros((1, 16), np.float32), rule, **random_bits(rule))
-            assert scaled.stored_scales == zero.stored_scales
+
+    def check(rule: str) -> None:
+        for shape in ((0, 32), (4, 0)):
+            scaled = fp.scale_quantize(np.zeros(shape, np.float32), rule, **random_bits(rule))
+            assert scaled.codes.shape == scaled.dequantize().shape == shape
+            if scaled.stored_scales.ndim == 0:
+                zero = fp.scale_quantize(np.zeros((1, 16), np.float32), rule, **random_bits(rule))
+                assert scaled.stored_scales == zero.stored_scales
+
+    each(RULES, check)
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
-def test_every_rule_takes_infinity_and_any_nan_without_a_warning(rule: str, kind: str) -> None:
+def test_every_rule_takes_infinity_and_any_nan_without_a_warning(each: Any) -> None:
     """Signalling NaN too, beside numbers of all their bits."""
-    word = {"f2": 0x7C01, "f4": 0x7F800001, "f8": 0x7FF0000000000001}[kind]
-    nan = np.array([word], kind.replace("f", "u")).view(kind)
-    x = np.concatenate([nan, np.array([np.inf, -np.inf, np.nan, 0.1, 1 / 3, -0.0, 5] * 5, kind)])
-    x = x[:32][None]
 
-    scaled = fp.scale_quantize(x, rule, **random_bits(rule))
+    def check(rule: str, kind: str) -> None:
+        word = {"f2": 0x7C01, "f4": 0x7F800001, "f8": 0x7FF0000000000001}[kind]
+        nan = np.array([word], kind.replace("f", "u")).view(kind)
+        x = np.concatenate(
+            [nan, np.array([np.inf, -np.inf, np.nan, 0.1, 1 / 3, -0.0, 5] * 5, kind)]
+        )
+        x = x[:32][None]
 
-    assert scaled.dequantize().shape == (1, 32)
+        scaled = fp.scale_quantize(x, rule, **random_bits(rule))
+
+        assert scaled.dequantize().shape == (1, 32)
+
+    each(product(RULES, ["f2", "f4", "f8"]), check)
 
 
 @pytest.mark.parametrize("rule", ["te-nvfp4-sr", "te-nvfp4-rht-sr"])
