@@ -8,8 +8,6 @@ import inspect
 import pkgutil
 from typing import Any
 
-import pytest
-
 import fp8num
 
 MODULES = sorted(
@@ -27,14 +25,17 @@ class Finder(doctest.DocTestFinder):
         return bool(super()._from_module(module, value))  # type: ignore[misc]  # not in the stubs
 
 
-@pytest.mark.parametrize("name", ["fp8num", *MODULES])
-def test_examples_are_true(name: str) -> None:
+def test_examples_are_true(each: Any) -> None:
     """Every ``>>>`` in a module gives what stands below it."""
-    runner = doctest.DocTestRunner()
-    for test in Finder().find(importlib.import_module(name), name):
-        runner.run(test)
 
-    assert runner.failures == 0
+    def check(name: str) -> None:
+        runner = doctest.DocTestRunner()
+        for test in Finder().find(importlib.import_module(name), name):
+            runner.run(test)
+
+        assert runner.failures == 0
+
+    each(["fp8num", *MODULES], check)
 
 
 def test_there_are_examples() -> None:

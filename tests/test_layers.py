@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,22 +95,28 @@ def wrong_imports(layer: str, imported: set[str]) -> set[str]:
 FILES = sorted(ROOT.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_imports_point_down(path: Path) -> None:
+def test_imports_point_down(each: Any) -> None:
     """A layer imports itself and lower layers only, by their modules and not by the package."""
-    layer = layer_of(path)
-    if layer in TOP:
-        return
 
-    wrong = wrong_imports(layer, layers_imported_by(path))
+    def check(path: Path) -> None:
+        layer = layer_of(path)
+        if layer in TOP:
+            return
 
-    assert not wrong, f"{layer} must not import {sorted(wrong)}"
+        wrong = wrong_imports(layer, layers_imported_by(path))
+
+        assert not wrong, f"{layer} must not import {sorted(wrong)}"
+
+    each(FILES, check)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_module_has_a_layer(path: Path) -> None:
+def test_every_module_has_a_layer(each: Any) -> None:
     """A new module is placed before it is used."""
-    assert layer_of(path) in RANK.keys() | TOP
+
+    def check(path: Path) -> None:
+        assert layer_of(path) in RANK.keys() | TOP
+
+    each(FILES, check)
 
 
 @pytest.mark.parametrize(

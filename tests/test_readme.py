@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fp8num.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,6 +78,24 @@ def run_python(block: str, names: dict[str, Any]) -> int:
     return checked
 
 
+def own_arguments(command: str) -> list[str] | None:
+    """Return the arguments of a command that is `fp8num` alone, without pipe or redirection."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    name, *arguments = lexer
+    plain = name == "fp8num" and not any(set(word) <= set("();<>|&") for word in arguments)
+    return arguments if plain else None
+
+
+def run_here(arguments: list[str], code: int) -> None:
+    """Run a command in this process, which saves the start of another one."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        found = main(arguments)
+    assert found == code, f"{arguments}\n{out.getvalue()}\n{errors.getvalue()}"
+    assert out.getvalue(), arguments
+
+
 def run_command(command: str, code: int, folder: Path) -> None:
     """Run a command in a shell where `fp8num` and `python3` are those of .venv/bin."""
     path = f"{folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
@@ -97,7 +119,11 @@ def run_command(command: str, code: int, folder: Path) -> None:
 def test_everything_runs_as_it_stands(
     *, long: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In its order, in one folder; what installs is left out, and what takes long at first."""
+    """
+    In its order, in one folder; what installs is left out, and what takes long at first.
+
+    Then a shell runs every command, which at first is left to those that are more than `fp8num`.
+    """
     monkeypatch.chdir(tmp_path)
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -113,8 +139,13 @@ def test_everything_runs_as_it_stands(
             continue
         for command, code in commands(block):
             met.add(command)
-            if command not in INSTALLING and (long or command not in LONG):
+            if command in INSTALLING or (command in LONG and not long):
+                continue
+            arguments = own_arguments(command)
+            if long or arguments is None:
                 run_command(command, code, tmp_path)
+            else:
+                run_here(arguments, code)
 
     assert checked >= 7
     assert met >= INSTALLING | LONG
@@ -165,6 +196,12 @@ def test_what_does_not_run_or_is_not_true_is_noticed(
     if language == "python":
         with pytest.raises((AssertionError, NameError)):
             run_python(block, {})
-    else:
+        return
+    command, code = commands(block)[0]
+    with pytest.raises(AssertionError):
+        run_command(command, code, tmp_path)
+    arguments = own_arguments(command)
+    assert (arguments is None) == (command == "true")
+    if arguments is not None:
         with pytest.raises(AssertionError):
-            run_command(*commands(block)[0], tmp_path)
+            run_here(arguments, code)

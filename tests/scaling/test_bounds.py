@@ -18,7 +18,7 @@ from typing import Any
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import fp8num as fp
@@ -113,7 +113,6 @@ NAMED = st.sampled_from(
 
 
 @given(x=ARRAYS, case=NAMED, data=st.data())
-@settings(max_examples=max(100, settings.default.max_examples))
 def test_named_rules_are_within_half_an_ulp(x: Any, case: Any, data: st.DataObject) -> None:
     """Every rule that has a name, along any axis."""
     rule, fmt = case
