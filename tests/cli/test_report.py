@@ -9,13 +9,14 @@ import re
 import subprocess
 import sys
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from fp8num.cli import main
-from fp8num.nn import compare, digits
+from fp8num.nn import digits
 from fp8num.report import experiment
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+#: Options of a report where the tables do not matter.
+ONE_TABLE = ["--formats", "e4m3fn", "--rules", "none"]
 
 
 @pytest.fixture
@@ -87,15 +92,21 @@ def test_without_files_the_built_in_tensors_are_reported(
     assert set(listing(tmp_path / "r")) == {"index.html", "report.csv", "report.json"}
 
 
+@cache
+def trained_shortly() -> Comparison:
+    """Train as a report does, but for a moment."""
+    return experiment.compare_on_digits(["te-current"], seeds=2, epochs=1, workers=1)
+
+
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Make trainings short; return what they are called with."""
-    train = experiment.compare_on_digits
+    trained_shortly()
     calls: list[object] = []
 
     def few(**options: Any) -> Comparison:
         calls.append(options)
-        return train(["te-current"], seeds=2, epochs=1, workers=1, **options)
+        return trained_shortly()
 
     monkeypatch.setattr("fp8num.report.compare_on_digits", few)
     return calls
@@ -110,7 +121,7 @@ def test_without_files_fp32_is_compared_with_fp8_in_training(
     assert len(short) == 1
     files = listing(tmp_path / "r")
     document = json.loads(files["report.json"])
-    expected = compare(digits, ["te-current"], seeds=2, epochs=1, stats_every=50)
+    expected = trained_shortly()
     assert document["training"] == json.loads(json.dumps(expected.to_dict()))
     assert files["training.csv"].count(b"\n") == 1 + 2 * 2
     steps = -(-len(digits().x) // 64)
@@ -123,10 +134,10 @@ def test_without_files_fp32_is_compared_with_fp8_in_training(
 def test_with_files_nothing_is_trained_unless_it_is_asked_for(
     weights: str, tmp_path: Path, short: list[object]
 ) -> None:
-    assert main(["report", weights, "--output", "a"]) == 0
+    assert main(["report", weights, *ONE_TABLE, "--output", "a"]) == 0
     assert short == []
 
-    assert main(["report", weights, "--training", "--output", "b"]) == 0
+    assert main(["report", weights, *ONE_TABLE, "--training", "--output", "b"]) == 0
     assert len(short) == 1
     assert "training.csv" in listing(tmp_path / "b")
 
@@ -172,7 +183,7 @@ def test_the_whole_default_twice_is_the_same_bytes(tmp_path: Path) -> None:
 def test_json_goes_to_stdout_and_the_rest_to_stderr(
     weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["report", weights, "--json", "--output", "my report"]) == 0
+    assert main(["report", weights, *ONE_TABLE, "--json", "--output", "my report"]) == 0
 
     printed = capsys.readouterr()
     assert printed.out == (tmp_path / "my report" / "report.json").read_text()
@@ -288,7 +299,7 @@ def test_damage_found_while_reading_leaves_no_report_and_the_old_one(
     assert "bad.npz" in refused(["report", "bad.npz", "--output", "new"], capsys)
     assert not (tmp_path / "new").exists()
 
-    assert main(["report", weights]) == 0
+    assert main(["report", weights, *ONE_TABLE]) == 0
     old = listing(tmp_path / "fp8num-report")
     capsys.readouterr()
     assert "bad.npz" in refused(["report", weights, "bad.npz"], capsys)
@@ -318,7 +329,7 @@ def test_an_output_that_cannot_be_written_is_refused(
 
     monkeypatch.setattr("fp8num.report.build.write_together", full)
 
-    line = refused(["report", weights], capsys)
+    line = refused(["report", weights, *ONE_TABLE], capsys)
 
     assert line == (
         "fp8num: error: output 'fp8num-report' cannot be written (No space left on device); "
@@ -339,7 +350,7 @@ def test_hostile_names_do_not_reach_the_terminal(
     data = b"\x00" + np.ones(2, np.float32).tobytes()
     (tmp_path / "w.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
 
-    assert main(["report", "w.safetensors"]) == 0
+    assert main(["report", "w.safetensors", *ONE_TABLE]) == 0
 
     printed = capsys.readouterr()
     assert printed.err == "fp8num: skipped \\x1b[31m[red]w[/x]\\n in w.safetensors: integers\n"
@@ -352,16 +363,19 @@ def test_many_skipped_tensors_are_counted(
     arrays = {f"steps{i}": np.arange(2) for i in range(25)}
     np.savez(tmp_path / "w.npz", w=np.ones(2, np.float32), **arrays)
 
-    assert main(["report", "w.npz"]) == 0
+    assert main(["report", "w.npz", *ONE_TABLE]) == 0
 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 21
     assert lines[-1] == "fp8num: skipped 5 more, see report.json"
 
 
+QUICK_REPORT = [sys.executable, "-m", "fp8num", "report", *ONE_TABLE]
+
+
 def test_no_progress_is_shown_where_nobody_watches(weights: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fp8num", "report", weights],
+        [*QUICK_REPORT, weights],
         capture_output=True,
         check=True,
         env=os.environ | {"FORCE_COLOR": "1", "TERM": "xterm"},
@@ -390,7 +404,7 @@ def test_a_progress_bar_is_shown_on_a_terminal_unless_it_is_not_wanted(
     reader.start()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "fp8num", "report", weights, *["--no-progress"] * quiet],
+            [*QUICK_REPORT, weights, *["--no-progress"] * quiet],
             stdout=subprocess.PIPE,
             stderr=theirs,
             check=True,
