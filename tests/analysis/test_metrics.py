@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -281,40 +282,48 @@ def test_the_overflow_threshold_is_the_documents(name: str) -> None:
     assert overflow_threshold(fp.FORMATS[name]) == expected
 
 
-@by_format
-@pytest.mark.parametrize("sign", [1, -1])
-def test_saturation_begins_where_overflow_is_flagged(name: str, sign: int) -> None:
+def test_saturation_begins_where_overflow_is_flagged(each: Any) -> None:
     """At the threshold, its neighbours, the largest value, and far from it."""
-    fmt = fp.FORMATS[name]
-    threshold = min(overflow_threshold(fmt), 1e300)
-    near = [threshold, math.nextafter(threshold, 0), math.nextafter(threshold, math.inf)]
-    for x in [*near, math.nextafter(near[1], 0), float(fmt.max), 0.0, 1.0, 1e308]:
-        found = measure(np.float64(sign * x), fmt)
 
-        assert found.saturated == fp.flags(np.float64(sign * x), fmt).overflow, x.hex()
+    def check(name: str, sign: int) -> None:
+        fmt = fp.FORMATS[name]
+        threshold = min(overflow_threshold(fmt), 1e300)
+        near = [threshold, math.nextafter(threshold, 0), math.nextafter(threshold, math.inf)]
+        for x in [*near, math.nextafter(near[1], 0), float(fmt.max), 0.0, 1.0, 1e308]:
+            found = measure(np.float64(sign * x), fmt)
+
+            assert found.saturated == fp.flags(np.float64(sign * x), fmt).overflow, x.hex()
+
+    each(product(fp.FORMATS, [1, -1]), check)
 
 
-@pytest.mark.parametrize("how", ["divide", "multiply"])
-@pytest.mark.parametrize("scale", [1.0, 0.3, 7.0])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("name", ["E4M3FN", "E3M4"])
-def test_saturation_is_exact_in_units_of_the_scale(
-    name: str, dtype: type[np.floating[Any]], scale: float, how: str
-) -> None:
+def test_saturation_is_exact_in_units_of_the_scale(each: Any) -> None:
     """Neighbours of the threshold: the tie itself goes past the largest value, or does not."""
-    middle, inclusive = THRESHOLDS[name]
-    unit = Fraction(float(np.float32(scale)))
-    unit = 1 / unit if how == "divide" else unit
-    x = dtype(float(middle * unit)) * np.ones(1, dtype)
-    for _ in range(6):
-        x = np.concatenate([np.nextafter(x, dtype(0)), x, np.nextafter(x, dtype(np.inf))])
-    largest = np.full(x.shape, fp.encode(np.inf, name))
 
-    found = ErrorMetrics.of(x, scaled(largest, name, scale, how))
+    def check(how: str, scale: float, dtype: type[np.floating[Any]], name: str) -> None:
+        middle, inclusive = THRESHOLDS[name]
+        unit = Fraction(float(np.float32(scale)))
+        unit = 1 / unit if how == "divide" else unit
+        x = dtype(float(middle * unit)) * np.ones(1, dtype)
+        for _ in range(6):
+            x = np.concatenate([np.nextafter(x, dtype(0)), x, np.nextafter(x, dtype(np.inf))])
+        largest = np.full(x.shape, fp.encode(np.inf, name))
 
-    past = [Fraction(float(one)) / unit for one in x]
-    assert found.saturated == sum(q > middle or (inclusive and q == middle) for q in past)
-    assert 0 < found.saturated < len(x)
+        found = ErrorMetrics.of(x, scaled(largest, name, scale, how))
+
+        past = [Fraction(float(one)) / unit for one in x]
+        assert found.saturated == sum(q > middle or (inclusive and q == middle) for q in past)
+        assert 0 < found.saturated < len(x)
+
+    each(
+        product(
+            ["divide", "multiply"],
+            [1.0, 0.3, 7.0],
+            [np.float16, np.float32, np.float64],
+            ["E4M3FN", "E3M4"],
+        ),
+        check,
+    )
 
 
 # Accuracy.
@@ -392,6 +401,7 @@ def test_relative_errors_beyond_float64() -> None:
     assert np.isfinite(found.binades.rms).all()
 
 
+@settings(max_examples=settings.default.max_examples // 3)
 @given(st.lists(wide_elements, max_size=12), st.sampled_from(["E4M3FN", "E5M2", "POSIT8"]))
 @example([1.7976931348623157e308, 5e-324], "E4M3FN")
 def test_sums_hold_for_all_of_float64(
@@ -423,7 +433,7 @@ def test_sums_hold_for_all_of_float64(
     st.sampled_from(["E4M3FN", "E2M1FN", "POSIT8", "E8M0FNU", "BFLOAT16"]),
     st.sampled_from([1.0, 0.1, 300.0]),
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=settings.default.max_examples // 3)
 def test_merging_blocks_gives_the_whole(
     assert_same_metrics: Callable[..., None],
     x: list[float],
@@ -454,6 +464,7 @@ def test_merging_blocks_gives_the_whole(
         assert getattr(forward, sums) == getattr(backward, sums)
 
 
+@settings(max_examples=settings.default.max_examples // 3)
 @given(st.lists(st.lists(elements, max_size=8), min_size=3, max_size=3))
 def test_merging_is_associative(
     assert_same_metrics: Callable[..., None], parts: list[list[float]]

@@ -114,10 +114,13 @@ def assert_codes_of_pieces(name: str, fmt: str, sizes: tuple[int, ...]) -> None:
             np.testing.assert_array_equal(codes, expected)
 
 
-@over
-def test_codes_are_those_of_scale_quantize(name: str, fmt: str) -> None:
+def test_codes_are_those_of_scale_quantize(each: Any) -> None:
     """Of ragged and empty shapes, one number, NaN and infinities; read in pieces."""
-    assert_codes_of_pieces(name, fmt, (50,))
+
+    def check(name: str, fmt: str) -> None:
+        assert_codes_of_pieces(name, fmt, (50,))
+
+    each(CASES, check)
 
 
 @pytest.mark.exhaustive
@@ -127,36 +130,39 @@ def test_codes_of_every_format_and_size(name: str, fmt: str) -> None:
     assert_codes_of_pieces(name, fmt, (1, 7, 33, 64, 100, 130, 1000))
 
 
-@over
-def test_rows_are_what_scale_quantize_says(name: str, fmt: str) -> None:
+def test_rows_are_what_scale_quantize_says(each: Any) -> None:
     """Counts, errors and scales of the array that it returns, dequantised in float64."""
-    x = np.clip(hostile((6, 64)), -1e4, 1e4)
-    scaled = fp.scale_quantize(x, name, fmt=fmt)
-    q = scaled.dequantize(np.float64)
-    if scaled.rule.rotation is not None:
-        q = scaled.rule.rotation.apply(q, -1, back=True).astype(np.float64)
-    wide = x.astype(np.float64)
-    finite = np.isfinite(q)
-    e = np.where(finite, np.abs(q - wide), 0.0)
 
-    found = analyze_tensor(stored(x), fmt, name, block_size=100).records()[0]
+    def check(name: str, fmt: str) -> None:
+        x = np.clip(hostile((6, 64)), -1e4, 1e4)
+        scaled = fp.scale_quantize(x, name, fmt=fmt)
+        q = scaled.dequantize(np.float64)
+        if scaled.rule.rotation is not None:
+            q = scaled.rule.rotation.apply(q, -1, back=True).astype(np.float64)
+        wide = x.astype(np.float64)
+        finite = np.isfinite(q)
+        e = np.where(finite, np.abs(q - wide), 0.0)
 
-    assert (found["format"], found["rule"]) == (fmt, scaled.rule.name)
-    assert found["codes_used"] == len(np.unique(scaled.codes))
-    assert found["underflow"] == np.count_nonzero((q == 0) & (x != 0))
-    assert found["max_abs_error"] == e.max()
-    assert found["max_abs_at"] == str(tuple(map(int, np.unravel_index(e.argmax(), x.shape))))
-    with np.errstate(all="ignore"):
-        assert found["max_rel_error"] == np.where(wide == 0, 0, e / np.abs(wide)).max()
-    norm = np.linalg.norm(np.where(finite, wide, 0.0))
-    assert found["relative_rms_error"] == pytest.approx(np.linalg.norm(e) / norm, rel=1e-12)
-    assert found["scales"] == scaled.stored_scales.size
-    assert found["scale_inv_min"] == np.nanmin(scaled.scales)
-    assert found["scale_inv_max"] == np.nanmax(scaled.scales)
-    if scaled.stored_scales.size > 1:
-        assert math.isnan(found["scale"])
-    else:
-        assert found["scale"] == pytest.approx(float(1 / scaled.scales.item()), rel=2e-7)
+        found = analyze_tensor(stored(x), fmt, name, block_size=100).records()[0]
+
+        assert (found["format"], found["rule"]) == (fmt, scaled.rule.name)
+        assert found["codes_used"] == len(np.unique(scaled.codes))
+        assert found["underflow"] == np.count_nonzero((q == 0) & (x != 0))
+        assert found["max_abs_error"] == e.max()
+        assert found["max_abs_at"] == str(tuple(map(int, np.unravel_index(e.argmax(), x.shape))))
+        with np.errstate(all="ignore"):
+            assert found["max_rel_error"] == np.where(wide == 0, 0, e / np.abs(wide)).max()
+        norm = np.linalg.norm(np.where(finite, wide, 0.0))
+        assert found["relative_rms_error"] == pytest.approx(np.linalg.norm(e) / norm, rel=1e-12)
+        assert found["scales"] == scaled.stored_scales.size
+        assert found["scale_inv_min"] == np.nanmin(scaled.scales)
+        assert found["scale_inv_max"] == np.nanmax(scaled.scales)
+        if scaled.stored_scales.size > 1:
+            assert math.isnan(found["scale"])
+        else:
+            assert found["scale"] == pytest.approx(float(1 / scaled.scales.item()), rel=2e-7)
+
+    each(CASES, check)
 
 
 # Reading in pieces.

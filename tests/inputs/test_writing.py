@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tracemalloc
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -86,30 +87,35 @@ def test_the_comparison_sees_a_changed_byte(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() != RECORDED.read_bytes()
 
 
-@pytest.mark.parametrize("way", ["C", "F", "transposed", "reversed", "strided", "readonly"])
-@pytest.mark.parametrize("byteorder", "<>")
-@pytest.mark.parametrize("code", ["f2", "f4", "f8", "i4", "u2", "c8", "?"])
-def test_arrays_of_any_layout_are_written_as_what_they_hold(
-    tmp_path: Path, code: str, byteorder: str, way: str
-) -> None:
-    values = np.arange(-6, 6).reshape(3, 4).astype(byteorder + code)
-    wide = np.zeros((3, 8), values.dtype)
-    wide[:, ::2] = values
-    readonly = values.copy()
-    readonly.flags.writeable = False
-    array = {
-        "C": values,
-        "F": np.asfortranarray(values),
-        "transposed": values.T.copy().T,
-        "reversed": values[::-1, ::-1].copy()[::-1, ::-1],
-        "strided": wide[:, ::2],
-        "readonly": readonly,
-    }[way]
+def test_arrays_of_any_layout_are_written_as_what_they_hold(tmp_path: Path, each: Any) -> None:
+    def check(way: str, byteorder: str, code: str) -> None:
+        values = np.arange(-6, 6).reshape(3, 4).astype(byteorder + code)
+        wide = np.zeros((3, 8), values.dtype)
+        wide[:, ::2] = values
+        readonly = values.copy()
+        readonly.flags.writeable = False
+        array = {
+            "C": values,
+            "F": np.asfortranarray(values),
+            "transposed": values.T.copy().T,
+            "reversed": values[::-1, ::-1].copy()[::-1, ::-1],
+            "strided": wide[:, ::2],
+            "readonly": readonly,
+        }[way]
 
-    write_safetensors(tmp_path / "x", {"w": array})
+        write_safetensors(tmp_path / "x", {"w": array})
 
-    _, found = parse((tmp_path / "x").read_bytes())
-    assert found["w"][1:] == ([3, 4], values.astype("<" + code).tobytes())
+        _, found = parse((tmp_path / "x").read_bytes())
+        assert found["w"][1:] == ([3, 4], values.astype("<" + code).tobytes())
+
+    each(
+        product(
+            ["C", "F", "transposed", "reversed", "strided", "readonly"],
+            "<>",
+            ["f2", "f4", "f8", "i4", "u2", "c8", "?"],
+        ),
+        check,
+    )
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float8_e5m2", "float8_e8m0fnu"])
@@ -167,7 +173,7 @@ def test_narrow_codes_are_packed_low_bits_first(
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=settings.default.max_examples // 3)
 @given(
     arrays=st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), max_size=5).filter(

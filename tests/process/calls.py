@@ -171,7 +171,7 @@ def verification() -> Iterator[Call]:
 
     for source in ("float32", "float64"):
         yield (
-            f"verify.check {source}",
+            f"verify.check {source} slow",
             lambda s=source: verify.check(own, "E4M3FN", source=s).to_dict(),
         )
     decoder = lambda codes: fp.decode(codes, "E5M2")  # noqa: E731 - a candidate

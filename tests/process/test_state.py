@@ -11,6 +11,7 @@ import ctypes.util
 import importlib
 import inspect
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -51,9 +52,19 @@ def calls(states: tuple[str, ...], stride: int) -> Results:
     params=[(SOME, 97), pytest.param((ALL, 1), marks=pytest.mark.exhaustive)],
     ids=["some", "all"],
 )
-def found(request: pytest.FixtureRequest) -> Results:
-    """What some of the calls give in some states, or all in all."""
-    return calls(*request.param)
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """What some of the calls give in some states, or all in all: made by one worker for all."""
+    import fcntl
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    path = folder / f"calls-{request.param[1]}.json"
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            path.write_text(json.dumps(calls(*request.param)))
+    result: Results = json.loads(path.read_text())
+    return result
 
 
 def states(found: Results, *names: str) -> dict[str, dict[str, str]]:

@@ -40,21 +40,27 @@ def test_workers_find_the_same_bits(here: Comparison) -> None:
     assert [(one.recipe, one.seed) for one in seen] == ORDER
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(11, "again"), NotImplementedError(), ImportError(), BrokenProcessPool()]
-)
 def test_where_no_process_can_be_made_this_one_trains(
-    error: Exception, here: Comparison, monkeypatch: pytest.MonkeyPatch
+    here: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By the same function with no executor; what that gives here is the daemon's test."""
+    errors = [OSError(11, "again"), NotImplementedError(), ImportError(), BrokenProcessPool()]
+    refusing, executors, before = iter(errors), [], dict(os.environ)
+
     def refuse(*_: object, **__: object) -> None:
-        raise error
+        raise next(refusing)
+
+    def trains(*_: object, executor: object, **__: object) -> Comparison:
+        executors.append(executor)
+        return here
 
     monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", refuse)
-    before = dict(os.environ)
+    monkeypatch.setattr("fp8num.nn.compare", trains)
+    for _ in errors:
+        assert compare_on_digits(**TINY, workers=2) is here
 
-    found = compare_on_digits(**TINY | {"seeds": 1}, workers=2)
-
-    assert found.outcomes == here.outcomes[:2]
+    assert executors == [None] * 4
+    assert next(refusing, None) is None
     assert dict(os.environ) == before
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,19 +133,22 @@ def cases() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("command", "sentence"), cases())
-def test_decisions_by_hand(command: str, sentence: str) -> None:
+def test_decisions_by_hand(each: Any) -> None:
     """Each kind of decision, in the words that a reader is told."""
-    written, fmt, *options = command.split()
-    pairs = dict(option.split("=") for option in options)
-    given = {name: int(value) if value.isdigit() else value for name, value in pairs.items()}
 
-    record = inspect(parse_number(written), get_format(fmt), Conversion(**given))  # type: ignore[arg-type]
+    def check(command: str, sentence: str) -> None:
+        written, fmt, *options = command.split()
+        pairs = dict(option.split("=") for option in options)
+        given = {name: int(value) if value.isdigit() else value for name, value in pairs.items()}
 
-    assert decision(record) == sentence
+        record = inspect(parse_number(written), get_format(fmt), Conversion(**given))  # type: ignore[arg-type]
+
+        assert decision(record) == sentence
+
+    each(cases(), check)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=settings.default.max_examples // 3)
 @given(
     data=st.data(),
     fmt=st.sampled_from(list(FORMATS.values())) | strategies.formats(),

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fp8num.projection import Projection
 
 FLAGS = ("inexact", "underflow", "overflow", "invalid")
-#: Trying every value, exactly, takes its time.
-few = settings(deadline=None, max_examples=100)
+#: Exact numbers, and trying every value, take their time.
+few = settings(deadline=None, max_examples=settings.default.max_examples // 3)
 some_format = st.sampled_from(list(FORMATS.values())) | strategies.formats()
 
 
@@ -46,7 +46,7 @@ def conversion_of(projection: Projection, bits: int, width: int) -> Conversion:
     )
 
 
-@settings(deadline=None)
+@few
 @given(
     data=st.data(),
     fmt=some_format,
