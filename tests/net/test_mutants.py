@@ -220,7 +220,8 @@ def outcome(mutant: Mutant, folder: Path, limit: float) -> str:
     shutil.rmtree(folder / "fp8num", ignore_errors=True)
     shutil.copytree(PACKAGE, folder / "fp8num", ignore=shutil.ignore_patterns("__pycache__"))
     path = folder / "fp8num" / mutant.module
-    path.write_bytes(mutated(path.read_bytes(), mutant))
+    source = path.read_bytes()
+    path.write_bytes(mutated(source, mutant))
     environment = os.environ | {
         "PYTHONPATH": str(folder),
         "OMP_NUM_THREADS": "1",
@@ -228,36 +229,40 @@ def outcome(mutant: Mutant, folder: Path, limit: float) -> str:
     }
     # Nothing but the copy is found by `import fp8num`, in processes that tests start neither.
     command = [sys.executable, "-P", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command += [
-        "--no-header",
-        "--tb=no",
-        "--rootdir",
-        str(TREE),
-        "-c",
-        str(TREE / "pyproject.toml"),
-    ]
-    process = subprocess.Popen(
-        [*command, *relevant_tests(mutant)],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    command += ["--no-header", "--tb=no", f"--rootdir={TREE}", "-c", str(TREE / "pyproject.toml")]
+
+    def run(*tests: str) -> tuple[int, str]:
+        process = subprocess.Popen(
+            [*command, *tests],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            said, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.communicate()
+            raise
+        return process.returncode, said
+
     try:
-        said, _ = process.communicate(timeout=limit)
+        code, said = run(*relevant_tests(mutant))
+        if code == 0:
+            return "lives"
+        # A file that cannot be imported is an error, a test that fails a failure.
+        failed = re.search(r"^(?:FAILED|ERROR) (?:\S*?tests/)?(\S+)", said, re.MULTILINE)
+        if failed is None:
+            return f"killed, exit {code}"
+        path.write_bytes(source)
+        if run(str(TREE / "tests" / failed[1].partition("[")[0]))[0]:
+            return f"not counted, as without it this fails too: {failed[1]}"
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.communicate()
         return f"not killed in {limit:g} s"
-    if process.returncode == 0:
-        return "lives"
-    # A file that cannot be imported is an error, a test that fails a failure.
-    failed = re.search(
-        r"^(?:FAILED|ERROR) (?:\S*?tests/)?([^\s:\[]+(?:::[^\s:\[]+)?)", said, re.MULTILINE
-    )
-    return f"killed by {failed[1]}" if failed else f"killed, exit {process.returncode}"
+    return f"killed by {failed[1].partition('[')[0]}"
 
 
 def read() -> dict[str, str]:
@@ -268,7 +273,7 @@ def read() -> dict[str, str]:
 
 
 def write(record: dict[str, str]) -> None:
-    killed = sum("not killed" not in found and "killed" in found for found in record.values())
+    killed = sum(found.startswith("killed") for found in record.values())
     head = f"# Made by tests/net/test_mutants.py: {killed} of {len(record)} mutants are killed."
     lines = [f"{name} -> {found}" for name, found in sorted(record.items())]
     RECORD.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
