@@ -220,7 +220,13 @@ def frontier(
         msg = "targets must name at least one, got none; leave them out for the usual ones"
         raise ValueError(msg)
     subjects = subjects_of(
-        named(x), schemes, layout=layout, keep=keep, activations=activations, limits=Limits()
+        named(x),
+        schemes,
+        target=schemes[0].format,
+        layout=layout,
+        keep=keep,
+        activations=activations,
+        limits=Limits(),
     )
     groups: dict[str, list[Subject]] = {}
     for subject in subjects:
@@ -265,6 +271,7 @@ def _choices(members: list[Subject], schemes: tuple[Scheme, ...]) -> list[_Choic
             math.fsum(subject.mean_square(i) * size for subject, size in both),
         )
         for i, scheme in enumerate(schemes)
+        if all(subject.takes(i) for subject in members)
     ]
     return [*found, _Choice(KEPT, KEPT_BITS * sum(sizes), 0.0)]
 

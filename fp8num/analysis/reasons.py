@@ -116,6 +116,8 @@ def _left(chosen: Trial) -> str:
 
 
 def _no_scheme(found: Recommendation) -> str:
+    if not found.trials:
+        return "No scheme takes its shape: it stays in 16 bits."
     best = min(found.trials, key=lambda trial: trial.median)
     advice = ""
     if any(part.axis == "column" for part in found.cause):

@@ -100,7 +100,8 @@ class Recommendation:
     @property
     def one_scale(self) -> Trial | None:
         """What one scale makes of it, if that was tried."""
-        return next((t for t in self.trials if t.scheme.decision == "tensor"), None)
+        one = [trial for trial in self.trials if trial.scheme.decision == "tensor"]
+        return one[-1] if one else None  # after those that are no scale, or a coarser one
 
     @property
     def margin(self) -> float:
@@ -275,7 +276,9 @@ def recommend(
         A name of `TARGETS` (``"E4M3FN"``, ``"nvfp4"`` ...) or any format: which schemes are
         tried, the coarsest first.
     rules : str, Rule or several, optional
-        Rules to try instead, in this order.
+        Rules to try instead of the target's, in this order: ``"tensor"`` where hardware takes
+        one scale only.  What passes none of them stays in 16 bits, and so does a tensor of a
+        shape that none takes.
     layout : str, or mapping of str to str, optional
         How a weight lies, of `LAYOUTS`; by name for several.  The default is inferred from
         name and shape, and said in ``role.assumed``.
@@ -332,10 +335,24 @@ def recommend(
             layout=layout,
             keep=keep if keep is not None or name else False,
         )
-        subject = Subject(name, x, role, schemes=schemes, limits=limits, mean_squares=activations)
+        subject = Subject(
+            name,
+            x,
+            role,
+            schemes=schemes,
+            target=target,
+            limits=limits,
+            mean_squares=activations,
+        )
         return _decide_together([subject], schemes)[0]
     subjects = subjects_of(
-        named(x), schemes, layout=layout, keep=keep, activations=activations, limits=limits
+        named(x),
+        schemes,
+        target=target,
+        layout=layout,
+        keep=keep,
+        activations=activations,
+        limits=limits,
     )
     return _decide_file(subjects, schemes, progress)
 
@@ -344,6 +361,7 @@ def subjects_of(
     several: list[tuple[str, Any]],
     schemes: tuple[Scheme, ...],
     *,
+    target: str | Format,
     layout: Layout | Mapping[str, Layout] | None,
     keep: Mapping[str, bool] | None,
     activations: Mapping[str, npt.ArrayLike] | None,
@@ -370,6 +388,7 @@ def subjects_of(
                 tensor,
                 role,
                 schemes=schemes,
+                target=target,
                 limits=limits,
                 mean_squares=squares.get(name, squares.get(module_of(name))),
             )
@@ -398,7 +417,7 @@ def _decide_together(subjects: list[Subject], schemes: tuple[Scheme, ...]) -> li
 def _first(schemes: tuple[Scheme, ...], subjects: list[Subject]) -> int | None:
     """Return the first scheme that subjects pass."""
     for i in range(len(schemes)):
-        if all(subject.trial(i).passes for subject in subjects):
+        if all(subject.takes(i) and subject.trial(i).passes for subject in subjects):
             return i
     return None
 
@@ -440,7 +459,7 @@ def _decided(
     }
     if common is None:
         return Recommendation(decision="keep", trials=subject.trials, **found)
-    finer = (subject.trial(i) for i in range(common + 1, len(schemes)))
+    finer = (subject.trial(i) for i in range(common + 1, len(schemes)) if subject.takes(i))
     runner_up = next((trial for trial in finer if trial.passes), None)
     return Recommendation(
         decision=schemes[common].decision,

@@ -220,8 +220,8 @@ class FormatResult:
 
         Notes
         -----
-        ``rows.relative / gaussian_cost(schemes_for(format)[-1])``: the cost under the finest
-        scheme that the format is deployed with; of a format that is in none, without a scale
+        ``rows.relative`` over the least `gaussian_cost` of ``schemes_for(format)``, the schemes
+        that the format is deployed with; of a format that is in none, without a scale
         if that is less.  Zero of rows that are not judged.
         """
         return None if self.rows is None else self.rows.excess(_least_cost(self.format))
@@ -245,7 +245,7 @@ class FormatResult:
 @lru_cache(maxsize=64)
 def _least_cost(fmt: Format) -> float:
     """Return what a format costs Gaussian data at least."""
-    found = gaussian_cost(schemes_for(fmt)[-1])
+    found = min(gaussian_cost(scheme) for scheme in schemes_for(fmt))
     if fmt.name in TARGETS:
         return found
     return min(found, gaussian_cost(schemes_for(fmt, "unit")[0]))  # some are finest around 1

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fp8num.formats import Format
 
-__all__ = ["TARGETS", "Scheme", "gaussian_cost", "schemes_for"]
+__all__ = ["TARGETS", "Scheme", "gaussian_cost", "least_cost", "schemes_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,8 @@ def schemes_for(
         A name of `TARGETS`, or any format: its schemes are then one scale, a scale per
         row, and 128x128 blocks.
     rules : str, Rule or several, optional
-        Rules to try instead, in this order, each in the target's format or its own.
+        Rules to try instead, in this order: one that a scheme of the target has
+        stands for that scheme, another is tried in the target's format or its own.
 
     Returns
     -------
@@ -129,9 +130,9 @@ def schemes_for(
     known = {name.lower(): schemes for name, schemes in TARGETS.items()}
     found = known.get(target.strip().lower()) if isinstance(target, str) else None
     fmt = found[0].format if found else _format(target)
+    if found is None:
+        found = known.get(fmt.name.lower())
     if rules is None:
-        if found is None:
-            found = known.get(fmt.name.lower())
         if found is not None:
             return found
         rules = ("tensor", "row", "block-128x128")
@@ -141,8 +142,11 @@ def schemes_for(
     if not chosen:
         msg = "rules must name at least one, got none; leave them out for the target's own"
         raise ValueError(msg)
+    deployed = {scheme.rule.name: scheme for scheme in found or ()}
     return tuple(
-        Scheme(
+        deployed[rule.name]
+        if rule.name in deployed
+        else Scheme(
             name=rule.name,
             decision=_SHARED.get(rule.granularity.kind, "block"),
             rule=rule,
@@ -187,3 +191,25 @@ def gaussian_cost(scheme: Scheme) -> float:
     x = np.random.default_rng(0).standard_normal((512, 512), np.float32)
     made = scale_quantize(x, scheme.rule, fmt=scheme.format).dequantize(np.float64)
     return float(np.sqrt(np.mean(RowErrors.of(x.astype(np.float64), made).relative ** 2)))
+
+
+@lru_cache(maxsize=64)
+def least_cost(scheme: Scheme, target: str | Format) -> float:
+    """
+    Return what a scheme's format costs Gaussian data at least, of a target's schemes.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        What was tried.
+    target : str or Format
+        As for `schemes_for`.
+
+    Returns
+    -------
+    float
+        The least `gaussian_cost` of the target's schemes in that format; the scheme's own if
+        they have another one.
+    """
+    same = [one for one in schemes_for(target) if one.format == scheme.format]
+    return min(gaussian_cost(one) for one in same or [scheme])

@@ -20,8 +20,8 @@ from fp8num._kernels.words import as_values
 from fp8num.analysis.analyze import ArrayTensor, analyze_tensor
 from fp8num.analysis.excess import RowErrors
 from fp8num.analysis.outliers import find_outliers
-from fp8num.analysis.pieces import pieces
-from fp8num.analysis.schemes import gaussian_cost
+from fp8num.analysis.pieces import pieces, refusal
+from fp8num.analysis.schemes import least_cost
 from fp8num.scaling import get_rule
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fp8num.analysis.results import TensorAnalysis
     from fp8num.analysis.roles import Role
     from fp8num.analysis.schemes import Scheme
+    from fp8num.formats import Format
 
 __all__ = ["Limits", "Subject", "Trial"]
 
@@ -152,6 +153,8 @@ class Subject:
         What it is for.
     schemes : tuple of Scheme
         What is tried.
+    target : str or Format
+        Whose finest scheme costs what must be.
     limits : Limits
         When they pass.
     mean_squares : ndarray of float64, shape (K,), optional
@@ -165,10 +168,12 @@ class Subject:
         role: Role,
         *,
         schemes: tuple[Scheme, ...],
+        target: str | Format,
         limits: Limits,
         mean_squares: npt.ArrayLike | None = None,
     ) -> None:
         self.name, self.role, self._schemes, self.limits = name, role, schemes, limits
+        self._target = target
         source: Any = x if hasattr(x, "blocks") else ArrayTensor(as_values(x), name)
         self._source: Tensor = source
         self.shape = self._source.shape
@@ -179,11 +184,19 @@ class Subject:
         self._analyses: dict[int, TensorAnalysis] = {}
         self._trials: dict[int, Trial] = {}
 
-    @property
+    def takes(self, i: int) -> bool:
+        """Whether a scheme can be tried: its rule takes the shape."""
+        return not refusal(self._schemes[i].rule, self.rows.shape)
+
+    @cached_property
     def distribution(self) -> Distribution:
         """What the tensor holds."""
-        self.trial(0)
-        return self._analyses[0].distribution
+        for i in range(len(self._schemes)):
+            if self.takes(i):
+                self.trial(i)
+                return self._analyses[i].distribution
+        unit = analyze_tensor(self.rows, self._schemes[0].format, "unit", block_size=_PIECE)
+        return unit.distribution
 
     @property
     def bad_count(self) -> int:
@@ -259,7 +272,7 @@ class Subject:
         (result,) = analysis.results
         nothing = np.empty(0)
         errors = result.rows if result.rows is not None else RowErrors(nothing, nothing)
-        cost = gaussian_cost(self._schemes[-1])
+        cost = least_cost(scheme, self._target)
         judged = errors.excess(cost)
         order = np.argsort(-judged, kind="stable")
         rows, above = int(errors.is_live.sum()), int((judged > self.limits.row).sum())

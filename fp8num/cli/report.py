@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shlex
 import sys
@@ -80,7 +79,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAMES",
         type=_rules,
         help="scaling rules by name, with commas between, such as mxfp8,nvfp4,block-128x128: "
-        "what the tables show (default: unit,tensor)",
+        "what the tables show, and all that is tried in deciding, in this order; tensor where "
+        "hardware takes one scale only (default: the target's own, tables of unit,tensor)",
     )
     _add_tensors(parser)
     parser.add_argument(
@@ -227,10 +227,10 @@ def run(arguments: argparse.Namespace) -> int:
         If a file cannot be read, or the report cannot be written.
     """
     from fp8num.analysis import choose
-    from fp8num.report.files import write_together
-    from fp8num.report.terminal import decision_lines
+    from fp8num.report.terminal import budget_line, decision_lines
 
     choose(arguments.formats, arguments.rules)  # those that go with no other are refused first
+    _check_rules(arguments.target, arguments.rules)
     check(arguments.fail_on, arguments.target, activations=bool(arguments.activations))
     tensors, skipped = _open(arguments.files)
     tensors = only(tensors, arguments.only)
@@ -243,9 +243,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"fp8num: skipped {more} more, see report.json", file=sys.stderr)
 
     try:
-        budget, point = _within(arguments, tensors, options)
         files = _build(arguments, tensors, skipped, options)
-        write_together(files.json.parent, budget)
     except OSError as error:  # readers make InputErrors of theirs
         reason = error.strerror or str(error)
         msg = (
@@ -265,7 +263,8 @@ def run(arguments: argparse.Namespace) -> int:
         target=arguments.target,
         paths={what: shlex.quote(str(path)) for what, path in paths.items()},
     )
-    lines[-1:-1] = point
+    if (budget := files.budget) is not None:
+        lines[-1:-1] = [budget_line(budget.point, budget.frontier.measure)]
     for line in lines:
         print(line, file=sys.stderr if arguments.json else sys.stdout)
     failures = failing(
@@ -282,6 +281,17 @@ def run(arguments: argparse.Namespace) -> int:
     return int(bool(failures))
 
 
+def _check_rules(target: str, rules: tuple[Rule, ...] | None) -> None:
+    """Refuse rules that the target's format does not go with."""
+    from fp8num.analysis import schemes_for
+
+    try:
+        schemes_for(target, rules)
+    except ValueError as error:
+        msg = f"--rules must take the target {shown(target)}: {error}"
+        raise ValueError(msg) from None
+
+
 def _options(arguments: argparse.Namespace, tensors: list[StoredTensor]) -> dict[str, Any]:
     """Return what was said about tensors, by their names, as `recommend` takes it."""
     from fp8num.inputs import read_activations
@@ -293,22 +303,6 @@ def _options(arguments: argparse.Namespace, tensors: list[StoredTensor]) -> dict
         "keep": kept_by_name(arguments.keep, arguments.quantise, names),
         "activations": read_activations(file, names) if file else None,
     }
-
-
-def _within(
-    arguments: argparse.Namespace, tensors: list[StoredTensor], options: dict[str, Any]
-) -> tuple[dict[str, str], list[str]]:
-    """Find the schemes that a budget of bits allows, if there is one: a file, and a line."""
-    from fp8num.analysis import frontier
-    from fp8num.report.terminal import budget_line
-
-    if arguments.bits is None:
-        return {}, []
-    found = frontier(tensors, dict.fromkeys(("nvfp4", arguments.target)), **options)
-    point = found.at(arguments.bits)
-    document = {"bits": point.bits, "error": point.error, "choices": point.choices}
-    text = json.dumps(document | {"frontier": found.to_dict()}, indent=1)
-    return {"frontier.json": text + "\n"}, [budget_line(point, found.measure)]
 
 
 def _build(
@@ -325,7 +319,8 @@ def _build(
     wanted = not arguments.files if arguments.training is None else arguments.training
     total = sum(tensor.size for tensor in tensors)
     # Refused before half a minute's work.
-    with report_folder(Path(arguments.output), training=wanted, force=arguments.force):
+    budget, force = arguments.bits is not None, arguments.force
+    with report_folder(Path(arguments.output), training=wanted, frontier=budget, force=force):
         training = _train(shown=visible) if wanted else None
         with progress_bar(plural(len(tensors), "tensor"), total, shown=visible) as progress:
             return build_report(
@@ -341,7 +336,8 @@ def _build(
                 skipped=skipped,
                 command=shlex.join(["fp8num", *arguments.argv]),
                 training=training,
-                force=arguments.force,
+                force=force,
+                bits=arguments.bits,
             )
 
 

@@ -319,7 +319,6 @@ class _Measured:
         return float(subject.analysis(0).records()[0][metric])
 
     def _subject(self, i: int, one: Recommendation, scheme: Scheme) -> Subject:
-        from fp8num.analysis import schemes_for
         from fp8num.analysis.trials import Subject
 
         if (i, scheme.name) not in self._subjects:
@@ -327,7 +326,8 @@ class _Measured:
                 one.name,
                 self._tensors[i],
                 one.role,
-                schemes=(scheme, schemes_for(self._target)[-1]),  # the last one sets the cost
+                schemes=(scheme,),
+                target=self._target,
                 limits=self._found.limits,
                 mean_squares=self._activations.get(one.name),
             )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fp8num._files import locked
 from fp8num._kernels.state import float_arithmetic
-from fp8num.analysis import analyze_tensor, choose, recommend, refusal
+from fp8num.analysis import analyze_tensor, choose, frontier, recommend, refusal
 from fp8num.analysis.schemes import schemes_for
 from fp8num.inputs.builtin import BUILTIN_NAMES
 from fp8num.report.files import write_together
 from fp8num.report.older import (
     CSV,
     CURVES,
+    FRONTIER,
     JSON,
     PAGE,
     TRAINING,
@@ -24,7 +25,7 @@ from fp8num.report.older import (
     require_replaceable,
 )
 from fp8num.report.pages import render_page
-from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
+from fp8num.report.tables import Budget, Contents, Skipped, TensorRecord, to_csv, to_json
 from fp8num.report.training import curves_to_csv, outcomes_to_csv
 from fp8num.report.verification import verify_codec
 
@@ -60,6 +61,8 @@ class ReportFiles:
         A row for each training, and for each point of the loss curves, if there are any.
     recommendation : FileRecommendation or None
         What was decided about the tensors.
+    budget : Budget or None
+        What a budget of bits allows.
     """
 
     page: Path
@@ -68,6 +71,7 @@ class ReportFiles:
     training: Path | None = None
     curves: Path | None = None
     recommendation: FileRecommendation | None = None
+    budget: Budget | None = None
 
 
 @float_arithmetic
@@ -87,6 +91,7 @@ def build_report(
     command: str = "",
     training: Comparison | None = None,
     force: bool = False,
+    bits: float | None = None,
 ) -> ReportFiles:
     """
     Decide how tensors should be quantised; write a page, a CSV and a JSON file about them.
@@ -103,7 +108,8 @@ def build_report(
     rules : iterable of str or Rule, optional
         Rules, or what `scale_quantize` accepts.  The default is
         ``fp8num.analysis.DEFAULT_RULES``.  A tensor of a shape that a rule does not take is
-        listed as left out under that rule.
+        listed as left out under that rule.  Rules that are given are also all that is tried
+        in deciding, as by `recommend`: ``["tensor"]`` where hardware takes one scale only.
     target, limits, activations, layouts, keep : optional
         What `recommend` decides by: its arguments, `layouts` for ``layout``.  Built-in
         tensors are judged whatever their shapes, unless `keep` says otherwise.
@@ -118,6 +124,9 @@ def build_report(
     force : bool, optional
         Whether to replace files in `out_dir` that are not those of an older report, as it
         was written.
+    bits : float, optional
+        A budget of bits for a weight, on average over the file: the least error within it,
+        of the target's schemes and NVFP4, is shown and written to ``frontier.json``.
 
     Returns
     -------
@@ -129,9 +138,9 @@ def build_report(
     TypeError
         If `training` is no Comparison.
     ValueError
-        If there are no tensors, or none of a shape that a rule takes, a format, rule or
-        target is unknown or goes with none of the others, `out_dir` is a file, or a file in
-        it has the name of a report's and is none.
+        If there are no tensors, no scheme is within `bits`, or none of a shape that a rule
+        takes, a format, rule or target is unknown or goes with none of the others, `out_dir`
+        is a file, or a file in it has the name of a report's and is none.
     fp8num.inputs.InputError
         If a tensor's file turns out to be damaged.
     OSError
@@ -157,12 +166,29 @@ def build_report(
     ('index.html', 13)
     """
     chosen, used = choose(formats, rules)
-    schemes_for(target)
-    half = None if progress is None else _Half(progress)
+    candidates = None if rules is None else used
+    schemes_for(target, candidates)
+    part = None if progress is None else _Part(progress, 2 if bits is None else 3)
+    tensors = list(tensors)
+    # Samples and gradients are no layers: for a demonstration they are judged all the same.
+    builtin = {
+        tensor.name: False
+        for tensor in tensors
+        if tensor.file == "built-in" and tensor.name in BUILTIN_NAMES
+    }
+    said: dict[str, Any] = {
+        "layout": layouts,
+        "keep": builtin | dict(keep or {}),
+        "activations": activations,
+        "progress": part,
+    }
     refused: list[Skipped] = []
     _check_training(training)
     folder = Path(out_dir)
-    with report_folder(folder, training=training is not None, force=force):
+    with report_folder(
+        folder, training=training is not None, frontier=bits is not None, force=force
+    ):
+        budget = None if bits is None or not tensors else _within(bits, tensors, target, said)
         records: list[TensorRecord] = []
         judged: list[Tensor] = []
         for tensor in tensors:
@@ -175,7 +201,7 @@ def build_report(
             if not fitting:
                 continue
             taken = [fmt for fmt in chosen if any(rule.takes(fmt) for rule in fitting)]
-            analysis = analyze_tensor(tensor, taken, fitting, progress=half)
+            analysis = analyze_tensor(tensor, taken, fitting, progress=part)
             records.append(TensorRecord.of(analysis))
             judged.append(tensor)
         if not records:
@@ -183,21 +209,7 @@ def build_report(
             if refused:
                 msg = f"tensors must hold one that a rule takes at least; {refused[-1].reason}"
             raise ValueError(msg)
-        # Samples and gradients are no layers: for a demonstration they are judged all the same.
-        builtin = {
-            tensor.name: False
-            for tensor in judged
-            if tensor.file == "built-in" and tensor.name in BUILTIN_NAMES
-        }
-        decided = recommend(
-            judged,
-            target,
-            layout=layouts,
-            keep=builtin | dict(keep or {}),
-            activations=activations,
-            limits=limits,
-            progress=half,
-        )
+        decided = recommend(judged, target, candidates, limits=limits, **said)
         contents = Contents(
             records=records,
             formats=chosen,
@@ -208,8 +220,11 @@ def build_report(
             verified=verify_codec(chosen),
             training=training,
             decided=decided,
+            budget=budget,
         )
         tables = {} if training is None else _training_tables(training)
+        if budget is not None:
+            tables[FRONTIER] = budget.to_json()
         texts = {CSV: to_csv(contents), **tables, PAGE: render_page(contents)}
         folder.mkdir(parents=True, exist_ok=True)  # another report that failed may unmake it
         with locked(folder):
@@ -230,6 +245,7 @@ def build_report(
         training=there.get(TRAINING),
         curves=there.get(CURVES),
         recommendation=decided,
+        budget=budget,
     )
 
 
@@ -249,12 +265,20 @@ def _training_tables(training: Comparison) -> dict[str, str]:
     return {TRAINING: outcomes_to_csv(training), CURVES: curves_to_csv(training)}
 
 
-class _Half:
-    """Two passes over all elements, reported as one."""
+def _within(
+    bits: float, tensors: list[Tensor], target: str | Format, said: dict[str, Any]
+) -> Budget:
+    """Find the schemes that a budget of bits allows."""
+    found = frontier(tensors, tuple(dict.fromkeys(("nvfp4", target))), **said)
+    return Budget(bits=bits, frontier=found, point=found.at(bits))
 
-    def __init__(self, progress: Callable[[int], object]) -> None:
-        self._progress, self._done = progress, 0
+
+class _Part:
+    """Several passes over all elements, reported as one."""
+
+    def __init__(self, progress: Callable[[int], object], passes: int) -> None:
+        self._progress, self._done, self._passes = progress, 0, passes
 
     def __call__(self, elements: int) -> None:
-        before, self._done = self._done // 2, self._done + elements
-        self._progress(self._done // 2 - before)
+        before, self._done = self._done // self._passes, self._done + elements
+        self._progress(self._done // self._passes - before)

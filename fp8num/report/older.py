@@ -35,7 +35,8 @@ __all__ = ["digests", "older_report", "report_folder", "require_replaceable"]
 
 PAGE, CSV, JSON = "index.html", "report.csv", "report.json"
 TRAINING, CURVES = "training.csv", "training-curves.csv"
-NAMES = (PAGE, CSV, JSON, TRAINING, CURVES)  #: of all files that a report may have
+FRONTIER = "frontier.json"
+NAMES = (PAGE, CSV, JSON, TRAINING, CURVES, FRONTIER)  #: of all files that a report may have
 
 #: Bytes of report.json that are looked at: far more than the list takes.
 _HEAD = 4096
@@ -47,7 +48,9 @@ _BEGIN = re.compile(
 
 
 @contextmanager
-def report_folder(folder: Path, *, training: bool, force: bool) -> Iterator[None]:
+def report_folder(
+    folder: Path, *, training: bool, frontier: bool = False, force: bool
+) -> Iterator[None]:
     """
     Make sure before any work that a report can be written to a folder.
 
@@ -57,6 +60,8 @@ def report_folder(folder: Path, *, training: bool, force: bool) -> Iterator[None
         Made, with its parents, if it does not exist; unmade if what follows fails.
     training : bool
         Whether the report will have tables of trainings.
+    frontier : bool
+        Whether it will have one of bits and errors.
     force : bool
         Whether files that are no older report's may be replaced.
 
@@ -65,7 +70,9 @@ def report_folder(folder: Path, *, training: bool, force: bool) -> Iterator[None
     OSError, ValueError
         If it cannot.
     """
-    names = NAMES if training else (PAGE, CSV, JSON)
+    names = [PAGE, CSV, JSON]
+    names += [TRAINING, CURVES] if training else []
+    names += [FRONTIER] if frontier else []
     with output_folder(folder, NAMES):
         require_replaceable(folder, names, force=force)
         yield
@@ -155,6 +162,7 @@ def _sha256(path: Path) -> str:
 def _is_table(path: Path) -> bool:
     """Whether a file begins as one of a report without a list."""
     head = {
+        FRONTIER: b"?",  # came with the list
         PAGE: b"<title>fp8num report: ",
         CSV: _head(("file", "tensor", "dtype", "shape")),
         TRAINING: _head(COLUMNS),

@@ -11,6 +11,7 @@ from fp8num.report import labels
 from fp8num.report.configurations import configurations
 from fp8num.report.decisions import KINDS, DecisionPage
 from fp8num.report.sections import (
+    budget_section,
     describe_subject,
     format_row,
     standing_rows,
@@ -72,6 +73,7 @@ def render_page(contents: Contents) -> str:
             subject=describe_subject(contents),
             page=DecisionPage(contents.decided, contents.records, pasted),
             kinds=KINDS,
+            budget=None if contents.budget is None else budget_section(contents.budget),
             findings=summary.findings,
             standings=standing_rows(summary),
             formats=[format_row(fmt) for fmt in contents.formats],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from fp8num.report import labels
@@ -11,11 +12,13 @@ from fp8num.verify.sources import SOURCES
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from fp8num.analysis import FrontierPoint
     from fp8num.formats import Format
     from fp8num.report.summary import Summary
-    from fp8num.report.tables import Contents
+    from fp8num.report.tables import Budget, Contents
 
 __all__ = [
+    "budget_section",
     "describe_subject",
     "format_row",
     "standing_rows",
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 MAX_FILES = 5  #: that are named at the top
+MAX_POINTS = 12  #: of bits against error that are shown, frontier.json has them all
 
 
 def describe_subject(contents: Contents) -> dict[str, Any]:
@@ -38,6 +42,36 @@ def describe_subject(contents: Contents) -> dict[str, Any]:
         "more_files": max(len(paths) - MAX_FILES, 0),
         "many_files": len(paths) > 1,
     }
+
+
+def budget_section(budget: Budget) -> dict[str, Any]:
+    """Say what a budget of bits allows, beside what other budgets would."""
+    points = budget.frontier.points
+    low, high = points[0].bits, points[-1].bits
+    wanted = [low + (high - low) * i / (MAX_POINTS - 1) for i in range(MAX_POINTS)]
+    nearest = [min(range(len(points)), key=lambda i: abs(points[i].bits - at)) for at in wanted]
+    shown = sorted({0, len(points) - 1, *nearest, points.index(budget.point)})
+    return {
+        "measure": budget.frontier.measure,
+        "asked": f"{budget.bits:g}",
+        "chosen": _taken(budget.point),
+        "total": len(points),
+        "rows": [
+            {
+                "bits": f"{points[i].bits:.2f}",
+                "error": f"{100 * points[i].error:.2f}",
+                "schemes": _taken(points[i]),
+                "chosen": points[i] is budget.point,
+            }
+            for i in shown
+        ],
+    }
+
+
+def _taken(point: FrontierPoint) -> str:
+    """Say how many tensors take which scheme."""
+    schemes = Counter("16 bits" if it == "keep" else it for it in point.choices.values())
+    return ", ".join(f"{name} for {count:,}" for name, count in schemes.most_common())
 
 
 def format_row(fmt: Format) -> dict[str, str]:

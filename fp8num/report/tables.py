@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from fp8num.analysis import FileRecommendation, TensorAnalysis
+    from fp8num.analysis import FileRecommendation, Frontier, FrontierPoint, TensorAnalysis
     from fp8num.formats import Format
     from fp8num.nn import Comparison
     from fp8num.report.verification import Verified
     from fp8num.scaling import Rule
 
-__all__ = ["Contents", "Skipped", "TensorRecord", "frame_to_csv", "to_csv", "to_json"]
+__all__ = ["Budget", "Contents", "Skipped", "TensorRecord", "frame_to_csv", "to_csv", "to_json"]
 
 SCHEMA_VERSION = 1  #: changes when a reader of an older report.json would be misled
 
@@ -103,6 +103,36 @@ class TensorRecord:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Budget:
+    """
+    The least error of a file within a budget of bits.
+
+    Attributes
+    ----------
+    bits : float
+        The budget, for a weight on average.
+    frontier : Frontier
+        The least errors for all budgets.
+    point : FrontierPoint
+        The one within this budget.
+    """
+
+    bits: float
+    frontier: Frontier
+    point: FrontierPoint
+
+    def to_json(self) -> str:
+        """Return the point, what each tensor takes there, and the frontier, as JSON."""
+        document = {
+            "bits": self.point.bits,
+            "error": self.point.error,
+            "choices": self.point.choices,
+            "frontier": self.frontier.to_dict(),
+        }
+        return json.dumps(document, indent=1) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Contents:
     """
     Everything a report says.
@@ -127,6 +157,8 @@ class Contents:
         What the names of rules stand for.
     decided : FileRecommendation or None
         How the tensors should be quantised, in their order.
+    budget : Budget or None
+        What a budget of bits allows, if there is one.
     """
 
     records: list[TensorRecord]
@@ -138,6 +170,7 @@ class Contents:
     training: Comparison | None = None
     definitions: tuple[Rule, ...] = ()
     decided: FileRecommendation | None = None
+    budget: Budget | None = None
 
     @property
     def is_nearest(self) -> bool:
@@ -274,6 +307,7 @@ def to_json(contents: Contents, files: Mapping[str, str] | None = None) -> str:
             for record in contents.records
         ],
         **({} if contents.decided is None else contents.decided.to_dict()),
+        "budget": None if contents.budget is None else _budget_facts(contents.budget),
         "verification": [one.to_dict() for one in contents.verified],
         "skipped": [
             {"file": one.file, "name": one.name, "reason": one.reason} for one in contents.skipped
@@ -297,6 +331,15 @@ def _format_facts(fmt: Format) -> dict[str, Any]:
     parameters = "name bits exponent_bits mantissa_bits bias"
     derived = "max smallest_normal smallest_subnormal source"
     return {name: getattr(fmt, name) for name in f"{parameters} {derived}".split()}
+
+
+def _budget_facts(budget: Budget) -> dict[str, Any]:
+    return {
+        "asked": budget.bits,
+        "bits": budget.point.bits,
+        "error": budget.point.error,
+        "measure": budget.frontier.measure,
+    }
 
 
 def _rule_facts(rule: Rule) -> dict[str, str]:

@@ -69,7 +69,7 @@ def compared(case: truth.Case, target: str = "E4M3FN", *, every: bool = True) ->
     }
     schemes = schemes_for(target)
     subject = Subject("", case.x, role_of("", case.x.shape, keep=False), schemes=schemes,
-                      limits=Limits())  # fmt: skip
+                      target=target, limits=Limits())  # fmt: skip
     for i in range(len(schemes) if every else 1):
         verdict = verdicts.get(truth.CANDIDATES[target][i].name)
         trial = subject.trial(i)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from typing import TYPE_CHECKING, Any
@@ -274,6 +275,38 @@ def test_what_decides_is_passed_on(tmp_path: Path) -> None:
     assert found["v"].role.assumed == "in-out, as given"
 
 
+def test_rules_are_all_that_is_tried(tmp_path: Path) -> None:
+    """Where hardware takes one scale only, a large row leaves no choice but 16 bits."""
+    x = gaussian(0)
+    x[5] *= 1e6
+    tensors = [tensor_from_array("w", x), tensor_from_array("v", gaussian(1))]
+
+    found = build_report(tensors, tmp_path, formats=FORMATS, rules=["tensor"]).recommendation
+
+    assert found is not None
+    assert [one.decision for one in found] == ["keep", "tensor"]
+    assert {trial.scheme.name for one in found for trial in one.trials} == {"FP8"}
+    assert found.ignore == ("w",)
+
+
+def test_a_budget_is_a_file_of_the_report_and_a_section(tmp_path: Path, parse: Any) -> None:
+    tensors = [tensor_from_array("w", gaussian(0))]
+    done: list[int] = []
+
+    build_report(tensors, tmp_path, formats=FORMATS, bits=9, progress=done.append)
+
+    document = json.loads((tmp_path / "report.json").read_text())
+    data = (tmp_path / "frontier.json").read_bytes()
+    assert document["files"]["frontier.json"] == hashlib.sha256(data).hexdigest()
+    assert document["budget"]["bits"] == json.loads(data)["bits"] <= document["budget"]["asked"]
+    assert sum(done) == tensors[0].size
+    page = parse((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert "Within 9 bits per weight" in page.text("p")
+
+    build_report(tensors, tmp_path, formats=FORMATS)
+    assert not (tmp_path / "frontier.json").exists()
+
+
 def test_a_wrong_target_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format"):
         build_report([damaged()], tmp_path / "new", target="e9m9")
@@ -307,7 +340,7 @@ def test_the_built_in_report_is_small_and_complete(tmp_path: Path, parse: Any) -
 def test_the_signature_is_what_others_build_on() -> None:
     names = (
         "tensors out_dir formats rules target limits activations layouts keep "
-        "progress skipped command training force"
+        "progress skipped command training force bits"
     )
 
     assert list(inspect.signature(build_report).parameters) == names.split()
