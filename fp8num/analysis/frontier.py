@@ -22,6 +22,7 @@ from fp8num.analysis.recommend import named, subjects_of
 from fp8num.analysis.roles import shared_name
 from fp8num.analysis.schemes import schemes_for
 from fp8num.analysis.trials import Limits
+from fp8num.scaling import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -164,6 +165,7 @@ def frontier(
     x: Mapping[str, npt.ArrayLike | Tensor] | Iterable[Tensor],
     targets: str | Format | Iterable[str | Format] = ("nvfp4", "E4M3FN"),
     *,
+    rules: Iterable[str | Rule] | str | Rule | None = None,
     layout: Layout | Mapping[str, Layout] | None = None,
     keep: Mapping[str, bool] | None = None,
     activations: Mapping[str, npt.ArrayLike] | None = None,
@@ -178,6 +180,8 @@ def frontier(
         The tensors of a file.
     targets : str, Format or several, optional
         Whose schemes a layer may take, as for `recommend`; or it stays in 16 bits.
+    rules : str, Rule or several, optional
+        Rules that a layer may take instead, in each target's format or their own.
     layout, keep, activations
         As for `recommend`.
     progress : callable, optional
@@ -215,7 +219,9 @@ def frontier(
     {'a': 'NVFP4', 'b': 'FP8_DYNAMIC'}
     """
     wanted = [targets] if isinstance(targets, str) or not hasattr(targets, "__iter__") else targets
-    schemes = tuple({s.name: s for target in wanted for s in schemes_for(target)}.values())
+    rules = (rules,) if isinstance(rules, str | Rule) else rules and tuple(rules)
+    found = [scheme for target in wanted for scheme in schemes_for(target, rules)]
+    schemes = tuple({(s.name, s.format.name): s for s in found}.values())
     if not schemes:
         msg = "targets must name at least one, got none; leave them out for the usual ones"
         raise ValueError(msg)

@@ -188,7 +188,11 @@ def build_report(
     with report_folder(
         folder, training=training is not None, frontier=bits is not None, force=force
     ):
-        budget = None if bits is None or not tensors else _within(bits, tensors, target, said)
+        budget = (
+            None
+            if bits is None or not tensors
+            else _within(bits, tensors, target, candidates, said)
+        )
         records: list[TensorRecord] = []
         judged: list[Tensor] = []
         for tensor in tensors:
@@ -266,10 +270,15 @@ def _training_tables(training: Comparison) -> dict[str, str]:
 
 
 def _within(
-    bits: float, tensors: list[Tensor], target: str | Format, said: dict[str, Any]
+    bits: float,
+    tensors: list[Tensor],
+    target: str | Format,
+    rules: tuple[Rule, ...] | None,
+    said: dict[str, Any],
 ) -> Budget:
     """Find the schemes that a budget of bits allows."""
-    found = frontier(tensors, tuple(dict.fromkeys(("nvfp4", target))), **said)
+    targets = tuple(dict.fromkeys(("nvfp4", target))) if rules is None else target
+    found = frontier(tensors, targets, rules=rules, **said)
     return Budget(bits=bits, frontier=found, point=found.at(bits))
 
 

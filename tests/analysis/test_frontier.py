@@ -158,3 +158,11 @@ def test_a_frontier_is_json_and_targets_are_checked(found: Frontier) -> None:
         frontier(small_file(), ())
     with pytest.raises(ValueError, match="at least one tensor"):
         frontier({})
+
+
+def test_rules_limit_what_a_layer_may_take() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+
+    found = frontier({"w": x}, "E4M3FN", rules="tensor")
+
+    assert [set(point.choices.values()) for point in found.points] == [{"FP8"}, {"keep"}]
