@@ -182,37 +182,15 @@ def build_report(
         "activations": activations,
         "progress": part,
     }
-    refused: list[Skipped] = []
     _check_training(training)
     folder = Path(out_dir)
     with report_folder(
         folder, training=training is not None, frontier=bits is not None, force=force
     ):
-        budget = (
-            None
-            if bits is None or not tensors
-            else _within(bits, tensors, target, candidates, said)
-        )
-        records: list[TensorRecord] = []
-        judged: list[Tensor] = []
-        for tensor in tensors:
-            reasons = {rule.name: refusal(rule, tensor.shape) for rule in used}
-            refused += [
-                Skipped(file=tensor.file, name=tensor.name, reason=reason)
-                for reason in filter(None, reasons.values())
-            ]
-            fitting = [rule for rule in used if not reasons[rule.name]]
-            if not fitting:
-                continue
-            taken = [fmt for fmt in chosen if any(rule.takes(fmt) for rule in fitting)]
-            analysis = analyze_tensor(tensor, taken, fitting, progress=part)
-            records.append(TensorRecord.of(analysis))
-            judged.append(tensor)
-        if not records:
-            msg = "tensors must hold at least one tensor, got none; open a file that has some"
-            if refused:
-                msg = f"tensors must hold one that a rule takes at least; {refused[-1].reason}"
-            raise ValueError(msg)
+        budget = None
+        if bits is not None and tensors:
+            budget = _within(bits, tensors, target, candidates, said)
+        records, judged, refused = _analysed(tensors, chosen, used, part)
         decided = recommend(judged, target, candidates, limits=limits, **said)
         contents = Contents(
             records=records,
@@ -267,6 +245,36 @@ def _check_training(training: object) -> None:
 def _training_tables(training: Comparison) -> dict[str, str]:
     """Write the tables of the trainings."""
     return {TRAINING: outcomes_to_csv(training), CURVES: curves_to_csv(training)}
+
+
+def _analysed(
+    tensors: list[Tensor],
+    chosen: tuple[Format, ...],
+    used: tuple[Rule, ...],
+    progress: Callable[[int], object] | None,
+) -> tuple[list[TensorRecord], list[Tensor], list[Skipped]]:
+    """Measure tensors under the rules that take them: records, of which, and what is left out."""
+    records: list[TensorRecord] = []
+    judged: list[Tensor] = []
+    refused: list[Skipped] = []
+    for tensor in tensors:
+        reasons = {rule.name: refusal(rule, tensor.shape) for rule in used}
+        refused += [
+            Skipped(file=tensor.file, name=tensor.name, reason=reason)
+            for reason in filter(None, reasons.values())
+        ]
+        fitting = [rule for rule in used if not reasons[rule.name]]
+        if not fitting:
+            continue
+        taken = [fmt for fmt in chosen if any(rule.takes(fmt) for rule in fitting)]
+        records.append(TensorRecord.of(analyze_tensor(tensor, taken, fitting, progress=progress)))
+        judged.append(tensor)
+    if not records:
+        msg = "tensors must hold at least one tensor, got none; open a file that has some"
+        if refused:
+            msg = f"tensors must hold one that a rule takes at least; {refused[-1].reason}"
+        raise ValueError(msg)
+    return records, judged, refused
 
 
 def _within(
