@@ -17,7 +17,6 @@ X = np.linspace(-3, 3, 4 * 70, dtype=np.float32).reshape(4, 70)
 NAMES = ["tensor", "row", "block-32", "block-2x3", "te-current", "te-block-1x128", "te-mxfp8"]
 NAMES += ["te-nvfp4", "torchao-rowwise", "mxfp8-e4m3fn", "deepgemm-128x128", "microxcaling"]
 NAMES += ["te-delayed", "flax", "ms-amp", "mxint8"]
-by_rule = pytest.mark.parametrize("rule", NAMES)
 
 
 # Scales that the caller gives.

@@ -31,8 +31,6 @@ from fp8num.scaling import (
     get_rule,
 )
 
-by_rule = pytest.mark.parametrize("name", RULES)
-
 
 def sample() -> Any:
     """Return blocks of different sizes, a zero block and some NaN and infinities."""
