@@ -14,7 +14,7 @@ from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num.analysis.blocks import Block, Space
 from fp8num.analysis.distribution import Distribution
-from fp8num.analysis.excess import RowBlocks, RowErrors
+from fp8num.analysis.excess import RowBlocks, RowErrors, RowTally
 from fp8num.analysis.metrics import Tally, decoded
 from fp8num.analysis.pieces import Magnitudes, Tensor, pieces, refusal
 from fp8num.analysis.results import FormatResult, ScaleRange, TensorAnalysis
@@ -59,8 +59,8 @@ DEFAULT_RULES = ("unit", "tensor")
 #: What makes pieces whole rows, where a tensor has rows.
 _WHOLE_ROWS = (get_rule("row"),)
 
-#: Elements that are looked at together: arrays of float64 of this length stay in the cache.
-BLOCK = 1 << 17
+#: Elements that are quantised together; they are measured in parts that stay in the cache.
+BLOCK = 1 << 18
 
 Transposable = TypeVar("Transposable", "npt.NDArray[Any]", "ScaledArray")
 Formats = Iterable[Format | str] | Format | str | None
@@ -231,29 +231,28 @@ def analyze_tensor(
     totals = [_Total(fmt, rule) for fmt, rule in pairs]
     position, space = 0, Space()
     for values in pieces(tensor, (*used, *_WHOLE_ROWS[:has_rows]), block_size, whole=whole):
-        block = Block(_in_storage_order(values, tensor), space)
+        block = Block(_in_storage_order(values, tensor), space, distribution)
         known = None if tensor.order == "F" else block
         rows = RowBlocks(_as_rows(values, known), known) if has_rows else None
         for total in totals:
             scaled = magnitudes.quantize(values, total.rule, total.format)
             operands = scaled.operands
             results = decoded(scaled, space, operands)
-            errors = total.tally.add(
+            judged = RowTally(rows, mean_squares) if rows is not None and known else None
+            whole = total.tally.add(
                 block,
                 _in_storage_order(scaled, tensor),
                 _in_storage_order(results, tensor),
                 offset=position,
                 binades=binades,
-                operands=None if tensor.order == "F" else operands,
+                operands=operands if known else None,
+                look=None if judged is None else judged.add,
             )
             total.add_scales(ScaleRange.of(scaled, operands))
-            if rows is None:
-                continue
-            if errors is None or tensor.order == "F":
+            if judged is not None and whole:
+                total.rows.append(judged.errors)
+            elif rows is not None:
                 total.rows.append(rows.errors(_as_rows(results), mean_squares))
-            else:
-                shape = (-1, values.shape[-1])
-                total.rows.append(rows.of_errors(errors.reshape(shape), mean_squares))
         position += values.size
         if progress is not None and values.size:
             progress(values.size)

@@ -12,15 +12,19 @@ import numpy as np
 from fp8num._kernels.float32 import as_float32, as_float64, flushes_subnormals
 from fp8num._kernels.words import as_values
 from fp8num.analysis.binades import binade_keys, magnitude_words
-from fp8num.analysis.sums import Scaled, exact_sum, run_sums
+from fp8num.analysis.sums import Scaled, exact_sum, is_safe, run_sums
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from fp8num.analysis.distribution import Distribution
 
 __all__ = ["Block", "Space"]
 
 #: Elements that are added up together where there are no rows.
 _RUN = 1 << 14
+#: Elements of a part: some arrays of float64 of this length stay in the cache.
+_PART = 1 << 15
 
 
 class Space:
@@ -47,6 +51,8 @@ class Block:
         The elements, of any type that `fp8num.encode` accepts.
     space : Space, optional
         Arrays to work in; a block that follows may write over what is in them.
+    tensor : Distribution, optional
+        What the tensor holds that the elements are from: what is nowhere is not looked for.
 
     Attributes
     ----------
@@ -59,8 +65,11 @@ class Block:
         rows a piece has.
     """
 
-    def __init__(self, x: npt.ArrayLike, space: Space | None = None) -> None:
+    def __init__(
+        self, x: npt.ArrayLike, space: Space | None = None, tensor: Distribution | None = None
+    ) -> None:
         array = as_values(x)
+        self._tensor = tensor
         self.space = Space() if space is None else space
         flat = array.reshape(-1)
         if flushes_subnormals():
@@ -75,11 +84,17 @@ class Block:
         self.run = array.shape[-1] if array.ndim > 1 and array.shape[-1] else _RUN
 
     @cached_property
+    def parts(self) -> tuple[slice, ...]:
+        """Whole runs, as many as are worked on at once."""
+        step = max(_PART // self.run, 1) * self.run
+        starts = range(0, len(self.values), step)
+        return tuple(slice(start, min(start + step, len(self.values))) for start in starts)
+
+    @cached_property
     def is_finite(self) -> npt.NDArray[np.bool_] | None:
         """Which elements are finite; None if all are."""
-        if math.isfinite(self.values.max(initial=0.0)) and math.isfinite(
-            self.values.min(initial=0.0)
-        ):
+        clean = self._tensor is not None and self._tensor.finite == self._tensor.size
+        if clean or math.isfinite(_largest(self.values)):
             return None
         return np.isfinite(self.values)
 
@@ -97,26 +112,21 @@ class Block:
     @cached_property
     def zeros(self) -> int:
         """How many of `x` are zero."""
+        if self._tensor is not None and not self._tensor.zeros:
+            return len(self.values) - self.finite  # which count as zeros
         return int(np.count_nonzero(self.x == 0))
 
     @cached_property
-    def magnitudes(self) -> npt.NDArray[np.float64]:
-        """Magnitudes of `x`."""
-        return np.abs(self.x, out=self.space.array("magnitudes", len(self.x)))
-
-    @cached_property
     def divisors(self) -> npt.NDArray[np.float64]:
-        """Magnitudes of `x`, infinite for zeros, over which relative errors are 0."""
-        return (
-            np.where(self.magnitudes == 0, np.inf, self.magnitudes)
-            if self.zeros
-            else self.magnitudes
-        )
+        """`x`, infinite for zeros, over which relative errors are 0."""
+        return np.where(self.x == 0, np.inf, self.x) if self.zeros else self.x
 
     @cached_property
     def elements(self) -> Scaled:
         """`x`, ready for sums of products."""
-        return Scaled(self.x).normalize(float(self.magnitudes.max(initial=0.0)))
+        if self._tensor is not None and is_safe(self._tensor.amin) and is_safe(self._tensor.amax):
+            return Scaled(self.x)
+        return Scaled(self.x).normalize(_largest(self.x))
 
     @cached_property
     def squares(self) -> npt.NDArray[np.float64]:
@@ -127,3 +137,8 @@ class Block:
     def sum_of_squares(self) -> Fraction:
         """The sum of the finite elements' squares."""
         return exact_sum(self.squares) * Fraction(2) ** (2 * self.elements.exponent)
+
+
+def _largest(values: npt.NDArray[np.float64]) -> float:
+    """Return the largest magnitude, NaN if there is one; 0.0 of nothing."""
+    return float(np.maximum(values.max(initial=0.0), -values.min(initial=0.0)))

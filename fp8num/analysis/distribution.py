@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ __all__ = ["Distribution"]
 
 #: Types whose numbers are numbers of float32, and some of its words.
 _NARROW = {"float16", "bfloat16", "float32"}
-_INFINITY, _NORMAL = np.uint32(0x7F800000), np.uint32(1 << 23)
+_MAGNITUDE, _INFINITY, _NORMAL = np.uint32((1 << 31) - 1), np.uint32(0x7F800000), np.uint32(1 << 23)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,8 +105,7 @@ class Distribution:
         """
         array = as_values(x).reshape(-1)
         if array.dtype.name in _NARROW and not flushes_subnormals():
-            parts = range(0, max(len(array), 1), BLOCK)
-            return reduce(add, (_of_float32(as_float32(array[i : i + BLOCK])) for i in parts))
+            return _of_narrow(array)
         values = as_float64(array)
         words = magnitude_words(values)
         keys = binade_keys(words)
@@ -142,32 +140,37 @@ class Distribution:
     __add__ = merge
 
 
-def _of_float32(values: npt.NDArray[np.float32]) -> Distribution:
-    """Look at float32 numbers, most of which are normal."""
-    words = values.view(np.uint32) & np.uint32((1 << 31) - 1)
-    fields = np.bincount(words >> np.uint32(23), minlength=256)
+def _of_narrow(array: npt.NDArray[Any]) -> Distribution:
+    """Look at numbers of float32, most of which are normal."""
+    fields = np.zeros(256, np.int64)
+    zeros = nans = 0
     binades = np.zeros(BINADES, np.int64)
+    low, high = _INFINITY, np.uint32(0)
+    for start in range(0, len(array), BLOCK):
+        words = as_float32(array[start : start + BLOCK]).view(np.uint32) & _MAGNITUDE
+        found = np.bincount(words >> np.uint32(23), minlength=256)
+        fields += found
+        if found[255]:
+            nans += int(np.count_nonzero(words > _INFINITY))
+            words = words[words < _INFINITY]
+        if found[0]:
+            nonzero = words[words > 0]
+            zeros += len(words) - len(nonzero)
+            words = nonzero
+            subnormal = words[words < _NORMAL].astype(np.float64)  # in units of 2**-149
+            lengths = np.frexp(subnormal)[1] - 150 - LOWEST_EXPONENT
+            binades += np.bincount(lengths, minlength=BINADES)
+        low, high = words.min(initial=low), words.max(initial=high)
     first = -127 - LOWEST_EXPONENT
-    binades[first + 1 : first + 255] = fields[1:255]
-    nans, numbers = 0, words
-    if fields[255]:
-        nans = int(np.count_nonzero(words > _INFINITY))
-        numbers = words[words < _INFINITY]
-    zeros, nonzero = 0, numbers
-    if fields[0]:
-        nonzero = numbers[numbers > 0]
-        zeros = len(numbers) - len(nonzero)
-        low = nonzero[nonzero < _NORMAL].astype(np.float64)  # in units of 2**-149
-        lengths = np.frexp(low)[1] - 150 - LOWEST_EXPONENT
-        binades += np.bincount(lengths, minlength=BINADES)
+    binades[first + 1 : first + 255] += fields[1:255]
     binades.flags.writeable = False
     return Distribution(
-        size=len(words),
+        size=len(array),
         zeros=zeros,
         nans=nans,
         infinities=int(fields[255]) - nans,
-        amax=float(nonzero.max().view(np.float32)) if len(nonzero) else 0.0,
-        amin=float(nonzero.min().view(np.float32)) if len(nonzero) else math.nan,
+        amax=float(high.view(np.float32)),
+        amin=float(low.view(np.float32)) if high else math.nan,
         binades=binades,
     )
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from fp8num.analysis.blocks import Block
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["BLOCK", "NEGLIGIBLE", "RowBlocks", "RowErrors"]
+__all__ = ["BLOCK", "NEGLIGIBLE", "RowBlocks", "RowErrors", "RowTally"]
 
 #: Elements of a block along K.
 BLOCK = 32
@@ -130,6 +130,24 @@ class RowErrors:
         return live
 
 
+class _Part(NamedTuple):
+    """Some of the rows, in blocks."""
+
+    tops: npt.NDArray[np.intp]  #: where the blocks' largest elements are
+    exponents: npt.NDArray[np.int32] | None  #: of powers of two to take rows over, if need be
+
+    def squares(
+        self, blocks: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Take the largest elements out; return them, and sums of squares of what is left."""
+        if self.exponents is not None:
+            blocks = np.ldexp(blocks, -self.exponents[:, None, None])
+        flat = blocks.reshape(-1)
+        top = flat.take(self.tops).reshape(blocks.shape[:2])
+        flat[self.tops] = 0.0
+        return top, np.einsum("rbi,rbi->rb", blocks, blocks)  # no piece changes the order
+
+
 class RowBlocks:
     """
     Rows cut into blocks, to be compared with what several rules make of them.
@@ -143,89 +161,103 @@ class RowBlocks:
     """
 
     def __init__(self, x: npt.NDArray[np.float64], known: Block | None = None) -> None:
-        known = Block(x) if known is None else known
-        self._finite = None if known.is_finite is None else known.is_finite.reshape(x.shape)
-        self._x = x = known.x.reshape(x.shape)
-        magnitudes = known.magnitudes.reshape(x.shape)
-        flat = _in_blocks(magnitudes).reshape(-1, BLOCK)
-        self._blocks = np.arange(len(flat))
-        # Beside a much larger number the others have no digits left in a sum: it goes first.
-        self._top = flat.argmax(axis=1) if x.size else self._blocks
-        # Where squares could overflow or vanish, rows are taken times powers of two.
-        largest = flat[self._blocks, self._top].reshape(len(x), -1).max(axis=1, initial=0.0)
-        exponent = np.frexp(largest)[1]
-        self._exponent = exponent if np.abs(exponent).max(initial=0) > _SAFE else None
-        blocks = self._scaled(x)
-        rest = known.space.array("rest", blocks.size).reshape(blocks.shape)
-        np.copyto(rest, blocks)
-        top, rest_squares = self._without_top(rest)
-        self._whole = rest_squares + top * top
-        self._alone = (rest_squares == 0) & (self._whole > 0)  # its largest element: it counts
-        self._some_alone = bool(self._alone.any())
-        self._squares = np.where(self._alone, self._whole, rest_squares)
-        self._counted = _counted(self._squares)
-        self._counts = self._counted.sum(axis=1)
+        self.known = Block(x) if known is None else known
+        self.x: npt.NDArray[np.float64] = self.known.x.reshape(x.shape)
+        self.parts: list[_Part] = []
+        found = [self._look(self.x.reshape(-1)[place]) for place in self.known.parts]
+        top, rest, norms = (np.concatenate(each) for each in zip(*found, strict=True))
+        whole = rest + top * top
+        #: Blocks of which the largest element is all there is: it counts.
+        self.alone = (rest == 0) & (whole > 0)
+        self.squares = np.where(self.alone, whole, rest)
+        self.counted = _counted(self.squares)
+        self.norms = norms
 
-    @property
-    def norms(self) -> npt.NDArray[np.float64]:
-        """Norms of the rows."""
-        found: npt.NDArray[np.float64] = np.sqrt(self._whole.sum(axis=1))
-        return found if self._exponent is None else np.ldexp(found, self._exponent)
+    def _look(self, flat: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+        """Find a part's largest elements; return them, what is left of squares, and norms."""
+        blocks = _in_blocks(flat.reshape(-1, self.x.shape[-1]))
+        room = self.known.space.array("errors", blocks.size).reshape(blocks.shape)
+        magnitudes = np.abs(blocks, out=room).reshape(-1, BLOCK)
+        # Beside a much larger number the others have no digits left in a sum: it goes first.
+        tops = magnitudes.argmax(axis=1) + np.arange(0, magnitudes.size, BLOCK)
+        largest = magnitudes.reshape(-1).take(tops).reshape(blocks.shape[:2]).max(axis=1)
+        # Where squares could overflow or vanish, rows are taken over powers of two.
+        exponents = np.frexp(largest)[1]
+        exponents[np.abs(exponents) <= _SAFE] = 0
+        self.parts.append(_Part(tops, exponents if exponents.any() else None))
+        top, rest = self.parts[-1].squares(room)
+        norms = np.sqrt((rest + top * top).sum(axis=1))
+        return top, rest, np.ldexp(norms, exponents) if exponents.any() else norms
 
     def errors(
         self,
         result: npt.NDArray[np.float64],
         mean_squares: npt.NDArray[np.float64] | None = None,
     ) -> RowErrors:
-        """Compare the rows with what was made of them."""
-        return self.of_errors(self._difference(result), mean_squares)
+        """Compare the rows with what was made of them; a result that is not finite is zero."""
+        error = np.where(np.isfinite(result), result, 0.0) - self.x
+        if self.known.is_finite is not None:
+            error[~self.known.is_finite.reshape(error.shape)] = 0.0
+        tally = RowTally(self, mean_squares)
+        for place in self.known.parts:
+            tally.add(error.reshape(-1)[place])
+        return tally.errors
 
-    def of_errors(
-        self,
-        error: npt.NDArray[np.float64],
-        mean_squares: npt.NDArray[np.float64] | None = None,
-    ) -> RowErrors:
-        """Look at the rows' errors, 0 where an element is not finite; they are written over."""
-        noise = None if mean_squares is None else _weighted(error, mean_squares)
-        signal = None if mean_squares is None else _weighted(self._x, mean_squares)
-        top, wrong = self._without_top(self._scaled(error))
-        if self._some_alone:
-            wrong += np.where(self._alone, top * top, 0.0)
-        ratio = np.divide(wrong, self._squares, where=self._counted, out=np.zeros(wrong.shape))
-        nothing = np.full(len(self._counts), np.nan)
-        mean = np.divide(ratio.sum(axis=1), self._counts, where=self._counts > 0, out=nothing)
-        return RowErrors(np.sqrt(mean), self.norms, noise, signal)
 
-    def _without_top(
-        self, blocks: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Take the elements out at which blocks are largest; return them, and what is left."""
-        flat = blocks.reshape(-1, BLOCK)
-        top = flat[self._blocks, self._top].reshape(blocks.shape[:2])
-        flat[self._blocks, self._top] = 0.0
-        return top, _squares(blocks)
+class RowTally:
+    """
+    Errors of rows, which come part by part.
 
-    def _difference(self, result: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return errors, of elements that are finite; a result that is not counts as zero."""
-        if not np.isfinite(result).all():
-            result = np.where(np.isfinite(result), result, 0.0)
-        error = result - self._x
-        if self._finite is not None:
-            error[~self._finite] = 0.0
-        return error
+    Parameters
+    ----------
+    rows : RowBlocks
+        The rows.
+    mean_squares : ndarray of float64, shape (K,), optional
+        Of the channels that rows are multiplied with.
+    """
 
-    def _scaled(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        blocks = _in_blocks(rows)
-        return (
-            blocks if self._exponent is None else np.ldexp(blocks, -self._exponent[:, None, None])
-        )
+    def __init__(
+        self, rows: RowBlocks, mean_squares: npt.NDArray[np.float64] | None = None
+    ) -> None:
+        self._rows, self._mean_squares = rows, mean_squares
+        self._tops: list[npt.NDArray[np.float64]] = []
+        self._rest: list[npt.NDArray[np.float64]] = []
+        self._noise: list[npt.NDArray[np.float64]] = []
+
+    def add(self, error: npt.NDArray[np.float64]) -> None:
+        """Add a part's errors, 0 where an element is not finite; they are written over."""
+        error = error.reshape(-1, self._rows.x.shape[-1])
+        if self._mean_squares is not None:
+            self._noise.append(_weighted(error, self._mean_squares))
+        top, rest = self._rows.parts[len(self._rest)].squares(_in_blocks(error))
+        self._tops.append(top)
+        self._rest.append(rest)
+
+    @property
+    def errors(self) -> RowErrors:
+        """What was found, once all parts are there."""
+        rows, wrong = self._rows, np.concatenate(self._rest)
+        if rows.alone.any():
+            wrong += np.where(rows.alone, np.concatenate(self._tops) ** 2, 0.0)
+        ratio = np.divide(wrong, rows.squares, where=rows.counted, out=np.zeros(wrong.shape))
+        counts = rows.counted.sum(axis=1)
+        nothing = np.full(len(counts), np.nan)
+        mean = np.divide(ratio.sum(axis=1), counts, where=counts > 0, out=nothing)
+        noise = signal = None
+        if self._mean_squares is not None:
+            noise = np.concatenate(self._noise)
+            signal = _weighted(rows.x, self._mean_squares)
+        return RowErrors(np.sqrt(mean), rows.norms, noise, signal)
 
 
 def _in_blocks(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Cut rows into blocks, the last one filled with zeros: shape (rows, blocks, BLOCK)."""
-    missing = -rows.shape[1] % BLOCK
-    filled = np.pad(rows, ((0, 0), (0, missing))) if missing else rows
-    return filled.reshape(len(rows), filled.shape[1] // BLOCK, BLOCK)
+    count, width = rows.shape
+    if width % BLOCK:
+        filled = np.zeros((count, -(-width // BLOCK) * BLOCK))
+        filled[:, :width] = rows
+        rows = filled
+    return rows.reshape(count, -1, BLOCK)
 
 
 def _weighted(
@@ -236,12 +268,6 @@ def _weighted(
     return found
 
 
-def _squares(blocks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Sum each block's squares; of so few, in an order that no piece changes."""
-    found: npt.NDArray[np.float64] = np.einsum("rbi,rbi->rb", blocks, blocks)
-    return found
-
-
 def _counted(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Return which blocks are not negligible in their row."""
     norms = np.sqrt(squares)
@@ -249,9 +275,9 @@ def _counted(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     if occurs.all():
         if not norms.size:
             return norms >= 0
-        at = norms.shape[1] // 2
-        ends = [(norms.shape[1] - 1) // 2, at]  # numpy.median takes its time for few numbers
-        middle = np.partition(norms, ends, axis=1)[:, ends].mean(axis=1, keepdims=True)
+        # The median: numpy.median and numpy.partition take their time for few numbers.
+        ends = [(norms.shape[1] - 1) // 2, norms.shape[1] // 2]
+        middle = np.sort(norms, axis=1)[:, ends].mean(axis=1, keepdims=True)
         found: npt.NDArray[np.bool_] = norms >= NEGLIGIBLE * middle
         return found
     counted = np.zeros(squares.shape, np.bool_)

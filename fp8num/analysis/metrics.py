@@ -15,7 +15,7 @@ from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.binades import BinadeErrors
 from fp8num.analysis.blocks import Block, Space
-from fp8num.analysis.sums import Scaled, Total, decibels, quotient, root, run_sums
+from fp8num.analysis.sums import Scaled, Total, decibels, is_safe, quotient, root, run_sums
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, TabulatedFormat, get_format
 from fp8num.scaled import Descale, ScaledArray
@@ -23,6 +23,8 @@ from fp8num.scaling.quantize import odd_product
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 __all__ = [
@@ -30,8 +32,6 @@ __all__ = [
     "Peak",
     "Tally",
     "decoded",
-    "measure",
-    "measure_results",
     "overflow_threshold",
 ]
 
@@ -62,6 +62,10 @@ class Peak(NamedTuple):
         if self.position is None or other.position is None:
             return other if self.position is None else self
         return min(self, other, key=lambda peak: (-peak.error, peak.position))
+
+    def after(self, elements: int) -> Peak:
+        """Return the peak as it is where some elements come before."""
+        return self if self.position is None else Peak(self.error, self.position + elements)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,7 +168,9 @@ class ErrorMetrics:
         if scaled.shape != np.shape(x):
             msg = f"codes must have the shape of x, {np.shape(x)}, got {scaled.shape}"
             raise ValueError(msg)
-        return measure(Block(x), scaled, offset=offset, binades=True)
+        tally = Tally(len(scaled.format.values))
+        tally.add(Block(x), scaled, decoded(scaled), offset=offset, binades=True)
+        return tally.metrics
 
     @float_arithmetic
     def merge(self, other: ErrorMetrics) -> ErrorMetrics:
@@ -360,31 +366,6 @@ def _end(fmt: Format) -> tuple[float, bool]:
     return math.ldexp(integer, exponent), inclusive
 
 
-def measure(
-    block: Block, scaled: ScaledArray, *, offset: int = 0, binades: bool = False
-) -> ErrorMetrics:
-    """
-    Compare elements with what they were quantised to.
-
-    Parameters
-    ----------
-    block : Block
-        The elements.
-    scaled : ScaledArray, shape (...)
-        Their codes and scales, in the same order.
-    offset : int, optional
-        Position of the first element in the tensor.
-    binades : bool, optional
-        Whether to summarise relative errors by binade.
-
-    Returns
-    -------
-    ErrorMetrics
-        The comparison.
-    """
-    return measure_results(block, scaled, decoded(scaled), offset=offset, binades=binades)
-
-
 def decoded(
     scaled: ScaledArray,
     space: Space | None = None,
@@ -401,18 +382,13 @@ def decoded(
     return found
 
 
-def measure_results(
-    block: Block,
-    scaled: ScaledArray,
-    results: npt.NDArray[np.float64],
-    *,
-    offset: int = 0,
-    binades: bool = False,
-) -> ErrorMetrics:
-    """Compare elements with what they were quantised to, decoded."""
-    tally = Tally(len(scaled.format.values))
-    tally.add(block, scaled, results, offset=offset, binades=binades)
-    return tally.metrics
+class _Errors(NamedTuple):
+    """What was found of a block's errors."""
+
+    crossed: npt.NDArray[np.float64]  #: runs' sums of products with the elements
+    noise: npt.NDArray[np.float64]  #: runs' sums of squares
+    max_abs: Peak
+    max_rel: Peak
 
 
 class Tally:
@@ -442,67 +418,61 @@ class Tally:
         offset: int = 0,
         binades: bool = False,
         operands: npt.NDArray[np.float32] | None = None,
-    ) -> npt.NDArray[np.float64] | None:
+        look: Callable[[npt.NDArray[np.float64]], object] | None = None,
+    ) -> bool:
         """
         Compare a piece's elements with what they were quantised to, decoded.
 
+        Parameters
+        ----------
+        look : callable, optional
+            Called with the errors of each of the block's parts, which it may write over.
+
         Returns
         -------
-        ndarray of float64, shape (n,), or None
-            The errors, where every element that is finite has a finite result.
+        bool
+            Whether every element that is finite has a finite result.  If not, what `look` was
+            given is not all, or not the errors.
         """
         codes, q, x, keep = scaled.codes.reshape(-1), results.reshape(-1), block.x, block.is_finite
-        e = np.subtract(q, x, out=block.space.array("errors", len(x)))
-        errors = np.abs(e, out=block.space.array("error magnitudes", len(x)))
-        top = int(errors.argmax()) if len(errors) else 0
-        whole = keep is None and (not len(errors) or math.isfinite(errors[top]))
-        lost = int(np.count_nonzero(q == 0)) - block.zeros
-        if not whole:  # what takes no part is zero in both
-            found = np.isfinite(q)
-            whole = keep is not None and bool((found | ~keep).all())
-            keep = found if keep is None else found & keep
+        operands = scaled.operands if operands is None else operands
+        relative = np.empty(len(x)) if binades else None
+        found = None if keep is not None else _compare(block, x, q, relative=relative, look=look)
+        whole = found is not None
+        if found is None:  # what takes no part is zero in both
+            finite = np.isfinite(q)
+            whole = keep is not None and bool((finite | ~keep).all())
+            keep = finite if keep is None else finite & keep
             q, x = np.where(keep, q, 0.0), np.where(keep, x, 0.0)
-            np.subtract(q, x, out=e)
-            np.abs(e, out=errors)
-            top = int(errors.argmax())
-        if keep is not None or _rotates(scaled):  # zeros may have become something
-            lost = int(np.count_nonzero((results.reshape(-1) == 0) & (block.x != 0)))
+            found = _compare(block, x, q, keep=keep, relative=relative, look=look)
+            assert found is not None
         counts = _count(codes, len(self._codes))
         self._codes += counts
         for name, count in (
             ("size", len(codes)),
             ("finite", block.finite),
             ("nonzero", len(codes) - block.zeros),
-            ("underflow", lost),
+            ("underflow", _count_lost(block, counts, scaled, results, operands)),
             ("saturated", _count_saturated(block, codes, counts, scaled, operands)),
         ):
             self._counts[name] += count
         self._pairs += len(codes) if keep is None else int(np.count_nonzero(keep))
-        largest = float(errors[top]) if len(errors) else 0.0
-        self._add_sums(block, x, e, q, keep=keep, largest=largest)
-        self._max_abs = self._max_abs.merge(_peak(errors, keep, offset, top))
-        relative = np.divide(errors, block.divisors, out=errors)
-        among = x != 0 if block.zeros or keep is not None else None
-        peak = _peak(relative, among, offset)
-        if peak.error > _MOST:
-            np.minimum(relative, _MOST, out=relative)
-            peak = _peak(relative, among, offset)
-        self._max_rel = self._max_rel.merge(peak)
-        if binades:
+        self._add_sums(block, x, q, found, keep)
+        self._max_abs = self._max_abs.merge(found.max_abs.after(offset))
+        self._max_rel = self._max_rel.merge(found.max_rel.after(offset))
+        if relative is not None:
             there = np.flatnonzero(x)
             some = BinadeErrors.of(relative[there], np.abs(x[there]))
             self._binades = some if self._binades is None else self._binades.merge(some)
-        return e if whole else None
+        return whole
 
     def _add_sums(
         self,
         block: Block,
         x: npt.NDArray[np.float64],
-        e: npt.NDArray[np.float64],
         q: npt.NDArray[np.float64],
-        *,
+        found: _Errors,
         keep: npt.NDArray[np.bool_] | None,
-        largest: float,
     ) -> None:
         """Add the runs' sums of products."""
         if keep is None:
@@ -510,14 +480,19 @@ class Tally:
         else:
             elements = Scaled(x).normalize(float(np.abs(x).max(initial=0.0)))
             squares = run_sums(elements.values, elements.values, block.run)
-        errors = Scaled(e).normalize(largest)
-        crossed = run_sums(elements.values, errors.values, block.run)
-        noise = run_sums(errors.values, errors.values, block.run)
-        both = elements.exponent + errors.exponent
+        crossed, noise, power = found.crossed, found.noise, 0
+        largest = found.max_abs.error if found.crossed.size else 0.0
+        if elements.exponent or not is_safe(largest):
+            errors = Scaled(q - x).normalize(largest)
+            crossed = run_sums(elements.values, errors.values, block.run)
+            noise = run_sums(errors.values, errors.values, block.run)
+            power = errors.exponent
+        both = elements.exponent + power
         self._sums["xx"].add(squares, 2 * elements.exponent)
         self._sums["xe"].add(crossed, both)
-        self._sums["ee"].add(noise, 2 * errors.exponent)
-        if not both and (noise <= squares / 4).all():  # q = x + e, and nothing cancels
+        self._sums["ee"].add(noise, 2 * power)
+        near = noise <= squares / 4
+        if not both and near.all():  # q = x + e, and nothing cancels
             self._sums["xq"].add(squares + crossed)
             self._sums["qq"].add(squares + 2 * crossed + noise)
             return
@@ -525,7 +500,6 @@ class Tally:
         inner = run_sums(elements.values, made.values, block.run)
         signal = run_sums(made.values, made.values, block.run)
         if not (both or made.exponent):  # each run by itself: pieces do not matter
-            near = noise <= squares / 4
             inner = np.where(near, squares + crossed, inner)
             signal = np.where(near, squares + 2 * crossed + noise, signal)
         self._sums["xq"].add(inner, elements.exponent + made.exponent)
@@ -545,6 +519,43 @@ class Tally:
         )
 
 
+def _compare(
+    block: Block,
+    x: npt.NDArray[np.float64],
+    q: npt.NDArray[np.float64],
+    *,
+    keep: npt.NDArray[np.bool_] | None = None,
+    relative: npt.NDArray[np.float64] | None = None,
+    look: Callable[[npt.NDArray[np.float64]], object] | None = None,
+) -> _Errors | None:
+    """Measure a block's parts one after the other; None if an error is not finite."""
+    crossed, noise, max_abs, max_rel = [], [], Peak(math.nan, None), Peak(math.nan, None)
+    for part in block.parts:
+        exact, size = x[part], part.stop - part.start
+        e = np.subtract(q[part], exact, out=block.space.array("errors", size))
+        room = block.space.array("magnitudes", size)
+        peak = _peak(np.abs(e, out=room), part.start)
+        if not math.isfinite(peak.error):
+            return None
+        among = exact != 0 if block.zeros or keep is not None else None
+        max_abs = max_abs.merge(peak if keep is None else _peak(room, part.start, keep[part]))
+        if relative is not None:
+            room = relative[part]
+        np.abs(np.divide(e, block.divisors[part], out=room), out=room)
+        peak = _peak(room, part.start, among)
+        if peak.error > _MOST:
+            peak = _peak(np.minimum(room, _MOST, out=room), part.start, among)
+        max_rel = max_rel.merge(peak)
+        crossed.append(run_sums(exact, e, block.run))
+        noise.append(run_sums(e, e, block.run))
+        if look is not None:
+            look(e)
+    nothing = [np.empty(0)]
+    return _Errors(
+        np.concatenate(crossed or nothing), np.concatenate(noise or nothing), max_abs, max_rel
+    )
+
+
 def _count(codes: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64]:
     """Count how often each code occurs."""
     counts = np.zeros(total, np.int64)
@@ -557,27 +568,52 @@ def _rotates(scaled: ScaledArray) -> bool:
     return isinstance(scaled.rule, Rule) and scaled.rule.rotation is not None
 
 
+def _count_lost(
+    block: Block,
+    counts: npt.NDArray[np.int64],
+    scaled: ScaledArray,
+    results: npt.NDArray[np.float64],
+    operands: npt.NDArray[np.float32],
+) -> int:
+    """Count the finite elements that are not zero and whose result is."""
+    if not _rotates(scaled) and _keeps_nonzero(scaled, operands):
+        lost = int(counts[scaled.format.values == 0].sum())
+        if not lost or (not block.zeros and block.is_finite is None):
+            return lost
+    return int(np.count_nonzero((results.reshape(-1) == 0) & (block.x != 0)))
+
+
+def _keeps_nonzero(scaled: ScaledArray, operands: npt.NDArray[np.float32]) -> bool:
+    """Whether no value but zero gives zero with any of the scales."""
+    values = np.abs(scaled.format.values)
+    least = values.min(where=values > 0, initial=math.inf)
+    divides = scaled.descale is Descale.DIVIDE
+    scale = operands.max(initial=0.0) if divides else operands.min(initial=math.inf)
+    return bool((least / scale if divides else least * scale) >= np.finfo(np.float64).tiny)
+
+
 def _count_saturated(
     block: Block,
     codes: npt.NDArray[Any],
     counts: npt.NDArray[np.int64],
     scaled: ScaledArray,
-    operands: npt.NDArray[np.float32] | None = None,
+    operands: npt.NDArray[np.float32],
 ) -> int:
     """Count the finite elements that round past the largest value in units of their scale."""
     middle, inclusive = _end(scaled.format)
     may = np.flatnonzero(_may_saturate(scaled.format) & (counts > 0))
     if middle == math.inf or not may.size:
         return 0
-    at = np.flatnonzero(np.logical_or.reduce([codes == code for code in may]))
+    found = codes == may[0]
+    for code in may[1:]:
+        found |= codes == code
+    at = np.flatnonzero(found)
     if block.is_finite is not None:
         at = at[block.is_finite[at]]
     x = _as_scaled(block, scaled).take(at)
     if scaled.format.signed:
         x = np.abs(x)
-    scales = scaled.operands if operands is None else operands
-    if scales.size > 1:
-        scales = scales.reshape(-1)[_blocks_of(at, scaled)]
+    scales = operands.reshape(-1)[_blocks_of(at, scaled)] if operands.size > 1 else operands
     if scaled.descale is Descale.DIVIDE:  # to odd: nothing crosses the middle
         x, end = odd_product(x, scales), np.asarray(middle)
     else:  # exact: a few bits times float32
@@ -604,15 +640,12 @@ def _as_scaled(block: Block, scaled: ScaledArray) -> npt.NDArray[np.float64]:
 
 
 def _peak(
-    errors: npt.NDArray[np.float64],
-    among: npt.NDArray[np.bool_] | None,
-    offset: int,
-    at: int | None = None,
+    errors: npt.NDArray[np.float64], offset: int, among: npt.NDArray[np.bool_] | None = None
 ) -> Peak:
     """Return the largest error, and of those as large the first, among some elements."""
-    if not len(errors) or (among is not None and not among.any()):
+    if among is not None and not among.any():
         return Peak(math.nan, None)
-    at = int(errors.argmax()) if at is None else at
+    at = int(errors.argmax())
     if among is not None and not errors[at]:  # all are 0: the first of those that take part
         at = int(among.argmax())
     return Peak(float(errors[at]), at + offset)

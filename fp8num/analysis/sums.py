@@ -18,7 +18,17 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Scaled", "Total", "decibels", "dot", "exact_sum", "quotient", "root", "run_sums"]
+__all__ = [
+    "Scaled",
+    "Total",
+    "decibels",
+    "dot",
+    "exact_sum",
+    "is_safe",
+    "quotient",
+    "root",
+    "run_sums",
+]
 
 #: Squares of magnitudes from 2**-300 to 2**300 are safe: sums of 2**60 of them stay below
 #: 2**660, and what underflows is below 2**-400 of the largest.
@@ -38,11 +48,15 @@ class Scaled:
 
     def normalize(self, largest: float) -> Scaled:
         """Bring numbers into the safe range, `largest` being the largest of the magnitudes."""
-        exponent = math.frexp(largest)[1]
-        if abs(exponent) <= _SAFE:
+        if is_safe(largest):
             return self
-        exponent = max(-1000, min(exponent, 1000))  # whose powers of two are normal numbers
+        exponent = max(-1000, min(math.frexp(largest)[1], 1000))  # powers of two are normal
         return Scaled(self.values * 2.0**-exponent, self.exponent + exponent)
+
+
+def is_safe(largest: float) -> bool:
+    """Whether products of numbers can be added up as they are, given the largest magnitude."""
+    return abs(math.frexp(largest)[1]) <= _SAFE
 
 
 def dot(a: Scaled, b: Scaled, run: int = 1 << 14) -> Fraction:
@@ -61,13 +75,13 @@ def run_sums(
     2**-53 of the sum of the products' magnitudes.  A BLAS would depend on its threads.
     """
     whole = len(a) // run * run
-    rest = np.add.reduce(a[whole:] * b[whole:])
     if run % _TOGETHER or not whole:
         totals = np.add.reduce((a[:whole] * b[:whole]).reshape(-1, run), axis=1)
     else:
         pairs = (values[:whole].reshape(-1, _TOGETHER) for values in (a, b))
         totals = np.add.reduce(np.einsum("ij,ij->i", *pairs).reshape(whole // run, -1), axis=1)
-    return np.append(totals, rest)
+    found: npt.NDArray[np.float64] = totals
+    return found if whole == len(a) else np.append(found, np.add.reduce(a[whole:] * b[whole:]))
 
 
 class Total:

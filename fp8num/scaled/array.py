@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Descale", "RuleLike", "ScaledArray"]
 
+#: From here on, codes are looked up two at a time.
+_MANY = 1 << 13
+
 
 class Descale(Enum):
     """What a decoded value and its stored scale do to each other."""
@@ -296,23 +299,17 @@ class ScaledArray:
         combine: Any = divide if divides else multiply
         if found == np.float64:
             combine = np.divide if divides else np.multiply
-        if near.size == 1 and self.codes.size > len(table):
-            near = near.reshape(())
-            values = np.empty_like(table)
-            combine(table, near, out=values)
-            keep_nan(values, table, near)
-            _look_up(values, self.codes, result)
-            return result
         scales = _grid(near, self.blocks)
         for region in self.blocks.regions():
             codes, out = region.split(self.codes), region.split(result)
             factors = region.spread(scales)
-            for part in slabs(codes.shape):
+            for part in slabs(codes.shape, BLOCK):
                 near = factors[beside(part, factors.shape)]
                 target = out[part]
                 if target.flags.c_contiguous and not np.isnan(near).any():
-                    _look_up(table, codes[part], target)
-                    combine(target, near, out=target)
+                    _look_up(self.format, codes[part].reshape(-1), target.reshape(-1))
+                    if not (near == 1).all():
+                        combine(target, near, out=target)
                     continue
                 values = table.take(codes[part])
                 combine(values, near, out=target)
@@ -603,12 +600,14 @@ def _axis(axis: int, ndim: int) -> int:
     return int(axis) % ndim
 
 
-def _look_up(table: npt.NDArray[Any], codes: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-    """Write the entries of codes, which are all in the table, to a C-contiguous array."""
-    indices, flat = codes.reshape(-1), out.reshape(-1)
-    for start in range(0, len(flat), BLOCK):  # NumPy widens indices: those stay in the cache
-        part = slice(start, start + BLOCK)
-        table.take(indices[part], out=flat[part], mode="clip")
+def _look_up(fmt: Format, codes: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    """Write the values of codes, which are all of the format, to a C-contiguous array."""
+    if fmt.bits <= 8 and len(codes) >= _MANY:
+        even = len(codes) & ~1
+        pairs = decoder(fmt, out.dtype, pairs=True)
+        pairs.take(codes[:even].view(np.uint16), out=out[:even].view(pairs.dtype), mode="wrap")
+        codes, out = codes[even:], out[even:]
+    decoder(fmt, out.dtype).take(codes, out=out, mode="wrap")
 
 
 def _grid(scales: npt.NDArray[Any], blocks: Blocks) -> npt.NDArray[Any]:

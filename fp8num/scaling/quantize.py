@@ -304,7 +304,7 @@ class _Job:
     ) -> None:
         """Scale a region and write its codes, piece by piece."""
         factor = factor.reshape([length for n in factor.shape for length in (n, 1)])
-        for part in slabs(view.shape):
+        for part in slabs(view.shape, BLOCK):
             scaled = self._scale(view[part], factor[beside(part, factor.shape)])
             target = out[part]
             flat = target.reshape(-1) if target.flags.c_contiguous else None
@@ -314,8 +314,7 @@ class _Job:
                 words = self.adjust(words, self.fmt)
             kernel: Any = self.kernel
             if random is None:
-                for start in range(0, len(codes), BLOCK):
-                    kernel(words[start : start + BLOCK], codes[start : start + BLOCK])
+                kernel(words, codes)
             else:
                 kernel(words, codes, random[part].reshape(-1).astype(np.uint64))
             if flat is None:

@@ -62,5 +62,5 @@ def test_what_formats_have_in_common_is_right(x: list[float]) -> None:
     assert (block.is_finite is None) == finite.all()
     np.testing.assert_array_equal(block.x, clean)
     assert block.zeros == (clean == 0).sum()
-    np.testing.assert_array_equal(block.divisors, np.where(clean == 0, np.inf, np.abs(clean)))
+    np.testing.assert_array_equal(block.divisors, np.where(clean == 0, np.inf, clean))
     assert block.sum_of_squares == pytest.approx(float(sum(Fraction(v) ** 2 for v in clean)))

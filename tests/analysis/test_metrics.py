@@ -527,3 +527,19 @@ def test_codes_must_be_codes() -> None:
         ErrorMetrics.of([1.0], np.ones(1), "E4M3FN")
     with pytest.raises(ValueError, match="codes must be from 0 to 15 for E2M1FN of 4 bits, got 16"):
         ErrorMetrics.of([1.0], np.array([16], np.uint8), "E2M1FN")
+
+
+@pytest.mark.parametrize(
+    ("x", "codes", "fmt", "expected"),
+    [
+        ([0.0, 0.0, 1.0, 3.3], None, "E8M0FNU", 0),  # it has no zero: zeros become its least
+        ([0.0, 1.0, 2.0], [0x38, 0x00, 0x80], "E4M3FN", 2),  # whoever made the codes
+    ],
+)
+def test_zeros_that_become_something_hide_no_underflow(
+    x: list[float], codes: list[int] | None, fmt: str, expected: int
+) -> None:
+    """Underflow is a nonzero element with a zero for its result, whatever zeros become."""
+    found = fp.encode(x, fmt) if codes is None else np.array(codes, np.uint8)
+
+    assert ErrorMetrics.of(x, found, fmt).underflow == expected
