@@ -37,33 +37,33 @@ def test_four_fp6_codes_make_three_bytes(name: str) -> None:
     assert fp.unpack(packed, name, 3).tolist() == [a, b, c] if packed.size == 3 else True
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 7, 8, 9, 100])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_packed_bytes_are_the_bits_in_order(width: int, size: int) -> None:
+def test_packed_bytes_are_the_bits_in_order(width: int) -> None:
     """As one integer of size * width bits, in little-endian bytes, the rest zero."""
     fmt = fp.get_format(WIDTHS[width])
     assert fmt.bits == width
-    codes = np.random.default_rng(width).integers(0, 1 << width, size, dtype=fmt.code_dtype)
+    for size in (0, 1, 2, 3, 7, 8, 9, 100):
+        codes = np.random.default_rng(width).integers(0, 1 << width, size, dtype=fmt.code_dtype)
 
-    packed = fp.pack(codes, fmt)
+        packed = fp.pack(codes, fmt)
 
-    length = (size * width + 7) // 8
-    assert packed.dtype == np.uint8
-    assert packed.shape == (length,)
-    assert packed.tobytes() == bits_of(codes, width).to_bytes(length, "little")
+        length = (size * width + 7) // 8
+        assert packed.dtype == np.uint8
+        assert packed.shape == (length,)
+        assert packed.tobytes() == bits_of(codes, width).to_bytes(length, "little"), size
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_unpack_undoes_pack(width: int, size: int) -> None:
+def test_unpack_undoes_pack(width: int) -> None:
     fmt = fp.get_format(WIDTHS[width])
-    codes = np.random.default_rng(size).integers(0, 1 << width, size, dtype=fmt.code_dtype)
+    for size in SIZES:
+        codes = np.random.default_rng(size).integers(0, 1 << width, size, dtype=fmt.code_dtype)
 
-    back = fp.unpack(fp.pack(codes, fmt), fmt, size)
+        back = fp.unpack(fp.pack(codes, fmt), fmt, size)
 
-    assert back.dtype == fmt.code_dtype
-    assert back.shape == (size,)
-    np.testing.assert_array_equal(back, codes)
+        assert back.dtype == fmt.code_dtype
+        assert back.shape == (size,)
+        np.testing.assert_array_equal(back, codes, f"{size} codes")
 
 
 @pytest.mark.parametrize("width", [4, 6, 12])

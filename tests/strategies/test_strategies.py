@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-import subprocess
-import sys
+from bisect import bisect_left
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 patient = settings(deadline=None)
 #: For what is drawn, where a mistake would show at once.
 few = settings(deadline=None, max_examples=100)
+#: For what is drawn for each format or type, so that the tests together draw hundreds.
+fewer = settings(deadline=None, max_examples=40)
 SOURCES = {
     "float16": np.float16,
     "bfloat16": np.float32,
@@ -81,21 +82,22 @@ def smallest(
 
 @cache
 def places(fmt: Format) -> tuple[Fraction, ...]:
-    """Return the magnitudes at which rounding to a format decides, from the definition."""
+    """Return the magnitudes at which rounding to a format decides, ascending."""
     data = (decode(code, fmt) for code in range(1 << fmt.bits))
     found = sorted({abs(datum.value) for datum in data if datum.is_finite})
     if fmt is not POSIT8:  # nothing follows its largest value
         found.append(found[-1] * 2 if fmt is E8M0FNU else 2 * found[-1] - found[-2])
     middles = [(low + high) / 2 for low, high in pairwise(found)]
     codes = range(1, 127) if fmt is POSIT8 else ()
-    return (*found, *middles, *(decode_posit(2 * code + 1, bits=9).value for code in codes))
+    posits = (decode_posit(2 * code + 1, bits=9).value for code in codes)
+    return tuple(sorted({*found, *middles, *posits}))
 
 
 # What is drawn.
 
 
 @by_format
-@few
+@fewer
 @given(data=st.data())
 def test_codes_are_those_of_the_format(fmt: Format, data: st.DataObject) -> None:
     """Every code is in range, and finite if that is asked for."""
@@ -132,7 +134,7 @@ def test_values_are_those_of_the_format(fmt: Format, data: st.DataObject) -> Non
 
 @by_source
 @pytest.mark.parametrize("fmt", [E4M3FN, E5M2, E8M0FNU, POSIT8], ids=lambda fmt: fmt.name)
-@few
+@fewer
 @given(data=st.data())
 def test_boundaries_are_boundaries(fmt: Format, dtype: str, data: st.DataObject) -> None:
     """A number drawn is nearest to a value or a midpoint, beside such a float, or special."""
@@ -148,7 +150,9 @@ def test_boundaries_are_boundaries(fmt: Format, dtype: str, data: st.DataObject)
     # Half a step for a place that the type does not hold, and one beside it, which at a
     # power of two is twice as long above as below.
     near = 3 * step_below(abs(float(x)), dtype)
-    assert min(abs(exact - place) for place in (*places(fmt), largest)) <= near
+    here = bisect_left(places(fmt), exact)
+    around = places(fmt)[max(here - 1, 0) : here + 1]
+    assert min(abs(exact - place) for place in (*around, largest)) <= near
 
 
 def step_below(x: float, dtype: str) -> Fraction:
@@ -168,33 +172,43 @@ def test_bfloat16_needs_no_wider_type(dtype: str) -> None:
 
     with pytest.raises(NoSuchExample):
         smallest(
-            strategies.rounding_boundaries(E4M3FN, dtype), lambda x: not is_one(x), max_examples=500
+            strategies.rounding_boundaries(E4M3FN, dtype), lambda x: not is_one(x), max_examples=200
         )
 
 
-@pytest.mark.parametrize(
-    ("fmt", "x"),
-    [
-        (E4M3FN, 448.0),  # the largest value
-        (E4M3FN, 464.0),  # where it overflows: halfway to 480, which would follow
-        (E4M3FN, 480.0),
-        (E4M3FN, np.nextafter(464.0, np.inf)),
-        (E4M3FN, np.nextafter(464.0, 0)),
-        (E4M3FN, 2.0**-10),  # half the smallest subnormal
-        (E4M3FN, 2.0**-6 - 2.0**-10),  # between the largest subnormal and the normals
-        (E4M3FN, -np.inf),
-        (E4M3FN, np.finfo(np.float64).max),
-        (E4M3FN, 5e-324),
-        # Nine-bit posit 0 0000001 1: regime -6 and exponent 2 of 3 bits, between 2**-24 and
-        # 2**-20; and their arithmetic midpoint.
-        (POSIT8, 2.0**-22),
-        (POSIT8, 17 * 2.0**-25),
-        (HIFLOAT8, 40960.0),  # 1.25 * 2**15, where it overflows
-    ],
-)
-def test_boundaries_hold_what_matters(fmt: Format, x: float) -> None:
+SLIPS = {
+    E4M3FN: {
+        448.0,  # the largest value
+        464.0,  # where it overflows: halfway to 480, which would follow
+        480.0,
+        np.nextafter(464.0, np.inf),
+        np.nextafter(464.0, 0),
+        2.0**-10,  # half the smallest subnormal
+        2.0**-6 - 2.0**-10,  # between the largest subnormal and the normals
+        -np.inf,
+        np.finfo(np.float64).max,
+        5e-324,
+    },
+    # Nine-bit posit 0 0000001 1: regime -6 and exponent 2 of 3 bits, between 2**-24 and
+    # 2**-20; and their arithmetic midpoint.
+    POSIT8: {2.0**-22, 17 * 2.0**-25},
+    HIFLOAT8: {40960.0},  # 1.25 * 2**15, where it overflows
+}
+
+
+@pytest.mark.parametrize("fmt", SLIPS, ids=lambda fmt: fmt.name)
+def test_boundaries_hold_what_matters(fmt: Format) -> None:
     """Each of the places where converters slip is drawn."""
-    assert smallest(strategies.rounding_boundaries(fmt), lambda drawn: drawn == x) == x
+    left = set(SLIPS[fmt])
+
+    def has_all(x: np.floating) -> bool:  # type: ignore[type-arg]
+        left.discard(float(x))
+        return not left
+
+    try:
+        smallest(strategies.rounding_boundaries(fmt), has_all, max_examples=6000, shrink=False)
+    except NoSuchExample:
+        pytest.fail(f"never drawn: {sorted(left)}")
 
 
 def nan_fields(x: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.int64]:
@@ -248,7 +262,7 @@ def test_arrays_hold_nans_of_every_kind(dtype: str) -> None:
 
 
 @by_source
-@few
+@fewer
 @given(data=st.data())
 def test_finite_leaves_out_infinities_and_nans(dtype: str, data: st.DataObject) -> None:
     """Not even the float above the largest one is drawn."""
@@ -313,7 +327,7 @@ def test_code_arrays_have_shape_and_type(
 
 
 @by_source
-@few
+@fewer
 @given(data=st.data())
 def test_value_arrays_have_shape_and_type(dtype: str, data: st.DataObject) -> None:
     """An array has the shape drawn, and the type that holds the source's numbers."""
@@ -454,19 +468,6 @@ def test_wrong_arguments_are_refused_at_once() -> None:
 def test_codes_of_a_format_beyond_float64() -> None:
     """Codes need no values."""
     assert smallest(strategies.codes("Binary16p1sf"), lambda code: code > 1) == 2
-
-
-def test_importing_loads_hypothesis_and_numpy_alone() -> None:
-    """Other libraries are left alone."""
-    code = (
-        "import sys, fp8num.strategies\n"
-        "heavy = {'pandas', 'scipy', 'ml_dtypes', 'matplotlib', 'jinja2', 'rich', 'torch'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"
 
 
 # The codec, at the boundaries of random formats.
