@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -266,37 +264,6 @@ def test_empty_axes(shape: tuple[int, int, int]) -> None:
     rows, depth, columns = shape
     found = multiply(np.ones((rows, depth), np.float32), np.ones((depth, columns), np.float32))
     assert_same_bits(found, np.zeros((rows, columns), np.float32))
-
-
-_PROGRAM = """
-import hashlib
-import numpy as np
-from fp8num.nn.gemm import multiply
-rng = np.random.default_rng(0)
-digest = hashlib.sha256()
-for shape in ((256, 512, 300), (33, 1000, 17), (512, 256, 512)):
-    a = rng.standard_normal(shape[:2]).astype(np.float32)
-    b = rng.standard_normal(shape[1:]).astype(np.float32)
-    digest.update(multiply(a, b).tobytes() + multiply(a.T.copy().T, b).tobytes())
-print(digest.hexdigest())
-"""
-
-
-def test_the_threads_of_the_blas_play_no_part() -> None:
-    """Two processes, of one thread and of two."""
-    digests = set()
-    for threads in "12":
-        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(names, threads)
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        digests.add(done.stdout)
-    assert len(digests) == 1
 
 
 # Accumulators.

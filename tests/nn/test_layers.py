@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -335,41 +332,6 @@ def test_a_loss_scale_reaches_a_format_without_scales() -> None:
 
     assert share_of_zeros(1.0) > 0.2
     assert share_of_zeros(2.0**20) == 0
-
-
-_PROGRAM = """
-import hashlib
-import sys
-import numpy as np
-from fp8num import nn
-digest = hashlib.sha256()
-rng = np.random.default_rng(0)
-x, y = rng.standard_normal((96, 200)).astype(np.float32), rng.integers(0, 7, 96)
-for recipe in ("fp32", "te-current", "te-delayed", "te-block", "mxfp8", "nvfp4", "torchao-rowwise"):
-    model = nn.MLP([200, 180, 7], seed=1, recipe=recipe)
-    optimizer = nn.AdamW(model.parameters())
-    for _ in range(3):
-        for parameter in model.parameters().values():
-            parameter.zero_grad()
-        nn.cross_entropy(model(x), y).backward()
-        optimizer.step()
-        model.end_step()
-    for parameter in model.parameters().values():
-        digest.update(parameter.data.tobytes())
-print(digest.hexdigest())
-"""
-
-
-def test_the_threads_of_the_blas_play_no_part() -> None:
-    """The same bits of the parameters after training on one thread and on two."""
-    digests = set()
-    for threads in "12":
-        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(names, threads)
-        command = [sys.executable, "-c", _PROGRAM]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        digests.add(done.stdout)
-    assert len(digests) == 1
 
 
 # Casts.

@@ -126,11 +126,12 @@ CASES: list[tuple[str, str, Any, Sequence[Array]]] = [
     ("add", "fan-out", lambda a: nn.exp(a) * a + nn.tanh(a) / (a * a + 1) - a, [M]),
     ("multiply", "fan-out and broadcast", lambda a, b: (a * b + b) * nn.sigmoid(b - a), [M, ROW]),
 ]  # fmt: skip
-by_case = pytest.mark.parametrize(
-    ("function", "arrays"),
-    [case[2:] for case in CASES],
-    ids=["-".join(case[:2]).strip("-") for case in CASES],
-)
+by_rule = pytest.mark.parametrize("rule", dict.fromkeys(case[0] for case in CASES))
+
+
+def cases_of(rule: str) -> list[tuple[str, Any, Any]]:
+    """Return the cases of a rule: what each is, the function and its operands."""
+    return [case[1:] for case in CASES if case[0] == rule]
 
 
 def assert_derivatives(function: Any, arrays: Sequence[Array], *, rel: float = 1e-6) -> None:
@@ -165,10 +166,11 @@ def assert_derivatives(function: Any, arrays: Sequence[Array], *, rel: float = 1
             assert found == pytest.approx(expected, rel=rel, abs=1e-11), (which, direction)
 
 
-@by_case
-def test_a_rule_s_derivatives_are_those_of_its_values(function: Any, arrays: Any) -> None:
+@by_rule
+def test_a_rule_s_derivatives_are_those_of_its_values(rule: str) -> None:
     """In float64, in three random directions for each operand, to 1e-6 relatively."""
-    assert_derivatives(function, arrays)
+    for _, function, arrays in cases_of(rule):
+        assert_derivatives(function, arrays)
 
 
 def test_every_rule_has_a_case_and_a_function() -> None:
@@ -194,32 +196,33 @@ def test_a_wrong_derivative_would_be_noticed(wrong: Any) -> None:
         assert_derivatives(wrong, [P])
 
 
-@pytest.mark.parametrize(
-    ("function", "arrays"), [case[2:] for case in CASES if "an array" not in case[1]]
-)
-def test_float32_stays_float32(function: Any, arrays: Any) -> None:
+@by_rule
+def test_float32_stays_float32(rule: str) -> None:
     """Results and derivatives, which are those of float64 to its precision."""
-    narrow = [Tensor(np.float32(array), requires_grad=True) for array in arrays]
-    wide = [Tensor(leaf.data.astype(np.float64), requires_grad=True) for leaf in narrow]
+    for case, function, arrays in cases_of(rule):
+        if "an array" in case:  # of float64
+            continue
+        narrow = [Tensor(np.float32(array), requires_grad=True) for array in arrays]
+        wide = [Tensor(leaf.data.astype(np.float64), requires_grad=True) for leaf in narrow]
 
-    result, expected = function(*narrow), function(*wide)
+        result, expected = function(*narrow), function(*wide)
 
-    assert result.dtype == np.float32
-    result.backward(np.ones(result.shape, np.float32))
-    expected.backward(np.ones(result.shape))
-    np.testing.assert_allclose(result.data, expected.data, rtol=1e-5, atol=1e-6)
-    for one, other in zip(narrow, wide, strict=True):
-        assert one.grad is not None
-        assert other.grad is not None
-        assert one.grad.dtype == np.float32
-        np.testing.assert_allclose(one.grad, other.grad, rtol=2e-5, atol=2e-5)
+        assert result.dtype == np.float32, case
+        result.backward(np.ones(result.shape, np.float32))
+        expected.backward(np.ones(result.shape))
+        np.testing.assert_allclose(result.data, expected.data, rtol=1e-5, atol=1e-6, err_msg=case)
+        for one, other in zip(narrow, wide, strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            assert one.grad.dtype == np.float32, case
+            np.testing.assert_allclose(one.grad, other.grad, rtol=2e-5, atol=2e-5, err_msg=case)
 
 
-@by_case
-def test_results_do_not_depend_on_strides(function: Any, arrays: Any) -> None:
+@by_rule
+def test_results_do_not_depend_on_strides(rule: str) -> None:
     """The same bits for arrays in Fortran's order, backwards, with gaps, byte-swapped."""
 
-    def bits(made: Callable[[Array], Array]) -> list[bytes]:
+    def bits(function: Any, arrays: Any, made: Callable[[Array], Array]) -> list[bytes]:
         leaves = [Tensor(made(array), requires_grad=True) for array in arrays]
         result = function(*leaves)
         result.backward(np.ones(result.shape))
@@ -230,11 +233,12 @@ def test_results_do_not_depend_on_strides(function: Any, arrays: Any) -> None:
         room[..., 1] = array
         return room[..., 1]
 
-    expected = bits(lambda array: array)
-    assert bits(lambda array: np.array(array, order="F")) == expected
-    assert bits(gaps) == expected
-    assert bits(lambda array: np.flip(np.flip(array).copy())) == expected
-    assert bits(lambda array: array.astype(">f8")) == expected
+    for case, *operation in cases_of(rule):
+        expected = bits(*operation, lambda array: array)
+        assert bits(*operation, lambda array: np.array(array, order="F")) == expected, case
+        assert bits(*operation, gaps) == expected, case
+        assert bits(*operation, lambda array: np.flip(np.flip(array).copy())) == expected, case
+        assert bits(*operation, lambda array: array.astype(">f8")) == expected, case
 
 
 # Corners, decided.

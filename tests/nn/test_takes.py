@@ -57,8 +57,10 @@ def refused_at(recipe: str, accumulator: str, width: int, batch: int) -> str:
     return "nowhere"
 
 
-@pytest.mark.parametrize("width", [20, 40])
-@pytest.mark.parametrize("recipe", KINDS)
+@pytest.mark.parametrize(
+    ("recipe", "width"),
+    [*((kind, 40) for kind in KINDS), ("te-block", 20), ("mxfp8", 20), ("nvfp4", 20)],
+)
 def test_what_is_refused_is_what_could_not_be_computed(
     recipe: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

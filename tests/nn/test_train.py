@@ -6,10 +6,7 @@ import copy
 import inspect
 import json
 import math
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -586,35 +583,6 @@ def test_saturation_in_an_end_can_count_as_overflow() -> None:
 
 
 # What it depends on.
-
-PROGRAM = """
-import hashlib, sys
-from fp8num.nn.data import teacher
-from fp8num.nn.train import train
-
-digest = hashlib.sha256()
-for recipe in sys.argv[1:]:
-    data = teacher(n=256, test=300, features=64, classes=10)
-    run = train(data, sizes=(64, 300, 10), epochs=2, batch=128, recipe=recipe, stats_every=2)
-    for tensor in run.model.parameters().values():
-        digest.update(tensor.data.tobytes())
-    digest.update(repr((run.history, run.train, run.held_out)).encode())
-print(digest.hexdigest())
-"""
-
-
-def test_the_number_of_threads_changes_no_bit() -> None:
-    """One and two of BLAS, in processes of their own."""
-    digests = set()
-    for threads in ("1", "2"):
-        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(names, threads)
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, "fp32", "te-current"],
-            env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        digests.add(done.stdout)
-    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
