@@ -148,7 +148,14 @@ def test_both_formats_train_alike_seven_powers_of_two_apart() -> None:
     assert not any(same[3])
 
 
-@pytest.mark.parametrize(("name", "apart"), [("fp32", 1e-4), ("2^0", 0.3), ("2^12", 5e-3)])
+@pytest.mark.parametrize(
+    ("name", "apart"),
+    [
+        ("fp32", 1e-4),
+        ("2^12", 5e-3),
+        pytest.param("2^0", 0.3, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_recorded_trainings_come_out_again(name: str, apart: float) -> None:
     """To the digit on the same versions; where training fails, small differences grow."""
     part, nn = module("loss_scaling_part"), module("fp8num.nn")

@@ -262,8 +262,17 @@ def assert_defined(words: npt.NDArray[Any], fmt: Format, source: SourceType) -> 
         assert name == expected, f"{fmt.name} {source.hex(word)}: {name}, not {expected}"
 
 
-@pytest.mark.parametrize("fmt", ["E4M3FN", "E8M0FNU", "POSIT8"])
-@pytest.mark.parametrize("source", [F16, BF16], ids=lambda source: source.short)
+@pytest.mark.parametrize(
+    ("fmt", "source"),
+    [
+        *(("E4M3FN", F16), ("E8M0FNU", BF16), ("POSIT8", F16)),
+        *(
+            pytest.param(fmt, source, marks=pytest.mark.exhaustive)
+            for fmt, source in (("E4M3FN", BF16), ("E8M0FNU", F16), ("POSIT8", BF16))
+        ),
+    ],
+    ids=lambda value: getattr(value, "short", value),
+)
 def test_every_word_of_16_bits_has_the_class_of_the_definition(
     fmt: str, source: SourceType
 ) -> None:
