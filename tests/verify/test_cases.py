@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fp8num.formats import FORMATS, Format, get_format
+from fp8num.formats import FORMATS, get_format
 from fp8num.projection import Projection, Rounding, Saturation
 from fp8num.verify.cases import (
     EDGE,
@@ -443,15 +443,15 @@ def test_sets_of_different_words_are_not_united() -> None:
 
 
 @by_source
-@pytest.mark.parametrize("fmt", SMALL, ids=lambda fmt: fmt.name)
-def test_the_standard_set_has_every_possible_class(fmt: Format, source: SourceType) -> None:
+def test_the_standard_set_has_every_possible_class(source: SourceType) -> None:
     """Of every catalogue format of at most eight bits; NaNs of all kinds and specials too."""
-    cases = standard(fmt, source)
+    for fmt in SMALL:
+        cases = standard(fmt, source)
 
-    assert tuple(cases.by_class()) == possible_classes(fmt, source)
-    assert cases.exhaustive == (source.bits == 16)
-    assert set(specials(source).words.tolist()) <= set(cases.words.tolist())
-    assert set(nan_payloads(source).words.tolist()) <= set(cases.words.tolist())
+        assert tuple(cases.by_class()) == possible_classes(fmt, source), fmt.name
+        assert cases.exhaustive == (source.bits == 16)
+        assert np.isin(specials(source).words, cases.words).all(), fmt.name
+        assert np.isin(nan_payloads(source).words, cases.words).all(), fmt.name
 
 
 def test_the_standard_set_says_what_it_contains() -> None:

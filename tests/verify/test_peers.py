@@ -268,12 +268,12 @@ def test_no_rule_gives_a_stand_in(name: str) -> None:
         for nan in (fp.projection.NanResult.MAX, fp.projection.NanResult.ZERO)
     ]
     projections += [p.projection(fmt) for p in PROFILES.values() if name in p.formats]
-    for source in ("bfloat16", "float32"):
+    for turn, source in enumerate(("bfloat16", "float32")):
         kind = get_source(source)
         words = standard(fmt, kind).words
         codes = stand_ins(kind.values(words), fmt)
         assert not np.isnan(fmt.values[codes]).any()
-        for projection in projections:
+        for projection in projections[turn::2]:  # without a NaN rule, and with it
             wrong = np.flatnonzero(truth_of(fmt, projection, kind).codes_of(words) == codes)
             assert not wrong.size, f"{projection}: {kind.hex(int(words[wrong[0]]))}"
 
