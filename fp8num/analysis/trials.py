@@ -110,6 +110,8 @@ class Trial:
         activations have the mean squares that were given; NaN without them.
     bits : float
         Bits a weight takes, scales included.
+    entropy, effective_bits : float
+        Shannon entropy of the codes in bits; ``(sqnr_db - 1.76) / 6.02``.
     codes : ndarray of int64, shape (2**bits,), or None
         How often each code of the format occurs.
     """
@@ -128,6 +130,8 @@ class Trial:
     sqnr_db: float
     output_error: float
     bits: float
+    entropy: float
+    effective_bits: float
     codes: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -295,6 +299,8 @@ class Subject:
             output_error=errors.output_error,
             bits=scheme.format.bits
             + result.scales.count * scale_bits / max(result.metrics.size, 1),
+            entropy=result.metrics.code_entropy,
+            effective_bits=result.metrics.effective_bits,
             codes=result.metrics.code_counts,
         )
 

@@ -319,6 +319,7 @@ class DecisionPage:
             "before": before[:6],
             "after": [after[0], after[1], after[6]],
             "binades": Cell(labels.count(len(record.distribution["binades"]["counts"]))),
+            "more": _more_measures(one.trials[0] if one.trials else None, record),
         }
 
 
@@ -342,6 +343,20 @@ def _measures(trial: Trial | None, limits: Limits) -> list[Cell]:
         Cell(_share(_subnormal(trial))),
         Cell(labels.decibels(trial.sqnr_db)),
         Cell(_fixed(trial.bits)),
+    ]
+
+
+def _more_measures(trial: Trial | None, record: TensorRecord) -> list[Cell]:
+    """Write saturated, crest factor, entropy, effective bits, and the output's error if known."""
+    crest = next((row["crest_factor"] for row in record.rows), math.nan)
+    if trial is None:
+        return [Cell(labels.MISSING), Cell(_fixed(crest)), *[Cell(labels.MISSING)] * 3]
+    return [
+        Cell(_share(trial.saturated)),
+        Cell(_fixed(crest)),
+        Cell(_fixed(trial.entropy)),
+        Cell(_fixed(trial.effective_bits)),
+        Cell(_share(trial.output_error)),
     ]
 
 
