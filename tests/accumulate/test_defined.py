@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fp8num.accumulate import ACCUMULATORS, FloatSum, TensorCore, get_accumulator, matmul
-from fp8num.formats import E2M1FN, E4M3FN, E5M2, E8M0FNU, get_format
+from fp8num.codec import encode
+from fp8num.formats import BFLOAT16, E2M1FN, E4M3FN, E5M2, E8M0FNU, get_format
 from fp8num.projection import Rounding
+from fp8num.scaled import ScaledArray
 from fp8num.verify.reference import Datum, Kind, exact, project
 from fp8num.verify.reference import decode as decode_exactly
 from fp8num.verify.reference.accumulators import (
@@ -408,3 +410,64 @@ def test_accumulators_say_what_they_rest_on() -> None:
     assert all(unit.name == name and unit.source for name, unit in ACCUMULATORS.items())
     with pytest.raises(TypeError):
         ACCUMULATORS["mine"] = ACCUMULATORS["exact"]  # type: ignore[index]
+
+
+# Where one comparison or constant decides.
+
+
+def test_a_group_of_a_small_sum_decides_where_sums_are_cut() -> None:
+    """Its scales do, whatever it sums to: what it stands 35 places above is lost, then it cancels.
+
+    Groups of 1/4 and -1/4 with scales of 1 have their last place at 2**-35; of a third group,
+    5/4 with a scale of 2**-34, 2**-34 is kept.
+    """
+    codes = np.zeros((2, 1, 48), np.uint8)
+    codes[0, 0, [0, 16, 32, 33]] = encode([0.5, -0.5, 1.0, 0.5], E2M1FN)
+    codes[1] = encode(np.where(np.arange(48) == 32, 1.0, 0.5), E2M1FN)
+    scales = encode([[1.0, 1.0, 2.0**-17]], E8M0FNU)
+    a, b = (ScaledArray(x, E2M1FN, scales, (1, 16), scale_format=E8M0FNU) for x in codes)
+
+    found = matmul(a, b, accumulator="blackwell-nvfp4", transpose_b=True)
+
+    assert found == 2.0**-34
+
+
+@pytest.mark.parametrize(("odd", "result"), [(6, 8), (2, 0), (10, 8), (14, 16), (7, 8), (5, 4)])
+def test_wide_exact_sums_take_ties_to_even(odd: int, result: int) -> None:
+    """Of 2**54 and some: float64's last place is 4, so that 2, 6, 10 and 14 are ties."""
+    values = [2.0**100, 2.0**54, float(odd), -(2.0**100)]
+    a = encode([[*values]], BFLOAT16)
+    ones = encode(np.ones((4, 1)), BFLOAT16)
+
+    for signed, sign in ((a, 1), (a ^ 0x8000, -1)):
+        found = matmul(signed, ones, BFLOAT16, BFLOAT16, out_dtype=np.float64)
+        assert found == sign * (2**54 + result)
+
+
+@pytest.mark.parametrize("side", ["a_scale", "b_scale"])
+def test_an_infinite_scale_of_either_operand_multiplies(side: str) -> None:
+    """Numbers become infinities of their signs, and zero NaN, as IEEE 754 multiplies."""
+    scales = {"a_scale": 1.0, "b_scale": 1.0, side: np.inf}
+    one = encode([[1.0]], E4M3FN)
+
+    for value, expected in ((2.0, np.inf), (-2.0, -np.inf), (0.0, np.nan)):
+        x = encode([[value]], E4M3FN)
+        pair = (x, one) if side == "a_scale" else (one, x)
+        found = matmul(*pair, E4M3FN, E4M3FN, scaling="tensor", **scales)
+        np.testing.assert_array_equal(found, [[expected]])
+
+
+def test_c_is_what_the_register_holds_and_bias_is_float32() -> None:
+    """Of a unit that keeps float16; the number that is not held is the one that is named."""
+    zeros = np.zeros((2, 2), np.uint8)
+    fine = np.float32([1.0, 1.0 + 2.0**-20])
+    unit = {"accumulator": "hopper-f16"}
+
+    with pytest.raises(ValueError, match=r"c must hold float16 numbers.* with 1\.00000095367"):
+        matmul(zeros, zeros, E4M3FN, E4M3FN, c=fine, **unit)
+    with pytest.raises(ValueError, match=r"bias must hold float32 numbers.* with 1\.00000000093"):
+        matmul(zeros, zeros, E4M3FN, E4M3FN, bias=[1.0, 1.0 + 2.0**-30], **unit)
+
+    found = matmul(zeros, zeros, E4M3FN, E4M3FN, bias=fine, **unit)
+
+    np.testing.assert_array_equal(found, [fine, fine])

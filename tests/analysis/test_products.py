@@ -60,3 +60,19 @@ def test_bad_input_is_refused() -> None:
         compare_accumulators(B, A[:, :600], ["exact"])
     with pytest.raises(ValueError, match="did you mean hopper"):
         compare_accumulators(A, B, ["hoper"])
+
+
+def test_an_output_that_is_not_a_number_differs_from_one_that_is() -> None:
+    """Of sums that overflow float16 both ways, while the exact one is zero; NaN is like NaN."""
+    a = fp.encode([[57344.0, -57344.0], [np.nan, 0.0]], "E5M2")
+    scales = np.ones((), np.float32)
+    left, right = (
+        fp.ScaledArray(codes=codes, format=fp.E5M2, stored_scales=scales, block=codes.shape)
+        for codes in (a, fp.encode([[57344.0], [57344.0]], "E5M2"))
+    )
+
+    exact, half = compare_accumulators(left, right, ["exact", "float16"])
+
+    assert exact.differing == 0.0
+    assert half.differing == 0.5
+    assert half.not_finite == 2

@@ -7,7 +7,7 @@ Small mistakes planted into the package, and whether its tests notice.
     the tests of its part, on that copy --> killed by ..., or lives --> mutants.txt
 
 ``python tests/net/test_mutants.py`` (``tox -e mutants``) runs the tests for each mutant that is
-not in the record yet and adds a line; ``--count``, ``--jobs``, ``--limit`` (seconds of tests for
+not in the record yet, or was out of time, and adds a line; ``--count``, ``--jobs``, ``--limit`` (seconds of tests for
 one mutant), ``--only WORD``, and ``--again`` for those in the record, to see that what was
 killed still is.  The tree itself is never changed.  Which mutants are drawn, and their names,
 depend on functions and expressions and not on lines or layout.
@@ -291,7 +291,8 @@ def main() -> None:
     chosen = parser.parse_args()
     record = read()
     found = [mutant for mutant in drawn(chosen.count, chosen.seed) if chosen.only in mutant.name]
-    waiting = [mutant for mutant in found if (mutant.name in record) == chosen.again]
+    decided = {name for name, result in record.items() if not result.startswith("not killed in")}
+    waiting = [mutant for mutant in found if (mutant.name in decided) == chosen.again]
     folders: SimpleQueue[Path] = SimpleQueue()
     with tempfile.TemporaryDirectory() as top, ThreadPoolExecutor(chosen.jobs) as pool:
         for job in range(chosen.jobs):

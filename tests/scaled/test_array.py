@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fp8num as fp
-from fp8num.scaled import Descale, ScaledArray
+from fp8num.scaled import Blocks, Descale, ScaledArray
 from fp8num.verify import reference
 
 F32 = np.float32
@@ -444,3 +444,16 @@ def test_an_index_of_an_array_is_refused() -> None:
     scaled = fp.scale_quantize(np.ones((2, 64), np.float32), "te-mxfp8")
     with pytest.raises(IndexError, match="an index must be an integer or a slice"):
         scaled[np.array([0, 1])]
+
+
+@pytest.mark.parametrize("limit", [1, 64, 100, 1000])
+def test_regions_are_no_larger_than_the_limit_or_one_block(limit: int) -> None:
+    """Two blocks along an axis are cut too; together the regions are the array, each part once."""
+    blocks = Blocks((4, 50), (2, 32))
+    seen = np.zeros(blocks.shape, np.int64)
+
+    for region in blocks.regions(limit):
+        seen[region.elements] += 1
+        assert seen[region.elements].size <= limit or region.block == seen[region.elements].shape
+
+    assert (seen == 1).all()
