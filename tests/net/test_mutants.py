@@ -7,10 +7,10 @@ Small mistakes planted into the package, and whether its tests notice.
     the tests of its part, on that copy --> killed by ..., or lives --> mutants.txt
 
 ``python tests/net/test_mutants.py`` (``tox -e mutants``) runs the tests for each mutant that is
-not in the record yet, or was out of time, and adds a line; ``--count``, ``--jobs``, ``--limit`` (seconds of tests for
-one mutant), ``--only WORD``, and ``--again`` for those in the record, to see that what was
-killed still is.  The tree itself is never changed.  Which mutants are drawn, and their names,
-depend on functions and expressions and not on lines or layout.
+not in the record, or was out of time, and adds a line; ``--count``, ``--jobs``, ``--limit``
+(seconds of tests for one mutant), ``--only WORD``, and ``--again`` for those in the record, to
+see that what was killed still is.  The tree itself is never changed.  Which mutants are drawn,
+and their names, depend on functions and expressions and not on lines or layout.
 """
 
 from __future__ import annotations
