@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-from fp8num.formats import MXINT8, format_from_dict
-from fp8num.formats.p3109 import p3109_names
+from fp8num.formats import MXINT8, format_from_dict, p3109_names
 
 ML_DTYPES = {
     "E4M3FN": "float8_e4m3fn",

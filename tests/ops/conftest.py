@@ -13,7 +13,7 @@ import pytest
 
 import fp8num as fp
 from fp8num.verify import reference
-from fp8num.verify.reference.datum import Datum
+from fp8num.verify.reference import Datum
 from fp8num.verify.reference.operations import convention_of, operate
 
 if TYPE_CHECKING:

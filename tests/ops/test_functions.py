@@ -13,7 +13,7 @@ import pytest
 import fp8num as fp
 from fp8num import ops
 from fp8num.verify import reference
-from fp8num.verify.reference.datum import Datum
+from fp8num.verify.reference import Datum
 
 ROUNDINGS = [mode for mode in fp.Rounding if not mode.is_stochastic]
 MODES = list(product(ROUNDINGS, fp.Saturation))

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-from fp8num.ops import arithmetic, functions
-from fp8num.ops.convention import Convention
+from fp8num.ops import Convention, arithmetic, functions
 from fp8num.ops.enclosures import Interval, Precision, decimal_of, round_to_odd
 from fp8num.ops.execution import Circumstances
 from fp8num.ops.numbers import NUMBER, Number, Numbers, numbers_of, shift_right, words_of

@@ -21,9 +21,10 @@ import pytest
 import fp8num as fp
 from fp8num._kernels.staircase import staircase
 from fp8num.projection import PROFILES, Profile, Projection, Result
+from fp8num.verify import Truth, truth
 from fp8num.verify.cases import boundaries, nan_payloads, specials
 from fp8num.verify.sources import SOURCES, get_source
-from fp8num.verify.truth import Truth, truth, truth_of
+from fp8num.verify.truth import truth_of
 
 DATA = Path(__file__).parent.parent / "data"
 
