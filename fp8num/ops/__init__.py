@@ -9,7 +9,33 @@ Operands and result may be of different formats of up to 16 bits.  What a number
 by zero gives, and other special cases, is IEEE 754's or IEEE P3109's: see `Convention`.
 """
 
-from fp8num.ops.arithmetic import add, divide, faa, fma, multiply, subtract
+from fp8num.ops.arithmetic import (
+    add,
+    divide,
+    exp,
+    exp2,
+    faa,
+    fma,
+    log,
+    log2,
+    maximum,
+    maximum_finite,
+    maximum_magnitude,
+    maximum_magnitude_number,
+    maximum_number,
+    minimum,
+    minimum_finite,
+    minimum_magnitude,
+    minimum_magnitude_number,
+    minimum_number,
+    multiply,
+    reciprocal,
+    rsqrt,
+    sigmoid,
+    sqrt,
+    subtract,
+    tanh,
+)
 from fp8num.ops.classes import (
     classify,
     is_finite,
@@ -31,19 +57,6 @@ from fp8num.ops.comparing import (
     unordered,
 )
 from fp8num.ops.convention import Convention
-from fp8num.ops.elementary import exp, exp2, log, log2, reciprocal, rsqrt, sigmoid, sqrt, tanh
-from fp8num.ops.extrema import (
-    maximum,
-    maximum_finite,
-    maximum_magnitude,
-    maximum_magnitude_number,
-    maximum_number,
-    minimum,
-    minimum_finite,
-    minimum_magnitude,
-    minimum_magnitude_number,
-    minimum_number,
-)
 from fp8num.ops.neighbours import kappa, next_down, next_up, nextafter, ulp
 from fp8num.ops.signs import absolute, copysign, negate
 

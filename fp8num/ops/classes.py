@@ -8,17 +8,19 @@ What kind of number a code is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num.formats import Format, Specials, get_format
 from fp8num.ops.convention import Convention
+from fp8num.ops.execution import documented, look_up
 from fp8num.ops.numbers import CACHE, NUMBER, numbers_of
-from fp8num.ops.signs import look_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     Booleans = npt.NDArray[np.bool_]
 
 __all__ = [
@@ -42,14 +44,55 @@ def _kinds(fmt: Format) -> npt.NDArray[np.str_]:
     return CACHE.get(("kinds", fmt), make)
 
 
-def is_nan(
-    a: npt.ArrayLike, fmt: Format | str, *, out: Booleans | None = None, threads: int = 1
-) -> Booleans:
-    """
-    Return which codes are NaNs.
+#: What the sections of docstrings say where a row does not say otherwise.
+_USUAL = {
+    "parameters": """
+    a, fmt, out, threads
+        As for `is_nan`.
+    """,
+    "returns": """
+    ndarray of bool, shape (...)
+        The answers.
+    """,
+    "raises": """
+    TypeError, ValueError
+        As for `is_nan`.
+    """,
+}
 
-    Parameters
-    ----------
+
+class _Predicate(Protocol):
+    """How a question about codes is asked."""
+
+    def __call__(
+        self,
+        a: npt.ArrayLike,
+        fmt: Format | str,
+        *,
+        out: Booleans | None = None,
+        threads: int = 1,
+    ) -> Booleans: ...
+
+
+def _predicate(
+    name: str, holds: Callable[[Format], Booleans], summary: str, **sections: str
+) -> _Predicate:
+    """Return the question of a row, which a format answers for every code."""
+
+    def predicate(
+        a: npt.ArrayLike, fmt: Format | str, *, out: Booleans | None = None, threads: int = 1
+    ) -> Booleans:
+        fmt = get_format(fmt)
+        return look_up(holds(fmt), a, fmt, out, threads)
+
+    return documented(predicate, name, summary, _USUAL | sections)
+
+
+is_nan = _predicate(
+    "is_nan",
+    lambda fmt: numbers_of(fmt).is_nan,
+    "Return which codes are NaNs.",
+    parameters="""
     a : array_like of uint8 (uint16 for formats above 8 bits), shape (...)
         Codes.
     fmt : Format or str
@@ -58,182 +101,74 @@ def is_nan(
         Where to put the answers.
     threads : int, optional
         Threads that share the work.
-
-    Returns
-    -------
-    ndarray of bool, shape (...)
-        The answers.
-
-    Raises
-    ------
+    """,
+    raises="""
     TypeError
         If the codes are not of the format's type.
     ValueError
         If a code is out of range, or `out` does not fit.
-
-    Examples
-    --------
+    """,
+    examples="""
     >>> from fp8num.ops import is_nan
     >>> is_nan([0x00, 0x01, 0x3C, 0xFC, 0x7E], "E5M2").tolist()
     [False, False, False, False, True]
-    """
-    fmt = get_format(fmt)
-    return look_up(numbers_of(fmt).is_nan, a, fmt, out, threads)
+    """,
+)
 
-
-def is_infinite(
-    a: npt.ArrayLike, fmt: Format | str, *, out: Booleans | None = None, threads: int = 1
-) -> Booleans:
-    """
-    Return which codes are infinities.
-
-    Parameters
-    ----------
-    a, fmt, out, threads
-        As for `is_nan`.
-
-    Returns
-    -------
-    ndarray of bool, shape (...)
-        The answers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `is_nan`.
-
-    Examples
-    --------
+is_infinite = _predicate(
+    "is_infinite",
+    lambda fmt: numbers_of(fmt).is_infinite,
+    "Return which codes are infinities.",
+    examples="""
     >>> from fp8num.ops import is_infinite
     >>> is_infinite([0x00, 0x01, 0x3C, 0xFC, 0x7E], "E5M2").tolist()
     [False, False, False, True, False]
-    """
-    fmt = get_format(fmt)
-    return look_up(numbers_of(fmt).is_infinite, a, fmt, out, threads)
+    """,
+)
 
-
-def is_finite(
-    a: npt.ArrayLike, fmt: Format | str, *, out: Booleans | None = None, threads: int = 1
-) -> Booleans:
-    """
-    Return which codes are finite numbers.
-
-    Parameters
-    ----------
-    a, fmt, out, threads
-        As for `is_nan`.
-
-    Returns
-    -------
-    ndarray of bool, shape (...)
-        The answers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `is_nan`.
-
-    Examples
-    --------
+is_finite = _predicate(
+    "is_finite",
+    lambda fmt: numbers_of(fmt).kind == NUMBER,
+    "Return which codes are finite numbers.",
+    examples="""
     >>> from fp8num.ops import is_finite
     >>> is_finite([0x00, 0x01, 0x3C, 0xFC, 0x7E], "E5M2").tolist()
     [True, True, True, False, False]
-    """
-    fmt = get_format(fmt)
-    return look_up(numbers_of(fmt).kind == NUMBER, a, fmt, out, threads)
+    """,
+)
 
-
-def is_zero(
-    a: npt.ArrayLike, fmt: Format | str, *, out: Booleans | None = None, threads: int = 1
-) -> Booleans:
-    """
-    Return which codes are zeros.
-
-    Parameters
-    ----------
-    a, fmt, out, threads
-        As for `is_nan`.
-
-    Returns
-    -------
-    ndarray of bool, shape (...)
-        The answers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `is_nan`.
-
-    Examples
-    --------
+is_zero = _predicate(
+    "is_zero",
+    lambda fmt: numbers_of(fmt).is_zero,
+    "Return which codes are zeros.",
+    examples="""
     >>> from fp8num.ops import is_zero
     >>> is_zero([0x00, 0x01, 0x3C, 0xFC, 0x7E], "E5M2").tolist()
     [True, False, False, False, False]
-    """
-    fmt = get_format(fmt)
-    return look_up(numbers_of(fmt).is_zero, a, fmt, out, threads)
+    """,
+)
 
-
-def is_normal(
-    a: npt.ArrayLike, fmt: Format | str, *, out: Booleans | None = None, threads: int = 1
-) -> Booleans:
-    """
-    Return which codes are normal numbers, neither zero nor subnormal.
-
-    Parameters
-    ----------
-    a, fmt, out, threads
-        As for `is_nan`.
-
-    Returns
-    -------
-    ndarray of bool, shape (...)
-        The answers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `is_nan`.
-
-    Examples
-    --------
+is_normal = _predicate(
+    "is_normal",
+    lambda fmt: _kinds(fmt) == "normal",
+    "Return which codes are normal numbers, neither zero nor subnormal.",
+    examples="""
     >>> from fp8num.ops import is_normal
     >>> is_normal([0x00, 0x01, 0x3C, 0xFC, 0x7E], "E5M2").tolist()
     [False, False, True, False, False]
-    """
-    fmt = get_format(fmt)
-    return look_up(_kinds(fmt) == "normal", a, fmt, out, threads)
+    """,
+)
 
-
-def is_subnormal(
-    a: npt.ArrayLike, fmt: Format | str, *, out: Booleans | None = None, threads: int = 1
-) -> Booleans:
-    """
-    Return which codes are subnormal numbers.
-
-    Parameters
-    ----------
-    a, fmt, out, threads
-        As for `is_nan`.
-
-    Returns
-    -------
-    ndarray of bool, shape (...)
-        The answers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `is_nan`.
-
-    Examples
-    --------
+is_subnormal = _predicate(
+    "is_subnormal",
+    lambda fmt: _kinds(fmt) == "subnormal",
+    "Return which codes are subnormal numbers.",
+    examples="""
     >>> from fp8num.ops import is_subnormal
     >>> is_subnormal([0x00, 0x01, 0x3C, 0xFC, 0x7E], "E5M2").tolist()
     [False, True, False, False, False]
-    """
-    fmt = get_format(fmt)
-    return look_up(_kinds(fmt) == "subnormal", a, fmt, out, threads)
+    """,
+)
 
 
 def is_sign_minus(

@@ -10,16 +10,15 @@ Comparisons of codes: by value, and in the total order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.blocks import run
-from fp8num.codec._arguments import check_codes, check_threads, output
 from fp8num.formats import Format, get_format
 from fp8num.ops.convention import Convention
-from fp8num.ops.execution import broadcast
+from fp8num.ops.execution import by_block, documented
 from fp8num.ops.numbers import CACHE, Integers, numbers_of, order_of
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ Booleans = npt.NDArray[np.bool_]
 
 #: The place of NaNs, beyond those of infinities.
 NAN_PLACE = 1 << 54
-BLOCK = 1 << 15
 
 
 def places_of(fmt: Format) -> Integers:
@@ -76,16 +74,79 @@ def _compare(
     threads: int,
 ) -> Booleans:
     """Compare the places of codes."""
-    a, b = broadcast(operands, formats)
-    result = output(out, a.shape, np.dtype(np.bool_), (a, b))
 
     def work(first: npt.NDArray[Any], second: npt.NDArray[Any], out: Booleans) -> None:
-        check_codes(first, formats[0])
-        check_codes(second, formats[1])
         compare(tables[0].take(first), tables[1].take(second), out)
 
-    run(work, (a, b, result), check_threads(threads), BLOCK)
-    return result
+    return by_block(work, operands, formats, np.dtype(np.bool_), out=out, threads=threads)
+
+
+def _ordered(compare: np.ufunc, x: Integers, y: Integers, out: Booleans) -> None:
+    """Compare places: false for NaNs."""
+    compare(x, y, out=out)
+    out &= (x != NAN_PLACE) & (y != NAN_PLACE)
+
+
+def _differ(x: Integers, y: Integers, out: Booleans) -> None:
+    """Deny that places are equal, as two NaNs' are."""
+    np.logical_or(x != y, x == NAN_PLACE, out=out)
+
+
+def _unordered(x: Integers, y: Integers, out: Booleans) -> None:
+    np.logical_or(x == NAN_PLACE, y == NAN_PLACE, out=out)
+
+
+#: What the sections of docstrings say where a row does not say otherwise.
+_USUAL = {
+    "parameters": """
+    a, b, fmt, b_format, out, threads
+        As for `equal`.
+    """,
+    "returns": """
+    ndarray of bool
+        The answers; false if one is a NaN.
+    """,
+    "raises": """
+    TypeError, ValueError
+        As for `equal`.
+    """,
+}
+
+
+class _Comparison(Protocol):
+    """How codes are compared."""
+
+    def __call__(
+        self,
+        a: npt.ArrayLike,
+        b: npt.ArrayLike,
+        fmt: Format | str,
+        *,
+        b_format: Format | str | None = None,
+        out: Booleans | None = None,
+        threads: int = 1,
+    ) -> Booleans: ...
+
+
+def _comparison(
+    name: str, compare: Callable[..., Any], summary: str, **sections: str
+) -> _Comparison:
+    """Return the comparison of a row, ``compare(places, places, out)``."""
+
+    def comparison(
+        a: npt.ArrayLike,
+        b: npt.ArrayLike,
+        fmt: Format | str,
+        *,
+        b_format: Format | str | None = None,
+        out: Booleans | None = None,
+        threads: int = 1,
+    ) -> Booleans:
+        formats = _formats(fmt, b_format)
+        tables = places_of(formats[0]), places_of(formats[1])
+        return _compare(compare, (a, b), formats, tables, out=out, threads=threads)
+
+    return documented(comparison, name, summary, _USUAL | sections)
 
 
 def _formats(fmt: Format | str, b_format: Format | str | None) -> tuple[Format, Format]:
@@ -94,40 +155,11 @@ def _formats(fmt: Format | str, b_format: Format | str | None) -> tuple[Format, 
     return first, first if b_format is None else get_format(b_format)
 
 
-def _by_value(
-    compare: Callable[..., Any],
-    operands: tuple[npt.ArrayLike, npt.ArrayLike],
-    fmt: Format | str,
-    b_format: Format | str | None,
-    *,
-    out: Booleans | None,
-    threads: int,
-) -> Booleans:
-    """Compare values: false for NaNs."""
-    formats = _formats(fmt, b_format)
-
-    def ordered(x: Integers, y: Integers, out: Booleans) -> None:
-        compare(x, y, out=out)
-        out &= (x != NAN_PLACE) & (y != NAN_PLACE)
-
-    tables = places_of(formats[0]), places_of(formats[1])
-    return _compare(ordered, operands, formats, tables, out=out, threads=threads)
-
-
-def equal(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    fmt: Format | str,
-    *,
-    b_format: Format | str | None = None,
-    out: Booleans | None = None,
-    threads: int = 1,
-) -> Booleans:
-    """
-    Return whether the values of codes are equal; -0 is equal to +0.
-
-    Parameters
-    ----------
+equal = _comparison(
+    "equal",
+    partial(_ordered, np.equal),
+    "Return whether the values of codes are equal; -0 is equal to +0.",
+    parameters="""
     a, b : array_like of uint8 (uint16 for formats above 8 bits), shapes that broadcast
         Codes.
     fmt : Format or str
@@ -138,249 +170,93 @@ def equal(
         Where to put the answers.
     threads : int, optional
         Threads that share the work.
-
-    Returns
-    -------
-    ndarray of bool
-        The answers; false if one is a NaN.
-
-    Raises
-    ------
+    """,
+    raises="""
     TypeError
         If codes are not of their format's type.
     ValueError
         If a code is out of range, shapes do not broadcast or `out` does not fit.
-
-    Examples
-    --------
+    """,
+    examples="""
     >>> from fp8num.ops import equal
     >>> equal([0x00, 0x38, 0x7F], [0x80, 0x40, 0x7F], "E4M3FN").tolist()
     [True, False, False]
-    """
-    return _by_value(np.equal, (a, b), fmt, b_format, out=out, threads=threads)
+    """,
+)
 
-
-def less(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    fmt: Format | str,
-    *,
-    b_format: Format | str | None = None,
-    out: Booleans | None = None,
-    threads: int = 1,
-) -> Booleans:
-    """
-    Return whether codes' values are less: ``a < b``.
-
-    Parameters
-    ----------
-    a, b, fmt, b_format, out, threads
-        As for `equal`.
-
-    Returns
-    -------
-    ndarray of bool
-        The answers; false if one is a NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `equal`.
-
-    Examples
-    --------
+less = _comparison(
+    "less",
+    partial(_ordered, np.less),
+    "Return whether codes' values are less: ``a < b``.",
+    examples="""
     >>> from fp8num.ops import less
     >>> less([0x00, 0x38, 0x7F], [0x80, 0x40, 0x7F], "E4M3FN").tolist()
     [False, True, False]
-    """
-    return _by_value(np.less, (a, b), fmt, b_format, out=out, threads=threads)
+    """,
+)
 
-
-def less_equal(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    fmt: Format | str,
-    *,
-    b_format: Format | str | None = None,
-    out: Booleans | None = None,
-    threads: int = 1,
-) -> Booleans:
-    """
-    Return whether codes' values are less or equal: ``a <= b``.
-
-    Parameters
-    ----------
-    a, b, fmt, b_format, out, threads
-        As for `equal`.
-
-    Returns
-    -------
-    ndarray of bool
-        The answers; false if one is a NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `equal`.
-
-    Examples
-    --------
+less_equal = _comparison(
+    "less_equal",
+    partial(_ordered, np.less_equal),
+    "Return whether codes' values are less or equal: ``a <= b``.",
+    examples="""
     >>> from fp8num.ops import less_equal
     >>> less_equal([0x00, 0x38, 0x7F], [0x80, 0x40, 0x7F], "E4M3FN").tolist()
     [True, True, False]
-    """
-    return _by_value(np.less_equal, (a, b), fmt, b_format, out=out, threads=threads)
+    """,
+)
 
-
-def greater(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    fmt: Format | str,
-    *,
-    b_format: Format | str | None = None,
-    out: Booleans | None = None,
-    threads: int = 1,
-) -> Booleans:
-    """
-    Return whether codes' values are greater: ``a > b``.
-
-    Parameters
-    ----------
-    a, b, fmt, b_format, out, threads
-        As for `equal`.
-
-    Returns
-    -------
-    ndarray of bool
-        The answers; false if one is a NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `equal`.
-
-    Examples
-    --------
+greater = _comparison(
+    "greater",
+    partial(_ordered, np.greater),
+    "Return whether codes' values are greater: ``a > b``.",
+    examples="""
     >>> from fp8num.ops import greater
     >>> greater([0x00, 0x38, 0x7F], [0x80, 0x40, 0x7F], "E4M3FN").tolist()
     [False, False, False]
-    """
-    return _by_value(np.greater, (a, b), fmt, b_format, out=out, threads=threads)
+    """,
+)
 
-
-def greater_equal(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    fmt: Format | str,
-    *,
-    b_format: Format | str | None = None,
-    out: Booleans | None = None,
-    threads: int = 1,
-) -> Booleans:
-    """
-    Return whether codes' values are greater or equal: ``a >= b``.
-
-    Parameters
-    ----------
-    a, b, fmt, b_format, out, threads
-        As for `equal`.
-
-    Returns
-    -------
-    ndarray of bool
-        The answers; false if one is a NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `equal`.
-
-    Examples
-    --------
+greater_equal = _comparison(
+    "greater_equal",
+    partial(_ordered, np.greater_equal),
+    "Return whether codes' values are greater or equal: ``a >= b``.",
+    examples="""
     >>> from fp8num.ops import greater_equal
     >>> greater_equal([0x00, 0x38, 0x7F], [0x80, 0x40, 0x7F], "E4M3FN").tolist()
     [True, False, False]
-    """
-    return _by_value(np.greater_equal, (a, b), fmt, b_format, out=out, threads=threads)
+    """,
+)
 
-
-def unordered(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    fmt: Format | str,
-    *,
-    b_format: Format | str | None = None,
-    out: Booleans | None = None,
-    threads: int = 1,
-) -> Booleans:
-    """
-    Return whether one of two codes, or both, is a NaN.
-
-    Parameters
-    ----------
-    a, b, fmt, b_format, out, threads
-        As for `equal`.
-
-    Returns
-    -------
+unordered = _comparison(
+    "unordered",
+    _unordered,
+    "Return whether one of two codes, or both, is a NaN.",
+    returns="""
     ndarray of bool
         The answers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `equal`.
-
-    Examples
-    --------
+    """,
+    examples="""
     >>> from fp8num.ops import unordered
     >>> unordered([0x38, 0x7F], [0x38, 0x38], "E4M3FN").tolist()
     [False, True]
-    """
-    formats = _formats(fmt, b_format)
+    """,
+)
 
-    def either(x: Integers, y: Integers, out: Booleans) -> None:
-        np.logical_or(x == NAN_PLACE, y == NAN_PLACE, out=out)
-
-    tables = places_of(formats[0]), places_of(formats[1])
-    return _compare(either, (a, b), formats, tables, out=out, threads=threads)
-
-
-def not_equal(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    fmt: Format | str,
-    *,
-    b_format: Format | str | None = None,
-    out: Booleans | None = None,
-    threads: int = 1,
-) -> Booleans:
-    """
-    Return whether the values of codes differ, or one is a NaN: what `equal` denies.
-
-    Parameters
-    ----------
-    a, b, fmt, b_format, out, threads
-        As for `equal`.
-
-    Returns
-    -------
+not_equal = _comparison(
+    "not_equal",
+    _differ,
+    "Return whether the values of codes differ, or one is a NaN: what `equal` denies.",
+    returns="""
     ndarray of bool
         The answers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `equal`.
-
-    Examples
-    --------
+    """,
+    examples="""
     >>> from fp8num.ops import not_equal
     >>> not_equal([0x00, 0x7F], [0x80, 0x7F], "E4M3FN").tolist()
     [False, True]
-    """
-    result = equal(a, b, fmt, b_format=b_format, out=out, threads=threads)
-    return np.logical_not(result, out=result)
+    """,
+)
 
 
 def total_order(

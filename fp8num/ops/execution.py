@@ -13,7 +13,8 @@ Both give the same codes.  Tables are made by the first way, and serve operands 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +43,20 @@ if TYPE_CHECKING:
     from fp8num.formats import Format
     from fp8num.projection import Profile, Saturation
 
-__all__ = ["Circumstances", "Operation", "Options", "apply", "broadcast", "evaluate"]
+__all__ = [
+    "Circumstances",
+    "Operation",
+    "Options",
+    "apply",
+    "by_block",
+    "documented",
+    "evaluate",
+    "look_up",
+]
 
 Codes = npt.NDArray[Any]
+
+_Function = TypeVar("_Function", bound="Callable[..., Codes]")
 
 #: Elements of a block: some 30 temporaries of 64 KiB when computing, one of 512 KiB when
 #: looking up.
@@ -82,22 +94,12 @@ class Circumstances(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """
-    A function of numbers.
+    """A function of numbers."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called, and known by in the cache.
-    exact : callable
-        ``exact(circumstances, *operands)`` returns the results, exact or rounded to odd.
-    one_by_one : bool
-        Whether it takes its numbers one by one, which is slow.
-    """
-
-    name: str
+    name: str  #: what it is called, and known by in the cache
+    #: ``exact(circumstances, *operands)``: the results, exact or rounded to odd
     exact: Callable[..., Numbers]
-    one_by_one: bool = False
+    one_by_one: bool = False  #: whether it takes its numbers one by one, which is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,31 +205,9 @@ def apply(
     options: Options,
 ) -> Codes:
     """
-    Carry out an operation.
+    Carry out an operation; a format that is None is the first operand's, the last the result's.
 
-    Parameters
-    ----------
-    operation : Operation
-        What to do.
-    operands : sequence of array_like
-        Codes, of shapes that broadcast.
-    formats : sequence of Format, str or None
-        The operands' formats, and the result's; None is the first operand's.
-    modes : tuple of Rounding and Saturation or str
-        How to project.
-    options : Options
-        What the special cases give, where random bits come from and the result goes.
-
-    Returns
-    -------
-    ndarray of uint8 (uint16 above 8 bits)
-        The codes of the results.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is wrong: before any work, but for codes out of range and NaNs that
-        are refused.
+    A wrong argument raises before any work, but for codes out of range and refused NaNs.
     """
     unknown = sorted(options.keys() - Options.__annotations__.keys())
     if unknown:
@@ -243,7 +223,7 @@ def apply(
     )
     mode = projection.rounding
     convention = Convention.parse(options.get("convention"), every)
-    codes = broadcast(operands, each)
+    codes = _broadcast(operands, each)
     random, width = _random(to_format, mode, options, codes[0].shape)
     threads = check_threads(options.get("threads", 1))
     result = output(options.get("out"), codes[0].shape, to_format.code_dtype, codes)
@@ -305,19 +285,6 @@ def _random(
     return random_source(*given, shape)
 
 
-def broadcast(operands: Sequence[npt.ArrayLike], formats: tuple[Format, ...]) -> tuple[Codes, ...]:
-    """Return arrays of codes of one shape; TypeError or ValueError if they are not codes."""
-    arrays = [as_codes(codes, fmt) for codes, fmt in zip(operands, formats, strict=True)]
-    if len(arrays) == 1:
-        return (arrays[0],)
-    try:
-        return tuple(np.broadcast_arrays(*arrays))
-    except ValueError:
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        msg = f"operands must have shapes that broadcast, got {shapes}"
-        raise ValueError(msg) from None
-
-
 def evaluate(
     operation: Operation,
     codes: Sequence[Codes],
@@ -367,3 +334,60 @@ def _all_codes(formats: tuple[Format, ...]) -> list[Codes]:
         bits -= fmt.bits
         found.append((index >> bits & ((1 << fmt.bits) - 1)).astype(fmt.code_dtype))
     return found
+
+
+def _broadcast(operands: Sequence[npt.ArrayLike], formats: tuple[Format, ...]) -> tuple[Codes, ...]:
+    """Return arrays of codes of one shape; TypeError or ValueError if they are not codes."""
+    arrays = [as_codes(codes, fmt) for codes, fmt in zip(operands, formats, strict=True)]
+    if len(arrays) == 1:
+        return (arrays[0],)
+    try:
+        return tuple(np.broadcast_arrays(*arrays))
+    except ValueError:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        msg = f"operands must have shapes that broadcast, got {shapes}"
+        raise ValueError(msg) from None
+
+
+def by_block(
+    work: Callable[..., None],
+    operands: Sequence[npt.ArrayLike],
+    formats: tuple[Format, ...],
+    dtype: np.dtype[Any],
+    *,
+    out: Codes | None,
+    threads: int,
+) -> Codes:
+    """Return what ``work(*codes, out)`` makes of codes, block by block: nothing is projected."""
+    arrays = _broadcast(operands, formats)
+    result = output(out, arrays[0].shape, dtype, arrays)
+
+    def checked(*blocks: Codes) -> None:
+        for block, fmt in zip(blocks, formats, strict=False):  # the last one is the result's
+            check_codes(block, fmt)
+        work(*blocks)
+
+    run(checked, (*arrays, result), check_threads(threads))
+    return result
+
+
+def look_up(
+    table: Codes, codes: npt.ArrayLike, fmt: Format, out: Codes | None, threads: int
+) -> Codes:
+    """Return what a table says of each code."""
+
+    def work(block: Codes, out: Codes) -> None:
+        table.take(block, out=out, mode="wrap")
+
+    return by_block(work, (codes,), (fmt,), table.dtype, out=out, threads=threads)
+
+
+def documented(function: _Function, name: str, summary: str, sections: dict[str, str]) -> _Function:
+    """Give a function of a row its name, and a docstring of numpydoc's sections."""
+    parts = [
+        f"{title.capitalize()}\n{'-' * len(title)}\n{cleandoc(text)}"
+        for title, text in sections.items()
+    ]
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = "\n\n".join((summary, *parts))
+    return function

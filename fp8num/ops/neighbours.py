@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.blocks import run
 from fp8num._kernels.words import dyadic_words
-from fp8num.codec._arguments import check_codes, check_threads, output
 from fp8num.formats import Format, TabulatedFormat, get_format
 from fp8num.ops.comparing import places_of
 from fp8num.ops.convention import Convention
-from fp8num.ops.execution import broadcast
+from fp8num.ops.execution import by_block, look_up
 from fp8num.ops.numbers import CACHE, numbers_of
-from fp8num.ops.signs import look_up
 
 if TYPE_CHECKING:
     Codes = npt.NDArray[Any]
@@ -187,14 +184,10 @@ def nextafter(
     ['0x39', '0x37', '0x80']
     """
     fmt = get_format(fmt)
-    first, second = broadcast((a, b), (fmt, fmt))
-    result = output(out, first.shape, fmt.code_dtype, (first, second))
     places, is_nan = places_of(fmt), numbers_of(fmt).is_nan
     up, down = (_neighbour_table(fmt, Convention.IEEE, step) for step in (1, -1))
 
     def work(start: Codes, end: Codes, out: Codes) -> None:
-        check_codes(start, fmt)
-        check_codes(end, fmt)
         here, there = places.take(start), places.take(end)
         step = np.where(here < there, up.take(start), down.take(start))
         step = np.where(here == there, end, step)
@@ -202,8 +195,7 @@ def nextafter(
         step = np.where(is_nan.take(end), up.take(end), step)
         out[...] = np.where(is_nan.take(start), up.take(start), step)
 
-    run(work, (first, second, result), check_threads(threads))
-    return result
+    return by_block(work, (a, b), (fmt, fmt), fmt.code_dtype, out=out, threads=threads)
 
 
 def ulp(
@@ -323,20 +315,16 @@ def kappa(
     [0.0, 3.0, nan, 0.0]
     """
     fmt = get_format(fmt)
-    first, second = broadcast((computed, defined), (fmt, fmt))
-    result = output(out, first.shape, np.dtype(np.float64), (first, second))
     _, rungs = _ladder(fmt)
     numbers = numbers_of(fmt)
     is_nan, is_infinite = numbers.is_nan, numbers.is_infinite
 
     def work(ours: Codes, theirs: Codes, out: Floats) -> None:
-        check_codes(ours, fmt)
-        check_codes(theirs, fmt)
         distance = np.abs(rungs.take(ours) - rungs.take(theirs)).astype(np.float64)
         unlike = is_infinite.take(ours) | is_infinite.take(theirs)
         distance[unlike & (distance > 0)] = np.inf
         distance[is_nan.take(ours) != is_nan.take(theirs)] = np.nan
         out[...] = distance
 
-    run(work, (first, second, result), check_threads(threads))
-    return result
+    pair = (computed, defined)
+    return by_block(work, pair, (fmt, fmt), np.dtype(np.float64), out=out, threads=threads)

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fp8num._kernels.blocks import run
-from fp8num.codec._arguments import check_codes, check_threads, output
 from fp8num.formats import Format, get_format
 from fp8num.ops.convention import Convention
-from fp8num.ops.execution import broadcast
+from fp8num.ops.execution import by_block, look_up
 from fp8num.ops.numbers import CACHE, numbers_of
 
 if TYPE_CHECKING:
@@ -26,22 +24,7 @@ if TYPE_CHECKING:
 
     Codes = npt.NDArray[Any]
 
-__all__ = ["absolute", "copysign", "look_up", "negate"]
-
-
-def look_up(
-    table: Codes, codes: npt.ArrayLike, fmt: Format, out: Codes | None, threads: int
-) -> Codes:
-    """Return what a table says of each code."""
-    (array,) = broadcast((codes,), (fmt,))
-    result = output(out, array.shape, table.dtype, (array,))
-
-    def work(block: Codes, out: Codes) -> None:
-        check_codes(block, fmt)
-        table.take(block, out=out, mode="wrap")
-
-    run(work, (array, result), check_threads(threads))
-    return result
+__all__ = ["absolute", "copysign", "negate"]
 
 
 def _opposites(fmt: Format) -> Codes:
@@ -198,20 +181,15 @@ def copysign(
     if not fmt.signed:
         msg = f"fmt must be signed to take a sign, got {fmt.name}"
         raise ValueError(msg)
-    first, second = broadcast((a, b), (fmt, other))
-    result = output(out, first.shape, fmt.code_dtype, (first, second))
     opposite, ours, theirs = _opposites(fmt), numbers_of(fmt).negative, numbers_of(other)
     p3109 = found is Convention.P3109
     sign = theirs.negative & ~(theirs.is_zero | theirs.is_nan) if p3109 else theirs.negative
 
     def work(block: Codes, signs: Codes, out: Codes) -> None:
-        check_codes(block, fmt)
-        check_codes(signs, other)
         out[...] = np.where(ours.take(block) != sign.take(signs), opposite.take(block), block)
         if p3109 and fmt.has_nan:
             nan = theirs.is_nan.take(signs)
             minus = theirs.negative.take(signs)
             out[nan] = np.where(minus[nan], fmt.nan_code(negative=True), fmt.nan_code())
 
-    run(work, (first, second, result), check_threads(threads))
-    return result
+    return by_block(work, (a, b), (fmt, other), fmt.code_dtype, out=out, threads=threads)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fp8num as fp
-from fp8num.ops import Convention, arithmetic, functions
+from fp8num.ops import Convention, functions, rules
 from fp8num.ops.enclosures import Interval, Precision, decimal_of, round_to_odd
 from fp8num.ops.execution import Circumstances
 from fp8num.ops.numbers import NUMBER, Number, Numbers, numbers_of, shift_right, words_of
@@ -115,7 +115,7 @@ def test_quotients_are_odd_where_they_are_inexact() -> None:
         for magnitude in (above, below)
     )
 
-    found = arithmetic._quotient(Circumstances(Convention.IEEE, downward=False), x, y)
+    found = rules.quotient(Circumstances(Convention.IEEE, downward=False), x, y)
 
     for a, b, magnitude, exponent in zip(
         *(array.tolist() for array in (x.magnitude, y.magnitude, found.magnitude, found.exponent)),
