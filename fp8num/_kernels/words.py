@@ -72,10 +72,11 @@ class Source:
 
     layout: Layout
     words: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+    is_view: bool = False  #: whether the words are the values' own bits
 
 
 def _view(layout: Layout) -> Source:
-    return Source(layout, lambda block: block.view(layout.dtype))
+    return Source(layout, lambda block: block.view(layout.dtype), is_view=True)
 
 
 def _from_small_integers(block: npt.NDArray[Any]) -> Words:

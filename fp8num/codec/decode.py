@@ -97,11 +97,10 @@ def decode(
         check_codes(block, fmt)
         even = len(block) & ~1
         out = out.view(found)
-        table.take(block[:even].view(np.uint16), out=out[:even].view(pairs), mode="wrap")
+        table.take(block[:even].view(np.uint16), out=out[:even].view(pair_type(found)), mode="wrap")
         if even < len(block):
             out[even:] = decoder(fmt, found).take(block[even:])
 
-    pairs = pair_type(found)
     run(two_by_two if many else one_by_one, (array, target), threads, 2 * LOOKUP_BLOCK)
     return values
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Request", "encode", "quantize", "request"]
+
+
+class Plan(NamedTuple):
+    """What a conversion's options come to for a type of values."""
+
+    fmt: Format
+    projection: Projection
+    source: Source
+    stochastic: bool
+    refuses_nan: bool
+
+
+def _plan(
+    fmt: Format | str,
+    dtype: np.dtype[Any],
+    *,
+    rounding: Rounding | str,
+    saturation: Saturation | str,
+    like: str | Profile | None,
+    nan: NanResult | str,
+) -> Plan:
+    """Read the options; TypeError or ValueError if one is wrong."""
+    fmt = get_format(fmt)
+    projection = get_projection(fmt, rounding, saturation, like, nan)
+    refuses_nan = projection.nan is NanResult.RAISE and not fmt.has_nan
+    stochastic = projection.rounding.is_stochastic
+    return Plan(fmt, projection, source_of(dtype), stochastic, refuses_nan)
+
+
+_cached_plan = lru_cache(maxsize=1024)(_plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +105,8 @@ class Request:
         looks_up: bool = False,
     ) -> None:
         """Call ``work(words, [random,] *out)`` block by block."""
-        source = self.source
-
-        def with_words(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
-            work(source.words(block), *rest)
-
         operand = self.operand()
+        with_words = work if self.source.is_view else self._with_words(work)
         if self.random is None:  # only a view of the values is read: few temporaries
             block = LOOKUP_BLOCK if looks_up and operand is not self.values else BLOCK
             run(with_words, (operand, *out), threads, block, outputs=len(out))
@@ -98,6 +125,15 @@ class Request:
                     f"x must hold no NaN, {self.fmt.name} has none; nan='max' makes it the largest"
                 )
                 raise ValueError(msg)
+
+    def _with_words(self, work: Callable[..., None]) -> Callable[..., None]:
+        """Return `work` on values that have to be converted to words."""
+        to_words = self.source.words
+
+        def converted(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
+            work(to_words(block), *rest)
+
+        return converted
 
     def _drawing(self, work: Callable[..., None]) -> Callable[..., None]:
         """Return `work` with random bits drawn for each block, one uint32 per element."""
@@ -123,17 +159,27 @@ def request(
     rng: np.random.Generator | None = None,
 ) -> Request:
     """Check a conversion's arguments; TypeError or ValueError before any work is done."""
-    fmt = fmt if isinstance(fmt, Format) else get_format(fmt)
-    projection = get_projection(fmt, rounding, saturation, like, nan)
     values = as_values(x)
-    source = source_of(values.dtype)
-    if projection.nan is NanResult.RAISE and not fmt.has_nan:
+    found: Plan | None
+    try:
+        found = _cached_plan(
+            fmt, values.dtype, rounding=rounding, saturation=saturation, like=like, nan=nan
+        )
+    except TypeError:  # an option has no hash, as a Profile, or is wrong: then it is told below
+        found = None
+    if found is None:
+        found = _plan(
+            fmt, values.dtype, rounding=rounding, saturation=saturation, like=like, nan=nan
+        )
+    fmt, projection, source, stochastic, refuses_nan = found
+    if refuses_nan:
         Request(values, source, fmt, projection).refuse_nan()
-    if not projection.rounding.is_stochastic:
+    if stochastic:
+        random, width = random_source(random_bits, random_width, rng, values.shape)
+        return Request(values, source, fmt, projection, random, width)
+    if random_bits is not None or random_width is not None or rng is not None:
         refuse_random(random_bits, random_width, rng, projection.rounding.value)
-        return Request(values, source, fmt, projection)
-    random, width = random_source(random_bits, random_width, rng, values.shape)
-    return Request(values, source, fmt, projection, random, width)
+    return Request(values, source, fmt, projection)
 
 
 def encode(
