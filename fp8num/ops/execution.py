@@ -375,11 +375,15 @@ def look_up(
     table: Codes, codes: npt.ArrayLike, fmt: Format, out: Codes | None, threads: int
 ) -> Codes:
     """Return what a table says of each code."""
+    (array,) = _broadcast((codes,), (fmt,))
+    result = output(out, array.shape, table.dtype, (array,))
 
     def work(block: Codes, out: Codes) -> None:
+        check_codes(block, fmt)
         table.take(block, out=out, mode="wrap")
 
-    return by_block(work, (codes,), (fmt,), table.dtype, out=out, threads=threads)
+    run(work, (array, result), check_threads(threads))
+    return result
 
 
 def documented(function: _Function, name: str, summary: str, sections: dict[str, str]) -> _Function:
