@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 from common import TASKS, Task
 
-from fp8num.analysis import recommend
-from fp8num.analysis.trials import gaussian_cost
+from fp8num.analysis import gaussian_cost, recommend
 from fp8num.nn import evaluate, no_grad, train
 from fp8num.scaling import get_rule, scale_quantize
 
