@@ -435,7 +435,8 @@ def test_threads_are_a_few(threads: Any) -> None:
         lambda: ops.less(codes, codes, fmt, threads=threads),
         lambda: fp.nextafter(codes, codes, fmt, threads=threads),
         lambda: fp.scale_quantize(x, rule, threads=threads),
-        lambda: rule.quantize(x, threads=threads),
+        lambda: fp.scaling.find_scales(x, rule, threads=threads),
+        lambda: fp.scaling.apply_scales(x, 1.0, rule, threads=threads),
         lambda: start("te-delayed", length=1).quantize(x, threads=threads),
         lambda: fp.matmul(codes[None], codes[:, None], fmt, fmt, threads=threads),
     ):

@@ -19,7 +19,7 @@ from fp8num.analysis.sums import Scaled, Total, decibels, is_safe, quotient, roo
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, TabulatedFormat, get_format
 from fp8num.scaled import Descale, ScaledArray
-from fp8num.scaling.quantize import odd_product
+from fp8num.scaling.applying import odd_product
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:

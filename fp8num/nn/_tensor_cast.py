@@ -25,7 +25,7 @@ from fp8num._kernels.table import Table
 from fp8num._kernels.words import FLOAT32
 from fp8num.projection import Rounding
 from fp8num.scaled import Descale, ScaledArray
-from fp8num.scaling.adjusting import adjustment
+from fp8num.scaling.cast import adjustment
 from fp8num.scaling.finders import Amax
 from fp8num.scaling.held import Held, MsAmp
 from fp8num.scaling.scales import Context
@@ -186,6 +186,7 @@ def tensor_cast(rule: Rule, fmt: Format) -> TensorCast | None:
         and not isinstance(rule.scale, Held | MsAmp)
         and adjustment(cast) is None
         and not (rule.exact or rule.is_two_level or cast.flushes or cast.drops_minus_zero)
+        and not cast.through_bfloat16
     )
     projection = cast.projection(fmt)
     if not plain or projection.rounding.is_stochastic:

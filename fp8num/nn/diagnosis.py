@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from fp8num.formats import get_format
 from fp8num.nn.history import History
-from fp8num.scaling.delayed import LENGTHS
+from fp8num.scaling.catalogue import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -238,7 +238,8 @@ def _remedies(record: CastRecord, cause: str, scale: float, slower: Remedy) -> l
     """Return what may help, the likeliest first."""
     gradient = record.role.startswith("g")
     found: list[Remedy] = []
-    if cause != "not finite" and record.rule in LENGTHS:
+    rule = RULES.get(record.rule)
+    if cause != "not finite" and rule is not None and rule.history is not None:
         found.append(("a rule that scales by the tensor itself, such as te-current", "recipe"))
     elif cause != "not finite" and record.scale_min == record.scale_max == 1:
         found.append(("a recipe that scales, such as te-current", "recipe"))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from fp8num.formats import Format, get_format
 from fp8num.scaling.catalogue import get_rule
-from fp8num.scaling.delayed import LENGTHS, keeps_state
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
@@ -37,9 +36,8 @@ class Operand:
     Parameters
     ----------
     rule : str or Rule, optional
-        How it is scaled; None rounds to the format without a scale.  A delayed rule may have
-        another cast than the catalogue's, but must keep its name, which says how the scale is
-        updated.
+        How it is scaled; None rounds to the format without a scale.  A rule with a history is
+        delayed.
     format : Format or str, optional
         Of its elements, which have a sign; the default is the rule's own.  Without a rule and
         a format the tensor stays in float32.  Without a rule, what is beyond the range
@@ -77,7 +75,6 @@ class Operand:
         fmt = None if self.format is None else get_format(self.format)
         if self.rule is not None:
             rule = get_rule(self.rule)
-            keeps_state(rule)  # refuses what is delayed by its name or its scale alone
             object.__setattr__(self, "rule", rule)
             fmt = rule.choose_format(fmt)
         if fmt is not None and not fmt.signed:
@@ -96,7 +93,7 @@ class Operand:
     @property
     def is_delayed(self) -> bool:
         """Whether its scale comes from the steps before."""
-        return isinstance(self.rule, Rule) and self.rule.name in LENGTHS
+        return isinstance(self.rule, Rule) and self.rule.history is not None
 
     @property
     def rotation(self) -> Rotation | None:

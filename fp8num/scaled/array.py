@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Descale", "RuleLike", "ScaledArray"]
+__all__ = ["Descale", "RuleLike", "ScaledArray", "quantized_by"]
 
 #: From here on, codes are looked up two at a time.
 _MANY = 1 << 13
@@ -57,18 +58,25 @@ class Descale(Enum):
     DIVIDE = "divide"  #: value / scale, which is not value * (1 / scale)
 
 
+@singledispatch
+def quantized_by(
+    rule: object,
+    values: npt.NDArray[Any],  # noqa: ARG001 - what is registered takes it, as the next two
+    *,
+    fmt: Format | None,  # noqa: ARG001
+    axis: int,  # noqa: ARG001
+) -> ScaledArray:
+    """Quantise values by a rule: `fp8num.scaling`, a layer above, registers its kinds of rules."""
+    msg = f"rule must be given as a Rule or a name of one, got {rule!r:.80}"
+    raise TypeError(msg)
+
+
 class RuleLike(Protocol):
     """What made a scaled array: `fp8num.scaling.Rule`, in a layer above."""
 
     @property
     def name(self) -> str:
         """What the rule is called."""
-
-    def quantize(self, x: npt.ArrayLike, *, fmt: Format | None, axis: int) -> ScaledArray:
-        """Quantise values."""
-
-    def named(self, name: str) -> RuleLike:
-        """Return the rule of a name."""
 
     def unrotated(self, values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
         """Undo the rotation of values, if the rule has one."""
@@ -355,16 +363,15 @@ class ScaledArray:
             If no rule is given and none is known.
         """
         known = self.rule
-        if known is not None and (rule is None or isinstance(rule, str)):
-            rule = known if rule is None else known.named(rule)
-        if rule is None or isinstance(rule, str):
+        if known is None and (rule is None or isinstance(rule, str)):
             msg = "rule must be given as a Rule: this array does not know what made it"
             raise ValueError(msg)
         values = self.dequantize()
         if known is not None:
             values = known.unrotated(values, self.axis)
         fmt = self.format if fmt is None else get_format(fmt)
-        return rule.quantize(values, fmt=fmt, axis=self.axis if axis is None else axis)
+        axis = self.axis if axis is None else axis
+        return quantized_by(known if rule is None else rule, values, fmt=fmt, axis=axis)
 
     def transpose(self) -> ScaledArray:
         """Return the array with its axes reversed: the same codes, and blocks turned too."""

@@ -21,11 +21,12 @@ from fp8num._names import Catalogue, hint
 from fp8num.formats import E2M1FN, E2M3FN, E3M2FN, E4M3FN, E5M2, MXINT8, Format
 from fp8num.projection import Rounding
 from fp8num.scaled import Descale
+from fp8num.scaling.cast import Cast
 from fp8num.scaling.finders import Amax, BestClip, Percentile
 from fp8num.scaling.granularity import Granularity
-from fp8num.scaling.held import Held, MsAmp
+from fp8num.scaling.held import AmaxHistory, Held, MsAmp
 from fp8num.scaling.rotation import Rotation
-from fp8num.scaling.rule import Cast, Enters, Rule
+from fp8num.scaling.rule import Enters, Rule
 from fp8num.scaling.scales import (
     AmaxQuotient,
     DeepGemm,
@@ -160,10 +161,11 @@ _TE_DELAYED = tuple(
         formats=_FP8 + _FNUZ,
         cast=_CUDA,
         source=_TE + where,
+        history=AmaxHistory(update),
     )
-    for name, where in (
-        ("te-delayed", "DelayedScaling, the fused update"),
-        ("te-delayed-unfused", "DelayedScaling with NVTE_UNFUSED_FP8_UPDATE=1"),
+    for name, update, where in (
+        ("te-delayed", "fused", "DelayedScaling, the fused update"),
+        ("te-delayed-unfused", "unfused", "DelayedScaling with NVTE_UNFUSED_FP8_UPDATE=1"),
     )
 )
 _TE_MX = tuple(
@@ -368,6 +370,7 @@ _OTHERS = (
         way_in=Descale.DIVIDE,
         cast=Cast(flushes=True),
         source="flax 0.12.8, linen/fp8_ops.py, on a CPU",
+        history=AmaxHistory("flax"),
     ),
     Rule(
         name="ms-amp",
@@ -377,6 +380,7 @@ _OTHERS = (
         formats=_FP8,
         cast=_CUDA,
         source="MS-AMP 0367bdc5, common/tensor/meta.py",
+        history=AmaxHistory("ms-amp", 16),
     ),
 )
 

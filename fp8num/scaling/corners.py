@@ -15,6 +15,7 @@ import numpy as np
 from fp8num._kernels.float32 import as_float32, as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num.scaling.catalogue import RULES, get_rule
+from fp8num.scaling.quantize import scale_quantize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +75,7 @@ def corner_frame(rules: Iterable[str | Rule] | None = None) -> pd.DataFrame:
         for corner, amax in CORNERS.items():
             block = np.zeros((1, tile), np.float32)
             block[0, :1] = as_float32(np.array([amax]))  # by its bits, as what comes back
-            scaled = rule.quantize(block)
+            scaled = scale_quantize(block, rule)
             rows.append(
                 {
                     "rule": rule.name,

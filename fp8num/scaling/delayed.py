@@ -22,11 +22,12 @@ from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num._reading import Check, InputError, as_it_is, brief, entries, listed, made, text, whole
 from fp8num.formats import Format, format_from_dict
-from fp8num.scaled.blocks import slabs
-from fp8num.scaling.adjusting import flushed
+from fp8num.scaled import Descale
+from fp8num.scaling.cast import flushed
 from fp8num.scaling.catalogue import RULES, get_rule
-from fp8num.scaling.finders import Amax
+from fp8num.scaling.finders import Amax, largest_magnitude, largest_of
 from fp8num.scaling.held import Held, MsAmp, reciprocal_quotient
+from fp8num.scaling.quantize import scale_quantize
 from fp8num.scaling.rule import Rule
 from fp8num.scaling.scales import Context
 
@@ -34,17 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fp8num.scaled import ScaledArray
+    from fp8num.scaling.held import AmaxHistory
 
-__all__ = ["DelayedState", "keeps_state", "largest_magnitude", "start"]
+__all__ = ["DelayedState", "start"]
 
 Floats = npt.NDArray[np.float32]
 _LARGEST = np.float32(np.finfo(np.float32).max)
 #: The most that a state remembers: 4 MiB, more than a training has steps to look back on.
 MOST_STEPS = 1 << 20
-#: The rules that keep a state, and their usual number of steps.
-LENGTHS = {"te-delayed": 1024, "te-delayed-unfused": 1024, "flax": 1024, "ms-amp": 16}
-#: The parts of a rule whose work the state does: they must be the library's.
-_FIND_THE_SCALE = ("granularity", "scale", "finder", "rotation")
+_IGNORE = Amax("ignore")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +54,9 @@ class DelayedState:
     Parameters
     ----------
     rule : Rule or str
-        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``, which says how
-        the scale is updated; or that rule with another cast or other formats, but not with
-        another granularity, scale, finder or rotation.  It is a Rule in the end.
+        One with a history, which says how the scale is updated: ``"te-delayed"``,
+        ``"te-delayed-unfused"``, ``"flax"``, ``"ms-amp"``, or one's own.  It is a Rule in
+        the end.
     format : Format
         Of the elements.
     scale : float32
@@ -129,7 +128,7 @@ class DelayedState:
             The codes with the scale that was used, and the state after it.
         """
         values = as_values(x)
-        scale, state = _STEPS[str(self.rule)](self, values)
+        scale, state = _STEPS[_history(self.rule).update](self, values)
         return self.apply(values, scale, threads, rng), state
 
     @float_arithmetic
@@ -142,13 +141,13 @@ class DelayedState:
         DelayedState
             With the new scale; of flax this one, which updates when it quantises.
         """
-        return _UPDATES[str(self.rule)](self)
+        return _UPDATES[_history(self.rule).update](self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as a dictionary that JSON can hold; floats are hexadecimal."""
         rule = get_rule(self.rule)
         return {
-            "rule": rule.name if rule == RULES[rule.name] else rule.to_dict(),
+            "rule": rule.name if rule == RULES.get(rule.name) else rule.to_dict(),
             "format": self.format.to_dict(),
             "scale": float(self.scale).hex(),
             "history": [float(value).hex() for value in self.history],
@@ -194,8 +193,9 @@ class DelayedState:
     ) -> ScaledArray:
         """Quantise with a scale, and record nothing."""
         rule = get_rule(self.rule)
-        held = replace(rule, scale=Held(float(scale), inverse=rule.name == "flax"))
-        return held.quantize(values, fmt=self.format, threads=threads, rng=rng)
+        divides = Descale(rule.way_in) is Descale.DIVIDE
+        held = replace(rule, scale=Held(float(scale), inverse=divides), history=None)
+        return scale_quantize(values, held, fmt=self.format, threads=threads, rng=rng)
 
 
 def _float32(what: str, value: object) -> np.float32:
@@ -230,12 +230,12 @@ def start(
     Parameters
     ----------
     rule : str or Rule
-        ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or ``"ms-amp"``; or such a rule
-        with another cast, see `DelayedState`.
+        One with a history: ``"te-delayed"``, ``"te-delayed-unfused"``, ``"flax"`` or
+        ``"ms-amp"``, or one's own.
     fmt : Format or str, optional
         Of the elements; E4M3FN.
     length : int, optional
-        Steps that are remembered; 1024, of MS-AMP 16.  At most 2**20.
+        Steps that are remembered, at most 2**20; the rule's own number, 1024, of MS-AMP 16.
     margin : int, optional
         Powers of two to leave free above the largest magnitude.
     algorithm : str, optional
@@ -260,7 +260,7 @@ def start(
     149.3333282470703
     """
     found = _stateful(rule)
-    length = LENGTHS[found.name] if length is None else length
+    length = _history(found).length if length is None else length
     if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= MOST_STEPS:
         msg = f"length must be an integer from 1 to {MOST_STEPS}, got {brief(length)}"
         raise ValueError(msg)
@@ -274,71 +274,30 @@ def start(
     )
 
 
-def keeps_state(rule: Rule) -> bool:
-    """
-    Return whether a rule's scale comes from the steps before.
-
-    Parameters
-    ----------
-    rule : Rule
-        Any rule.
-
-    Returns
-    -------
-    bool
-        Whether `start` makes a state of it.
-
-    Raises
-    ------
-    ValueError
-        If its name says so and its parts do not, or the other way round.
-    """
-    if rule.name in LENGTHS:
-        known = RULES[rule.name]
-        for part in _FIND_THE_SCALE:
-            if getattr(rule, part) != getattr(known, part):
-                msg = (
-                    f"{part} of a rule named {rule.name!r} must be that of the catalogue, "
-                    f"{getattr(known, part)}, as its state finds the scale, got "
-                    f"{getattr(rule, part)}; give a rule of one's own another name"
-                )
-                raise ValueError(msg)
-        return True
-    same = [name for name in LENGTHS if rule.scale == RULES[name].scale]
-    if same:
-        names = " or ".join(map(repr, same))
-        msg = (
-            f"name of a rule with the scale of {names} must be that, which says how the scale is "
-            f"updated, got {rule.name!r}; keep the name (other casts and formats may have it), "
-            "or give the rule a scale that it finds itself"
-        )
-        raise ValueError(msg)
-    return False
-
-
 def _stateful(rule: str | Rule) -> Rule:
     found = get_rule(rule)
-    if not keeps_state(found):
-        msg = f"rule must be one that keeps a state, {', '.join(LENGTHS)}, got {found.name!r}"
+    _history(found)
+    if not isinstance(found.finder, Amax):
+        msg = f"finder of a rule that keeps a state must be an Amax, got {found.finder!r:.80}"
         raise ValueError(msg)
     return found
 
 
-def largest_magnitude(values: npt.NDArray[Any], nan: str) -> np.float32:
-    """Return the largest magnitude of an array, 0 if it is empty."""
-    finder, found = Amax(nan), np.float32(0)
-    for part in slabs(values.shape):
-        block = values[part]
-        pairs = block.reshape([n for length in block.shape for n in (1, length)])
-        amax = _largest(finder.find(pairs, _no_errors)) if block.size else np.float32(0)
-        found = _largest(found, amax)
-    return np.float32(found)
+def _history(rule: str | Rule) -> AmaxHistory:
+    """Return how a rule's scale is updated; ValueError if it is not."""
+    found = get_rule(rule)
+    if found.history is None:
+        known = ", ".join(name for name, each in RULES.items() if each.history is not None)
+        msg = f"rule must be one that keeps a state, {known}, got {found.name!r}"
+        raise ValueError(msg)
+    return found.history
 
 
-def _largest(*magnitudes: npt.ArrayLike) -> np.float32:
-    """Return the largest of magnitudes by their words, NaN above all, subnormals kept."""
-    words = [np.asarray(values, np.float32).reshape(-1).view(np.uint32) for values in magnitudes]
-    return np.concatenate(words).max().view(np.float32)  # type: ignore[no-any-return]  # a scalar's view
+def _amax(state: DelayedState, values: npt.NDArray[Any]) -> np.float32:
+    """Return a tensor's largest magnitude as the rule finds it."""
+    finder = get_rule(state.rule).finder
+    assert isinstance(finder, Amax)
+    return largest_magnitude(values, finder)
 
 
 def _is_zero(magnitude: np.float32) -> bool:
@@ -346,16 +305,12 @@ def _is_zero(magnitude: np.float32) -> bool:
     return not int(np.float32(magnitude).view(np.uint32))
 
 
-def _no_errors(amax: Floats) -> npt.NDArray[np.float64]:
-    return np.zeros(amax.shape)
-
-
 # TransformerEngine: the newest magnitude is staged at index 0 until the update.
 
 
 def _te_quantize(state: DelayedState, values: npt.NDArray[Any]) -> tuple[np.float32, DelayedState]:
     history = state.history.copy()
-    history[0] = _largest(history[0], largest_magnitude(values, "ignore"))
+    history[0] = largest_of(history[0], _amax(state, values))
     return state.scale, replace(state, history=history)
 
 
@@ -371,7 +326,7 @@ def _te_fused(state: DelayedState) -> DelayedState:
     history, amax = state.history, np.float32(0)
     if not _is_zero(last):
         rolled = np.append(history[1:], last)
-        amax = _largest(np.where(np.isnan(rolled), np.float32(0), rolled))
+        amax = largest_of(np.where(np.isnan(rolled), np.float32(0), rolled))
         history = rolled.copy()
         history[0] = 0
     if state.algorithm == "most_recent":
@@ -383,7 +338,7 @@ def _te_fused(state: DelayedState) -> DelayedState:
 
 def _te_unfused(state: DelayedState) -> DelayedState:
     """Update as the Python code does: always rolled, NaN freezes, the quotient is PyTorch's."""
-    amax = state.history[0] if state.algorithm == "most_recent" else _largest(state.history)
+    amax = state.history[0] if state.algorithm == "most_recent" else largest_of(state.history)
     quotient = reciprocal_quotient(float(state.format.max), np.asarray(amax))
     scaled = divide(quotient, np.float32(2.0**state.margin))
     history = np.roll(state.history, -1)
@@ -396,7 +351,7 @@ def _te_unfused(state: DelayedState) -> DelayedState:
 
 def _flax_scale(state: DelayedState) -> np.float32:
     one = np.float32(1)
-    amax = flushed(_largest(state.history))
+    amax = flushed(largest_of(state.history))
     factor = divide(divide(np.float32(float(state.format.max)), amax),
                     np.float32(2.0**state.margin))  # fmt: skip
     usable = amax > 0 and np.isfinite(amax)
@@ -409,7 +364,7 @@ def _flax_quantize(
 ) -> tuple[np.float32, DelayedState]:
     scale = _flax_scale(state)
     history = np.roll(state.history, -1)
-    history[0] = flushed(largest_magnitude(values, "propagate"))
+    history[0] = flushed(_amax(state, values))
     return scale, replace(state, history=history, scale=scale)
 
 
@@ -421,10 +376,10 @@ def _ms_amp_quantize(
 ) -> tuple[np.float32, DelayedState]:
     history, scale = state.history.copy(), state.scale
     if state.counter < len(history) or len(history) == 1:
-        history[0] = largest_magnitude(values, "propagate")
+        history[0] = _amax(state, values)
         scale = _ms_amp_scale(state, history[0])
     else:  # the cast's kernel records, as TransformerEngine's
-        history[0] = _largest(history[0], largest_magnitude(values, "ignore"))
+        history[0] = largest_of(history[0], largest_magnitude(values, _IGNORE))
     return scale, replace(state, history=history, scale=scale)
 
 
@@ -440,7 +395,7 @@ def _ms_amp_update(state: DelayedState) -> DelayedState:
     history = state.history.copy()
     if not finite:
         history[0] = 0
-    scale = _ms_amp_scale(state, _largest(history))
+    scale = _ms_amp_scale(state, largest_of(history))
     history = np.roll(history, 1)
     history[0] = 0
     counter = state.counter + 1 if finite else 0
@@ -449,14 +404,14 @@ def _ms_amp_update(state: DelayedState) -> DelayedState:
 
 #: From a state and values to the scale that they are given, and the state after it.
 _STEPS: Mapping[str, Callable[..., tuple[np.float32, DelayedState]]] = {
-    "te-delayed": _te_quantize,
-    "te-delayed-unfused": _te_quantize,
+    "fused": _te_quantize,
+    "unfused": _te_quantize,
     "flax": _flax_quantize,
     "ms-amp": _ms_amp_quantize,
 }
 _UPDATES: Mapping[str, Callable[[DelayedState], DelayedState]] = {
-    "te-delayed": _te_fused,
-    "te-delayed-unfused": _te_unfused,
+    "fused": _te_fused,
+    "unfused": _te_unfused,
     "flax": lambda state: state,
     "ms-amp": _ms_amp_update,
 }

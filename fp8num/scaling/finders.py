@@ -25,7 +25,15 @@ from fp8num.scaled.blocks import slabs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Amax", "BestClip", "Finder", "Percentile"]
+__all__ = [
+    "Amax",
+    "BestClip",
+    "Finder",
+    "Percentile",
+    "largest_magnitude",
+    "largest_of",
+    "no_errors",
+]
 
 Floats = npt.NDArray[np.float32]
 #: The float64 word of float32's largest number.
@@ -230,3 +238,25 @@ class BestClip:
             better = error < least
             best, least = np.where(better, candidate, best), np.where(better, error, least)
         return best
+
+
+def no_errors(amax: Floats) -> npt.NDArray[np.float64]:
+    """Return errors that no finder looks at which takes the largest magnitude."""
+    return np.zeros(amax.shape)
+
+
+def largest_magnitude(values: npt.NDArray[Any], finder: Amax) -> np.float32:
+    """Return the largest magnitude of a whole array, 0 if it is empty."""
+    found = np.float32(0)
+    for part in slabs(values.shape):
+        block = values[part]
+        pairs = block.reshape([n for length in block.shape for n in (1, length)])
+        amax = largest_of(finder.find(pairs, no_errors)) if block.size else np.float32(0)
+        found = largest_of(found, amax)
+    return np.float32(found)
+
+
+def largest_of(*magnitudes: npt.ArrayLike) -> np.float32:
+    """Return the largest of magnitudes by their words, NaN above all, subnormals kept."""
+    words = [np.asarray(values, np.float32).reshape(-1).view(np.uint32) for values in magnitudes]
+    return np.concatenate(words).max().view(np.float32)  # type: ignore[no-any-return]  # a scalar's view

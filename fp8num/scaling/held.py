@@ -21,9 +21,44 @@ from fp8num.scaling.scales import Scales, floor_log2, power_of_two
 if TYPE_CHECKING:
     from fp8num.scaling.scales import Context
 
-__all__ = ["Held", "MsAmp", "reciprocal_quotient"]
+__all__ = ["AmaxHistory", "Held", "MsAmp", "reciprocal_quotient"]
 
 Floats = npt.NDArray[np.float32]
+_UPDATES = ("fused", "unfused", "flax", "ms-amp")
+
+
+@dataclass(frozen=True, slots=True)
+class AmaxHistory:
+    """
+    How a delayed rule's scale follows from the largest magnitudes of the steps before.
+
+    Parameters
+    ----------
+    update : str
+        ``"fused"``: after the step, as TransformerEngine's kernel: what produced nothing is
+        not rolled, NaN is skipped.  ``"unfused"``: as its Python code: always rolled, NaN
+        freezes the scale.  ``"flax"``: where the next tensor is quantised.  ``"ms-amp"``:
+        after the step, and just in time while it warms up.
+    length : int
+        Steps that are remembered, where no number is asked for.
+
+    Raises
+    ------
+    ValueError
+        If the update is none of these, or the length is not positive.
+    """
+
+    update: str
+    length: int = 1024
+
+    def __post_init__(self) -> None:
+        """Check the update's name and the length."""
+        if self.update not in _UPDATES:
+            msg = f"update must be one of {', '.join(_UPDATES)}, got {self.update!r:.60}"
+            raise ValueError(msg)
+        if isinstance(self.length, bool) or not isinstance(self.length, int) or self.length < 1:
+            msg = f"length must be a positive integer, got {self.length!r:.60}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

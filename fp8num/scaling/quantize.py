@@ -1,14 +1,15 @@
 """
-Apply a rule to an array, block by block, in cache-sized pieces.
+Find the scales of an array's blocks, apply them, or both at once, in cache-sized pieces.
 
 ::
 
-    region of blocks --finder--> magnitudes --scale--> factors --x * factor--> cast --> codes
+    region of blocks --finder--> magnitudes --scale--> factors        find_scales
+                                    factors --x * factor--> codes     apply_scales
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,31 +17,29 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
-from fp8num._kernels.blocks import BLOCK, share
-from fp8num._kernels.encoder import Kernel, decoder, encoder
-from fp8num._kernels.float32 import add, as_float32, as_float64, divide, keep_nan, multiply
+from fp8num._kernels.blocks import share
+from fp8num._kernels.encoder import decoder
+from fp8num._kernels.float32 import add, as_float32, as_float64, divide, multiply
 from fp8num._kernels.state import float_arithmetic
-from fp8num._kernels.words import FLOAT32, FLOAT64, as_values, source_of
+from fp8num._kernels.words import as_values
 from fp8num.codec import decode, encode
 from fp8num.codec._arguments import check_threads, random_source, refuse_random
 from fp8num.formats import E4M3FN
-from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, slabs
-from fp8num.scaling.adjusting import Adjustment, adjustment, flushed
+from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, quantized_by, slabs
+from fp8num.scaling.applying import Applier, applier
 from fp8num.scaling.catalogue import get_rule
-from fp8num.scaling.delayed import largest_magnitude
-from fp8num.scaling.finders import Amax
+from fp8num.scaling.finders import Amax, largest_magnitude, no_errors
 from fp8num.scaling.granularity import Granularity
+from fp8num.scaling.rule import Rule
 from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:
-    from fp8num._kernels.words import Layout
     from fp8num.formats import Format
-    from fp8num.scaling.rule import Rule
 
-__all__ = ["odd_product", "quantize", "scale_quantize"]
+__all__ = ["apply_scales", "find_scales", "largest_input", "quantize", "scale_quantize"]
 
 Floats = npt.NDArray[np.float32]
-_EMPTY = np.zeros(0, np.float32)
+_EMPTY_AMAX = np.zeros((), np.float32)
 
 
 @float_arithmetic
@@ -74,13 +73,14 @@ def scale_quantize(
     scales : array_like of float32, optional
         Scales to use instead of finding them, one for each block: what decoded values
         are multiplied by.  They must be positive and finite, and exact in the rule's
-        own scale format.
+        own scale format; `fp8num.scaling.apply_scales` takes any.
     tensor_amax : float, optional
         For rules of two levels (NVFP4): the largest magnitude to make the tensor's scale
         of, in place of that of `x`.  Layers that are fused (query, key and value) share
         one, the largest of them all; blocks beyond a smaller one saturate.
     random_bits : array_like of int, broadcastable to the shape of `x`, optional
-        For rules that round stochastically: integers below ``2**32``.
+        For rules that round stochastically: integers below ``2**32``, or two to the cast's
+        `random_width`.
     rng : numpy.random.Generator, optional
         Draws them instead: one uint32 for each element, in C order.
     threads : int, optional
@@ -120,19 +120,17 @@ def scale_quantize(
     >>> scaled.dequantize().tolist()
     [[0.25, 1.75, 100.0, 0.390625]]
     """
-    return get_rule(rule).quantize(
-        x,
-        fmt=fmt,
-        axis=axis,
-        scales=scales,
-        tensor_amax=tensor_amax,
-        random_bits=random_bits,
-        rng=rng,
-        threads=threads,
-    )
+    job = _job(
+        x, get_rule(rule), fmt, axis,
+        threads=threads, random_bits=random_bits, rng=rng, given=scales is not None,
+    )  # fmt: skip
+    if scales is None:
+        return _finding(job, tensor_amax).apply()
+    if tensor_amax is not None:
+        _given_amax(tensor_amax, job.rule)
+    return job.apply(_given(scales, job, exact=True))
 
 
-@float_arithmetic
 def quantize(
     x: npt.ArrayLike,
     rule: Rule,
@@ -146,105 +144,285 @@ def quantize(
     threads: int,
 ) -> ScaledArray:
     """Apply a rule; see `scale_quantize`."""
-    values = as_values(x)
-    if values.ndim == 0 and rule.granularity.kind == "tensor":
-        given = None if random_bits is None else np.reshape(random_bits, 1)
-        vector = quantize(
-            values.reshape(1),
-            rule,
-            fmt=fmt,
-            axis=0,
-            scales=scales,
-            tensor_amax=tensor_amax,
-            random_bits=given,
-            rng=rng,
-            threads=1,
-        )
-        return replace(vector, codes=vector.codes.reshape(()), block=(), axis=-1)
-    found = rule.choose_format(fmt)
-    threads = check_threads(threads)
-    projection = rule.cast.projection(found)
-    random = _random(projection.rounding, random_bits, rng, values.shape)
-    block = rule.granularity.block(values.shape, axis)
-    largest_input = _largest_input(values.dtype)
-    if rule.rotation is not None:
-        values = rule.rotation.apply(values, axis)
-    blocks = Blocks(values.shape, block)
-    shared = _tensor_amax(tensor_amax, values, rule, axis)
-    layout = FLOAT64 if rule.exact else FLOAT32
-    if rule.is_unscaled:
-        layout = source_of(values.dtype).layout
-    width = 32 if projection.rounding.is_stochastic else 0
-    job = _Job(
+    return scale_quantize(
+        x,
         rule,
-        found,
-        values,
-        Context(found, shared, largest_input),
-        encoder(found, projection, layout, width),
-        layout,
-        adjustment(rule.cast),
-        random,
-        np.empty(values.shape, found.code_dtype),
-        np.empty(blocks.counts, np.float32 if rule.scale.format is None else np.uint8),
-        None if scales is None else _given(scales, rule, blocks),
-        axis,
-    )
-    share(job.run, blocks.regions(), threads)
-    one_scale = rule.granularity.kind == "tensor"
-    stored = job.stored
-    if one_scale:
-        stored = stored.reshape(()) if stored.size else job.scales(_EMPTY_AMAX).stored
-    return ScaledArray(
-        job.codes,
-        found,
-        stored,
-        block,
-        rule.scale.format,
-        axis,
-        Descale(rule.way_out),
-        shared if rule.is_two_level else None,
-        rule,
-        *_tensor_way(rule, found),
+        fmt=fmt,
+        axis=axis,
+        scales=scales,
+        tensor_amax=tensor_amax,
+        random_bits=random_bits,
+        rng=rng,
+        threads=threads,
     )
 
 
-_EMPTY_AMAX = np.zeros((), np.float32)
+@float_arithmetic
+def find_scales(
+    x: npt.ArrayLike,
+    rule: str | Rule,
+    *,
+    fmt: Format | str | None = None,
+    axis: int = -1,
+    tensor_amax: npt.ArrayLike | None = None,
+    threads: int = 1,
+) -> Scales:
+    """
+    Find the scales that a rule gives an array's blocks, without quantising it.
+
+    Parameters
+    ----------
+    x : array_like, shape (...)
+        Values of any real type.
+    rule : str or Rule
+        As `scale_quantize` takes it.
+    fmt : Format or str, optional
+        The elements' format, whose largest value the scales depend on.
+    axis : int, optional
+        The axis that blocks and rows run along.
+    tensor_amax : float, optional
+        For rules of two levels: the largest magnitude to make the tensor's scale of.
+    threads : int, optional
+        Threads that share the work; the result does not depend on it.
+
+    Returns
+    -------
+    Scales
+        `stored`, as the rule's library keeps them, `factor`, what elements are multiplied
+        by (or divided, as the rule says), one for each block, and of two levels the
+        `tensor_amax`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `scale_quantize`.
+
+    Examples
+    --------
+    >>> found = find_scales([[0.25, 1.75, 100.0, 0.4]], "block-2")
+    >>> found.factor.tolist()
+    [[256.0, 4.480000019073486]]
+    """
+    job = _job(x, get_rule(rule), fmt, axis, threads=threads)
+    return _finding(job, tensor_amax).scales()
+
+
+@float_arithmetic
+def apply_scales(
+    x: npt.ArrayLike,
+    scales: Scales | npt.ArrayLike,
+    rule: str | Rule,
+    *,
+    fmt: Format | str | None = None,
+    axis: int = -1,
+    random_bits: npt.ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
+    threads: int = 1,
+) -> ScaledArray:
+    """
+    Quantise values with scales that are given, as a rule applies them.
+
+    Parameters
+    ----------
+    x : array_like, shape (...)
+        Values of any real type.
+    scales : Scales, or array_like of float32
+        What `find_scales` found, in `x` or elsewhere; or what decoded values are multiplied
+        by, positive and finite, one for each block or one number.
+    rule : str or Rule
+        Says where blocks are, and how elements are scaled and cast; its formula of scales
+        plays no part.
+    fmt : Format or str, optional
+        The elements' format.
+    axis : int, optional
+        The axis that blocks and rows run along.
+    random_bits, rng : optional
+        For rules that round stochastically, as in `scale_quantize`.
+    threads : int, optional
+        Threads that share the work; the result does not depend on it.
+
+    Returns
+    -------
+    ScaledArray
+        With the scales as they were given.  Numbers are stored as codes of the rule's own
+        scale format if all are values of it, else in float32 without a scale of the tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `scale_quantize`; or if the scales are not one for each block.
+
+    Examples
+    --------
+    A scale that no exponent of MX can hold.
+
+    >>> scaled = apply_scales([1.0, 2.0, 3.0], 0.75, "mxfp8-e4m3fn")
+    >>> scaled.scales.tolist(), scaled.dequantize().tolist()
+    ([0.75], [1.03125, 2.0625, 3.0])
+    """
+    job = _job(
+        x, get_rule(rule), fmt, axis,
+        threads=threads, random_bits=random_bits, rng=rng, given=True,
+    )  # fmt: skip
+    if isinstance(scales, Scales):
+        return job.apply(_checked(scales, job))
+    return job.apply(_given(scales, job, exact=False))
+
+
+@quantized_by.register(Rule)
+@quantized_by.register(str)
+def _(rule: str | Rule, values: npt.NDArray[Any], *, fmt: Format | None, axis: int) -> ScaledArray:
+    return scale_quantize(values, rule, fmt=fmt, axis=axis)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One quantisation: its inputs, and the arrays that regions are written to."""
+    """An array to be quantised: where its blocks are, and how factors are applied to them."""
 
     rule: Rule
     fmt: Format
-    values: npt.NDArray[Any]
-    context: Context
-    kernel: Kernel
-    layout: Layout
-    adjust: Adjustment | None
-    random: npt.NDArray[Any] | None
-    codes: npt.NDArray[Any]
-    stored: npt.NDArray[Any]
-    given: Scales | None
     axis: int
+    values: npt.NDArray[Any]  #: rotated, if the rule does that
+    largest: np.float32  #: the largest finite number of the type of `x`
+    blocks: Blocks
+    regions: tuple[Region, ...]
+    applier: Applier
+    random: npt.NDArray[Any] | None
+    threads: int
+    is_number: bool  #: whether `x` was one, which is quantised as an array of one
 
-    def run(self, region: Region) -> None:
-        """Find the scales of a region's blocks, and quantise them."""
-        view = region.split(self.values)
-        if self.given is None:
-            amax = self.rule.finder.find(view, lambda amax: self._errors(view, amax))
-            found = self.rule.scale.find(amax, self._context(region))
-            if isinstance(self.rule.scale, TwoLevel) and self.rule.scale.choice:
-                found = self._chosen(view, amax, found, self._context(region))
-        else:
-            found = Scales(self.given.stored[region.scales], self.given.factor[region.scales])
-        self.stored[region.scales] = found.stored
+    def put(
+        self, region: Region, view: npt.NDArray[Any], factor: Floats, codes: npt.NDArray[Any]
+    ) -> None:
+        """Write the codes of a region."""
         random = None if self.random is None else region.split(self.random)
-        self._encode(view, found.factor, region.split(self.codes), random)
+        self.applier.encode(view, factor, region.split(codes), random)
 
-    def scales(self, amax: Floats) -> Scales:
-        """Return the scales of blocks with these magnitudes."""
-        return self.rule.scale.find(amax, self.context)
+    def apply(self, scales: Scales) -> ScaledArray:
+        """Quantise with scales that are there for every block."""
+        codes = np.empty(self.values.shape, self.fmt.code_dtype)
+
+        def run(region: Region) -> None:
+            view = region.split(self.values)
+            self.put(region, view, scales.factor[region.scales], codes)
+
+        share(run, self.regions, self.threads)
+        return self.array(codes, scales)
+
+    def array(self, codes: npt.NDArray[Any], scales: Scales) -> ScaledArray:
+        """Put codes and scales together."""
+        rule, stored = self.rule, scales.stored
+        if rule.granularity.kind == "tensor":
+            stored = stored.reshape(()) if stored.size else np.ones((), np.float32)
+        own = None if stored.dtype == np.float32 else rule.scale.format
+        amax = None if own is None else scales.tensor_amax
+        way = (None, False) if amax is None else _tensor_way(rule, self.fmt)
+        block, axis = self.blocks.block, self.axis
+        if self.is_number:
+            codes, block, axis = codes.reshape(()), (), -1
+        descale = Descale(rule.way_out)
+        return ScaledArray(codes, self.fmt, stored, block, own, axis, descale, amax, rule, *way)
+
+
+def _job(
+    x: npt.ArrayLike,
+    rule: Rule,
+    fmt: Format | str | None,
+    axis: int,
+    *,
+    threads: int,
+    random_bits: npt.ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
+    given: bool | None = None,
+) -> _Job:
+    """Check arguments; `given` says whether scales are, and None that nothing is quantised."""
+    values = as_values(x)
+    is_number = values.ndim == 0 and rule.granularity.kind == "tensor"
+    if is_number:
+        values, axis = values.reshape(1), 0
+        random_bits = None if random_bits is None else np.reshape(random_bits, 1)
+    found = rule.choose_format(fmt)
+    threads = check_threads(threads)
+    unscaled = rule.is_unscaled and not given
+    apply = applier(rule, found, values.dtype, unscaled=unscaled)
+    random = None
+    if given is not None:
+        random = _random(apply, random_bits, rng, values.shape)
+    blocks, regions = _places(rule.granularity, values.shape, axis)
+    largest = largest_input(values.dtype)
+    if rule.rotation is not None:
+        values = rule.rotation.apply(values, axis)
+    return _Job(
+        rule, found, axis, values, largest, blocks, regions, apply, random, threads, is_number
+    )
+
+
+@lru_cache(maxsize=16, typed=True)  # True is no axis
+def _places(
+    granularity: Granularity, shape: tuple[int, ...], axis: int
+) -> tuple[Blocks, tuple[Region, ...]]:
+    """Return where blocks are, and the regions that are worked on one after the other."""
+    blocks = Blocks(shape, granularity.block(shape, axis))
+    return blocks, tuple(blocks.regions())
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A job whose scales are to be found."""
+
+    job: _Job
+    context: Context
+
+    def scales(self) -> Scales:
+        """Return the scales of all blocks."""
+        job = self.job
+        stored, factor = self._stored(), np.empty(job.blocks.counts, np.float32)
+
+        def run(region: Region) -> None:
+            found = self._find(region, region.split(job.values))
+            stored[region.scales], factor[region.scales] = found.stored, found.factor
+
+        share(run, job.regions, job.threads)
+        if job.rule.granularity.kind == "tensor":
+            found = Scales(stored, factor) if stored.size else self._of_nothing()
+            stored, factor = found.stored.reshape(()), found.factor.reshape(())
+        return Scales(stored, factor, self._tensor_amax())
+
+    def apply(self) -> ScaledArray:
+        """Return the array quantised, each region while it is in the cache."""
+        job = self.job
+        stored, codes = self._stored(), np.empty(job.values.shape, job.fmt.code_dtype)
+
+        def run(region: Region) -> None:
+            view = region.split(job.values)
+            found = self._find(region, view)
+            stored[region.scales] = found.stored
+            job.put(region, view, found.factor, codes)
+
+        share(run, job.regions, job.threads)
+        if not stored.size and job.rule.granularity.kind == "tensor":
+            stored = np.asarray(self._of_nothing().stored)
+        return job.array(codes, Scales(stored, _EMPTY_AMAX, self._tensor_amax()))
+
+    def _stored(self) -> npt.NDArray[Any]:
+        kind = np.float32 if self.job.rule.scale.format is None else np.uint8
+        return np.empty(self.job.blocks.counts, kind)
+
+    def _tensor_amax(self) -> np.float32 | Floats | None:
+        return self.context.tensor_amax if self.job.rule.is_two_level else None
+
+    def _of_nothing(self) -> Scales:
+        """Return the scale of a tensor without elements."""
+        return self.job.rule.scale.find(_EMPTY_AMAX, self.context)
+
+    def _find(self, region: Region, view: npt.NDArray[Any]) -> Scales:
+        """Return the scales of a region's blocks."""
+        rule, context = self.job.rule, self._context(region)
+        amax = rule.finder.find(view, lambda amax: self._errors(view, amax))
+        found = rule.scale.find(amax, context)
+        if isinstance(rule.scale, TwoLevel) and rule.scale.choice:
+            found = self._chosen(view, amax, found, context)
+        return found
 
     def _context(self, region: Region) -> Context:
         """Return what a formula may use in a region; rows have their own amax."""
@@ -252,36 +430,38 @@ class _Job:
         if not np.ndim(amax):
             return self.context
         at = list(region.scales)
-        at[self.axis] = slice(None)
+        at[self.job.axis] = slice(None)
         return self.context._replace(tensor_amax=np.asarray(amax)[tuple(at)])
 
     def _chosen(
         self, view: npt.NDArray[Any], amax: Floats, six: Scales, context: Context
     ) -> Scales:
         """Return of each block the scale with the smaller error, on equal ones that to 6."""
-        assert isinstance(self.rule.scale, TwoLevel)
-        four = self.rule.scale.find_wider(amax, context)
+        assert isinstance(self.job.rule.scale, TwoLevel)
+        four = self.job.rule.scale.find_wider(amax, context)
         with np.errstate(all="ignore"):
             better = self._float32_errors(view, four, context) < self._float32_errors(
                 view, six, context
             )
-        return Scales(*(np.where(better, *pair) for pair in zip(four, six, strict=True)))
+        return Scales(
+            np.where(better, four.stored, six.stored), np.where(better, four.factor, six.factor)
+        )
 
     def _float32_errors(self, view: npt.NDArray[Any], found: Scales, context: Context) -> Floats:
         """Return each block's error as TransformerEngine's kernel sums it up, in float32."""
-        assert isinstance(self.rule.scale, TwoLevel)
-        codes = np.empty(view.shape, self.fmt.code_dtype)
-        self._encode(view, found.factor, codes)
+        assert isinstance(self.job.rule.scale, TwoLevel)
+        codes = np.empty(view.shape, self.job.fmt.code_dtype)
+        self.job.applier.encode(view, found.factor, codes)
         spread = [length for n in found.stored.shape for length in (n, 1)]
         amax = np.asarray(context.tensor_amax, np.float32)
         amax = amax.reshape([length for n in amax.shape for length in (n, 1)])
-        value = multiply(decode(codes, self.fmt), self._decoded(found.stored).reshape(spread))
-        value = divide(multiply(value, amax), self.rule.scale.bound(self.fmt))
+        value = multiply(decode(codes, self.job.fmt), self._decoded(found.stored).reshape(spread))
+        value = divide(multiply(value, amax), self.job.rule.scale.bound(self.job.fmt))
         single = as_float32(np.ascontiguousarray(view)).reshape(view.shape)
         error = add(value, -single)
-        error = multiply(error, error) if self.rule.scale.choice == "mse" else np.abs(error)
+        error = multiply(error, error) if self.job.rule.scale.choice == "mse" else np.abs(error)
         # Elements of a block's row in their order, then rows by halves, missing ones as zeros.
-        within = 2 * (self.axis % (view.ndim // 2)) + 1
+        within = 2 * (self.job.axis % (view.ndim // 2)) + 1
         total = np.zeros((), np.float32)
         for element in np.moveaxis(error, within, 0):
             total = add(total, element)
@@ -295,70 +475,20 @@ class _Job:
                 total = np.moveaxis(total, 0, other)
         return total.reshape(found.stored.shape)
 
-    def _encode(
-        self,
-        view: npt.NDArray[Any],
-        factor: Floats,
-        out: npt.NDArray[Any],
-        random: npt.NDArray[Any] | None = None,
-    ) -> None:
-        """Scale a region and write its codes, piece by piece."""
-        factor = factor.reshape([length for n in factor.shape for length in (n, 1)])
-        for part in slabs(view.shape, BLOCK):
-            scaled = self._scale(view[part], factor[beside(part, factor.shape)])
-            target = out[part]
-            flat = target.reshape(-1) if target.flags.c_contiguous else None
-            codes = np.empty(target.size, target.dtype) if flat is None else flat
-            words = np.ascontiguousarray(scaled).reshape(-1).view(self.layout.dtype)
-            if self.adjust is not None:
-                words = self.adjust(words, self.fmt)
-            kernel: Any = self.kernel
-            if random is None:
-                kernel(words, codes)
-            else:
-                kernel(words, codes, random[part].reshape(-1).astype(np.uint64))
-            if flat is None:
-                target[...] = codes.reshape(target.shape)
-
-    def _scale(self, values: npt.NDArray[Any], factor: Floats) -> npt.NDArray[Any]:
-        """Return values times or over their factors, in float32 or exactly to odd; or words."""
-        native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
-        native = native.reshape(values.shape)
-        if self.rule.is_unscaled:
-            return source_of(native.dtype).words(native)
-        if self.rule.exact:
-            wide = as_float64(native)
-            if native.dtype.kind not in "iu" and native.dtype.itemsize <= FLOAT32.bits // 8:
-                with np.errstate(all="ignore"):  # at most 24 + 24 bits: exact
-                    product = np.asarray(wide * as_float64(factor))
-            else:
-                product = odd_product(wide, factor)
-            keep_nan(product, wide, factor)
-            return product
-        combine = divide if self.rule.way_in is Descale.DIVIDE else multiply
-        single = as_float32(native)
-        if self.rule.cast.flushes:
-            single = flushed(single)
-        scaled = combine(single, factor)
-        keep_nan(scaled, single, factor)
-        if self.rule.cast.drops_minus_zero:
-            scaled = np.where(scaled.view(np.uint32) == np.uint32(1 << 31), np.float32(0), scaled)
-        return scaled
-
     def _errors(self, view: npt.NDArray[Any], amax: Floats) -> npt.NDArray[np.float64]:
         """Return each block's squared error if its scale were made for a magnitude."""
-        found = self.scales(amax)
-        codes = np.empty(view.shape, self.fmt.code_dtype)
-        self._encode(view, found.factor, codes)
+        found = self.job.rule.scale.find(amax, self.context)
+        codes = np.empty(view.shape, self.job.fmt.code_dtype)
+        self.job.applier.encode(view, found.factor, codes)
         total = np.zeros(amax.shape)
-        table = decoder(self.fmt, np.dtype(np.float64))
+        table = decoder(self.job.fmt, np.dtype(np.float64))
         stored = self._decoded(found.stored).astype(np.float64)
         stored = stored.reshape([length for n in stored.shape for length in (n, 1)])
         inner = tuple(range(1, view.ndim, 2))
         for part in slabs(view.shape):
             near = stored[beside(part, stored.shape)]
             decoded = table.take(codes[part])
-            divides = self.rule.way_out is Descale.DIVIDE
+            divides = self.job.rule.way_out is Descale.DIVIDE
             with np.errstate(all="ignore"):
                 decoded = decoded / near if divides else decoded * near
                 exact = as_float64(np.ascontiguousarray(view[part])).reshape(decoded.shape)
@@ -367,61 +497,36 @@ class _Job:
         return total
 
     def _decoded(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        scale_format = self.rule.scale.format
+        scale_format = self.job.rule.scale.format
         return stored if scale_format is None else decode(stored, scale_format)
 
 
-def odd_product(values: npt.NDArray[np.float64], factor: Floats) -> npt.NDArray[np.float64]:
-    """
-    Return float64 values times float32 factors, rounded to odd.
-
-    A later rounding to at most 51 bits is then the only one (Boldo and Melquiond 2008).
-    With the value's low 24 bits apart, both partial products are exact.
-    """
-    wide = as_float64(factor)
-    with np.errstate(all="ignore"):
-        words = values.view(np.uint64)
-        high = (words & ~np.uint64((1 << 24) - 1)).view(np.float64)
-        product = values * wide
-        if not (words & np.uint64((1 << 24) - 1)).any():
-            return product  # at most 29 + 24 bits
-        first = high * wide
-        rest = (values - high) * wide
-        product = first + rest
-        error = (first - product) + rest
-        inexact = np.isfinite(product) & (error != 0)
-        # Up in magnitude if the error has the product's sign; an odd word stays.
-        bits = product.view(np.int64)
-        even = inexact & ((bits & 1) == 0)
-        step = np.where((error > 0) == (product > 0), 1, -1)
-        odd = np.where(even, bits + step, bits).view(np.float64)
-        # Zeros and infinities have no low bits: their products follow IEEE.
-        found = np.where(words & np.uint64((1 << 24) - 1), odd, values * wide)
-        # What float64 has no number for is its smallest one, which is odd.  By the words:
-        # where subnormals are flushed, they compare equal to zero.
-        lost = (found == 0) & (words << np.uint64(1) != 0) & (wide.view(np.uint64) != 0)
-        return np.where(lost, np.copysign(5e-324, values), found)
+def _finding(job: _Job, tensor_amax: npt.ArrayLike | None) -> _Finding:
+    """Return a job with what its rule's formula may use."""
+    amax = _tensor_amax(tensor_amax, job)
+    return _Finding(job, Context(job.fmt, amax, job.largest))
 
 
 def _random(
-    rounding: Any,  # noqa: ANN401 - Rounding, whose import would be for this alone
+    apply: Applier,
     random_bits: npt.ArrayLike | None,
     rng: np.random.Generator | None,
     shape: tuple[int, ...],
 ) -> npt.NDArray[Any] | None:
-    """Return 32 random bits for each element, in C order, if the rule needs them."""
+    """Return random bits for each element, in C order, if the rule needs them."""
+    rounding, width = apply.projection.rounding, apply.cast.random_width
     if not rounding.is_stochastic:
-        refuse_random(random_bits, None, rng, rounding.value)
+        if random_bits is not None or rng is not None:
+            refuse_random(random_bits, None, rng, rounding.value)
         return None
-    width = None if random_bits is None else 32
-    random, _ = random_source(random_bits, width, rng, shape)
+    random, _ = random_source(random_bits, None if random_bits is None else width, rng, shape)
     if isinstance(random, np.random.Generator):
-        return random.integers(0, 1 << 32, shape, np.uint32)
+        return random.integers(0, 1 << width, shape, np.uint32)
     return np.broadcast_to(random, shape)
 
 
 @lru_cache(maxsize=32)
-def _largest_input(dtype: np.dtype[Any]) -> np.float32:
+def largest_input(dtype: np.dtype[Any]) -> np.float32:
     """Return the largest finite number of a type, or float32's if that is smaller."""
     if dtype.name == "bfloat16":
         return np.float32(float.fromhex("0x1.fep127"))
@@ -429,21 +534,20 @@ def _largest_input(dtype: np.dtype[Any]) -> np.float32:
     return np.float32(min(largest, float(np.finfo(np.float32).max)))
 
 
-def _tensor_amax(
-    given: npt.ArrayLike | None, values: npt.NDArray[Any], rule: Rule, axis: int
-) -> np.float32 | Floats:
+def _tensor_amax(given: npt.ArrayLike | None, job: _Job) -> np.float32 | Floats:
     """Return the largest magnitude for a tensor's scale, or those for its rows'; else 0."""
+    rule, values = job.rule, job.values
     if given is not None:
         return _given_amax(given, rule)
     if not rule.is_two_level:
         return np.float32(0)
     finder = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
     if not rule.is_by_row:
-        return largest_magnitude(values, finder.nan)
-    rows = Blocks(values.shape, Granularity("row").block(values.shape, axis))
+        return largest_magnitude(values, Amax(finder.nan))
+    rows = Blocks(values.shape, Granularity("row").block(values.shape, job.axis))
     found = np.zeros(rows.counts, np.float32)
     for region in rows.regions():
-        found[region.scales] = finder.find(region.split(values), lambda amax: np.zeros(amax.shape))
+        found[region.scales] = finder.find(region.split(values), no_errors)
     return found
 
 
@@ -477,11 +581,61 @@ def _given_amax(amax: npt.ArrayLike, rule: Rule) -> np.float32:
     return found[0]  # type: ignore[no-any-return]  # an element's type
 
 
-def _given(scales: npt.ArrayLike, rule: Rule, blocks: Blocks) -> Scales:
-    """Return scales that the caller gave, as the rule would have stored them."""
-    if rule.is_two_level:
-        msg = f"scales cannot be given for {rule.name}, whose blocks share the tensor's amax"
+def _checked(scales: Scales, job: _Job) -> Scales:
+    """Return scales that were found before, one for each block."""
+    own, counts = job.rule.scale.format, job.blocks.counts
+    stored, factor = as_array(scales.stored, "scales"), as_array(scales.factor, "scales")
+    kind = np.dtype(np.float32 if own is None else own.code_dtype)
+    if stored.dtype not in (kind, np.float32) or factor.dtype != np.float32:
+        msg = (
+            f"scales must hold {kind} and factors in float32 for {job.rule.name}, got "
+            f"{stored.dtype} and {factor.dtype}; find_scales() makes them"
+        )
+        raise TypeError(msg)
+    if stored.shape not in (counts, ()) or factor.shape not in (counts, ()):
+        msg = (
+            f"scales must have shape {counts}, one for each block, or be one, got {stored.shape} "
+            f"and factors of {factor.shape}"
+        )
         raise ValueError(msg)
+    if job.rule.is_two_level and stored.dtype == kind and scales.tensor_amax is None:
+        msg = f"scales must have a tensor_amax for {job.rule.name}, got none; find_scales() adds it"
+        raise ValueError(msg)
+    if 0 not in counts:
+        stored, factor = (np.broadcast_to(each, counts) for each in (stored, factor))
+    return Scales(stored, factor, scales.tensor_amax)
+
+
+def _given(scales: npt.ArrayLike, job: _Job, *, exact: bool) -> Scales:
+    """Return scales that the caller gave as numbers, as the rule would have stored them."""
+    rule = job.rule
+    if rule.is_two_level and exact:
+        msg = (
+            f"scales cannot be given for {rule.name}, whose blocks share the tensor's amax; "
+            "apply_scales() takes those with the tensor's scale in them"
+        )
+        raise ValueError(msg)
+    wanted = _numbers(scales, job.blocks)
+    inverse = divide(np.float32(1), wanted)
+    stored: npt.NDArray[Any] = inverse if rule.way_out is Descale.DIVIDE else wanted
+    factor = wanted if rule.way_in is Descale.DIVIDE else inverse
+    if rule.scale.format is None or rule.is_two_level:
+        return Scales(stored, factor)
+    codes = encode(wanted, rule.scale.format)
+    # By their bits: subnormals differ whatever the process does to them.
+    decoded = decode(codes, rule.scale.format)
+    off = decoded.view(np.uint32) != np.ascontiguousarray(wanted).view(np.uint32)
+    if off.any() and exact:
+        msg = (
+            f"scales must be values of {rule.scale.format.name} for {rule.name}, "
+            f"got {float(wanted[off][0])!r}; encode() them first, or apply_scales() takes any"
+        )
+        raise ValueError(msg)
+    return Scales(stored if off.any() else codes, factor)
+
+
+def _numbers(scales: npt.ArrayLike, blocks: Blocks) -> Floats:
+    """Return positive and finite numbers, one for each block."""
     asked = as_array(scales, "scales")
     if asked.dtype.kind not in "fiu" and asked.dtype.name != "bfloat16":
         msg = f"scales must be real numbers, got dtype {asked.dtype}"
@@ -501,19 +655,4 @@ def _given(scales: npt.ArrayLike, rule: Rule, blocks: Blocks) -> Scales:
         first = float(asked.reshape(-1)[bad.reshape(-1)][0])
         msg = f"scales must be positive and finite in float32, got {first!r} among {wanted.size}"
         raise ValueError(msg)
-    wanted = np.broadcast_to(wanted, blocks.counts)
-    inverse = divide(np.float32(1), wanted)
-    if rule.scale.format is None:
-        stored = inverse if rule.way_out is Descale.DIVIDE else wanted
-        return Scales(stored, wanted if rule.way_in is Descale.DIVIDE else inverse)
-    codes = encode(wanted, rule.scale.format)
-    # By their bits: subnormals differ whatever the process does to them.
-    decoded = decode(codes, rule.scale.format)
-    off = decoded.view(np.uint32) != np.ascontiguousarray(wanted).view(np.uint32)
-    if off.any():
-        msg = (
-            f"scales must be values of {rule.scale.format.name} for {rule.name}, "
-            f"got {float(wanted[off][0])!r}; encode() them first"
-        )
-        raise ValueError(msg)
-    return Scales(codes, wanted if rule.way_in is Descale.DIVIDE else inverse)
+    return wanted if 0 in blocks.counts else np.broadcast_to(wanted, blocks.counts)

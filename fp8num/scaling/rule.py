@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from fp8num._reading import arguments_of, as_it_is, entries
 from fp8num.formats import Format, format_from_dict, get_format
-from fp8num.projection import PROFILES, Projection, Rounding, Saturation
 from fp8num.scaled import Descale
+from fp8num.scaling.cast import Cast
 from fp8num.scaling.finders import Amax, BestClip, Percentile
 from fp8num.scaling.granularity import Granularity
-from fp8num.scaling.held import Held, MsAmp
+from fp8num.scaling.held import AmaxHistory, Held, MsAmp
 from fp8num.scaling.rotation import Rotation
 from fp8num.scaling.scales import (
     AmaxQuotient,
@@ -33,10 +33,8 @@ from fp8num.scaling.scales import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
-    from fp8num.scaled import ScaledArray
     from fp8num.scaling.finders import Finder
     from fp8num.scaling.scales import Scale
 
@@ -52,70 +50,6 @@ class Enters(Enum):
 
     OPERAND = "operand"  #: to the operands, before products are formed
     ACCUMULATOR = "accumulator"  #: to sums of products
-
-
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """
-    How scaled elements become codes; what is beyond the range saturates.
-
-    Parameters
-    ----------
-    rounding : Rounding or str
-        Which neighbour a number becomes.
-    like : str, optional
-        The profile whose NaN codes and other conventions are used.
-    early_tie : bool
-        Whether the number just below half the smallest value is rounded up:
-        ``floor(x + 0.5)`` in float32 takes 0.49999997 to 1.
-    coarse_top : bool
-        Whether numbers so close below a power of two that their float32 logarithm is
-        rounded up are cut to the coarser grid above it.
-    drops_minus_zero : bool
-        Whether -0 becomes +0.
-    flushes : bool
-        Whether float32 subnormals count as zero, as in XLA on a CPU.
-    ties_toward_zero : bool
-        Whether what is halfway between two values becomes the smaller one.
-    minus_zeros : bool
-        Whether zeros of either sign, and NaN, become -0.
-    """
-
-    rounding: Rounding | str = Rounding.NEAREST_TIES_TO_EVEN
-    like: str | None = None
-    early_tie: bool = False
-    coarse_top: bool = False
-    drops_minus_zero: bool = False
-    flushes: bool = False
-    ties_toward_zero: bool = False
-    minus_zeros: bool = False
-
-    def __post_init__(self) -> None:
-        """Read the rounding's name."""
-        object.__setattr__(self, "rounding", Rounding.parse(self.rounding))
-        if self.like is not None and self.like not in PROFILES:
-            msg = f"like must be one of {', '.join(PROFILES)}, got {self.like!r:.80}"
-            raise ValueError(msg)
-
-    def projection(self, fmt: Format) -> Projection:
-        """
-        Return the projection of elements to a format.
-
-        Parameters
-        ----------
-        fmt : Format
-            Of the elements.
-
-        Returns
-        -------
-        Projection
-            It saturates.
-        """
-        found = Projection(rounding=Rounding.parse(self.rounding))
-        if self.like is not None and PROFILES[self.like].has(fmt):
-            own = PROFILES[self.like].projection(fmt)
-            found = replace(own, rounding=found.rounding, saturation=Saturation.SAT_FINITE)
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +86,10 @@ class Rule:
         Where the scales are applied in a matrix product.
     source : str
         The document or code it was taken from.
+    history : AmaxHistory, optional
+        Of a delayed rule: how its scale follows from the steps before, see `start`.  There is
+        one scale for the tensor, made from the largest magnitude, and no rotation; `scale` is
+        what the first step has.
     """
 
     name: str
@@ -167,6 +105,7 @@ class Rule:
     rotation: Rotation | None = None
     enters: Enters | str = Enters.ACCUMULATOR
     source: str = ""
+    history: AmaxHistory | None = None
 
     def __post_init__(self) -> None:
         """Read the names of enums, and check the parts."""
@@ -188,10 +127,31 @@ class Rule:
                 self.rotation is None or isinstance(self.rotation, Rotation),
                 "a Rotation or None",
             ),
+            (
+                "history",
+                self.history is None or isinstance(self.history, AmaxHistory),
+                "an AmaxHistory or None",
+            ),
         ):
             if not ok:
                 msg = f"{name} of a rule must be {wanted}, got {getattr(self, name)!r:.80}"
                 raise TypeError(msg)
+        if self.history is not None:
+            self._check_delayed()
+
+    def _check_delayed(self) -> None:
+        """Refuse parts beside which a history has no meaning."""
+        for name, ok, wanted in (
+            ("granularity", self.granularity.kind == "tensor", "tensor"),
+            ("scale", isinstance(self.scale, Held | MsAmp), "a Held or MsAmp"),
+            ("rotation", self.rotation is None, "None"),
+        ):
+            if not ok:
+                msg = (
+                    f"{name} of a rule with a history must be {wanted}, as its state finds the "
+                    f"scale, got {getattr(self, name)!s:.80}"
+                )
+                raise ValueError(msg)
 
     @property
     def is_by_row(self) -> bool:
@@ -229,39 +189,6 @@ class Rule:
             raise ValueError(msg)
         return found
 
-    def quantize(
-        self,
-        x: npt.ArrayLike,
-        *,
-        fmt: Format | str | None = None,
-        axis: int = -1,
-        scales: npt.ArrayLike | None = None,
-        tensor_amax: npt.ArrayLike | None = None,
-        random_bits: npt.ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
-        threads: int = 1,
-    ) -> ScaledArray:
-        """Scale and quantise; see `fp8num.scale_quantize`."""
-        from fp8num.scaling.quantize import quantize
-
-        return quantize(
-            x,
-            self,
-            fmt=fmt,
-            axis=axis,
-            scales=scales,
-            tensor_amax=tensor_amax,
-            random_bits=random_bits,
-            rng=rng,
-            threads=threads,
-        )
-
-    def named(self, name: str) -> Rule:
-        """Return the rule of a name; see `get_rule`."""
-        from fp8num.scaling.catalogue import get_rule
-
-        return get_rule(name)
-
     def unrotated(self, values: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
         """Undo the rotation of values along an axis, if the rule has one."""
         return values if self.rotation is None else self.rotation.apply(values, axis, back=True)
@@ -280,12 +207,17 @@ class Rule:
         ValueError
             If the description names a part that does not exist.
         """
-        parts = dict.fromkeys(("granularity", "scale", "finder", "cast", "rotation"), _built)
+        parts = dict.fromkeys(
+            ("granularity", "scale", "finder", "cast", "rotation", "history"), _built
+        )
         try:
-            return cls(**arguments_of("a rule", cls, description, format=_format, **parts))
+            found = cls(**arguments_of("a rule", cls, description, format=_format, **parts))
         except (TypeError, ValueError) as error:
             msg = f"a rule must be described by the arguments of Rule, got one of which {error}"
             raise ValueError(msg) from error
+        if "history" not in description and found.scale in (Held(), Held(inverse=True), MsAmp()):
+            return replace(found, history=_BY_NAME.get(found.name))
+        return found
 
     def __str__(self) -> str:
         """Return the name."""
@@ -311,6 +243,7 @@ _PARTS: Mapping[str, Any] = {
     kind.__name__: kind
     for kind in (
         Amax,
+        AmaxHistory,
         AmaxQuotient,
         BestClip,
         Cast,
@@ -326,6 +259,15 @@ _PARTS: Mapping[str, Any] = {
         TransformerEngine,
         TwoLevel,
     )
+}
+
+
+#: What a delayed rule's name stood for, in descriptions from before rules had a history.
+_BY_NAME = {
+    "te-delayed": AmaxHistory("fused"),
+    "te-delayed-unfused": AmaxHistory("unfused"),
+    "flax": AmaxHistory("flax"),
+    "ms-amp": AmaxHistory("ms-amp", 16),
 }
 
 

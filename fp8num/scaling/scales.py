@@ -69,8 +69,10 @@ class Context(NamedTuple):
 class Scales(NamedTuple):
     """What a formula found, one for each block."""
 
-    stored: npt.NDArray[Any]
-    factor: Floats
+    stored: npt.NDArray[Any]  #: what the library keeps: float32, or codes of a small format
+    factor: Floats  #: what elements are multiplied by, or divided
+    #: Of two levels, the largest magnitude of the tensor, or its rows'; formulas leave it out.
+    tensor_amax: np.float32 | Floats | None = None
 
 
 class Scale(Protocol):

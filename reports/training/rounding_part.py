@@ -13,7 +13,7 @@ is that of N bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +45,7 @@ from words import (
 from fp8num import decode, scale_quantize
 from fp8num.nn import RECIPES, Operand, train
 from fp8num.nn.paired import estimate
-from fp8num.scaling.catalogue import get_rule
-from fp8num.scaling.rule import Cast, Rule
+from fp8num.scaling import Cast, Rule, get_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,10 +53,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from fp8num import Format, ScaledArray
+    from fp8num import Format
     from fp8num.nn import Recipe
 
-__all__ = ["ARMS", "NAME", "SEEDS", "TABLES", "WIDTHS", "FewBits", "bias_of", "derive", "run"]
+__all__ = ["ARMS", "NAME", "SEEDS", "TABLES", "WIDTHS", "bias_of", "derive", "run"]
 
 NAME = "rounding"
 TABLES = ("rounding", "rounding_runs", "rounding_bias")
@@ -69,37 +68,11 @@ WIDTHS = (2, 4, 8, 16, 32)
 DRAWS = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FewBits(Rule):
-    """A rule that rounds with the highest few of the 32 random bits of each element."""
-
-    width: int = 32
-
-    def quantize(
-        self,
-        x: npt.ArrayLike,
-        *,
-        random_bits: npt.ArrayLike | None = None,
-        rng: np.random.Generator | None = None,
-        **others: Any,  # noqa: ANN401 - those of a rule
-    ) -> ScaledArray:
-        """Scale and quantise, with bits that are drawn here."""
-        assert random_bits is None
-        assert rng is not None
-        drawn = rng.integers(1 << self.width, size=np.shape(x), dtype=np.uint64)
-        bits = (drawn << np.uint64(32 - self.width)).astype(np.uint32)
-        # Not super(): a class with slots is made twice, and that one is the first.
-        return Rule.quantize(self, x, random_bits=bits, **others)
-
-
-def stochastic(width: int) -> FewBits:
-    """Return `te-current` with stochastic rounding."""
+def stochastic(width: int) -> Rule:
+    """Return `te-current` with stochastic rounding by few random bits."""
     base = get_rule("te-current")
-    parts = {name: getattr(base, name) for name in Rule.__dataclass_fields__}
-    cast = Cast("StochasticA", like=base.cast.like)
-    return FewBits(
-        **parts | {"name": f"te-current, {width} random bits", "cast": cast}, width=width
-    )
+    cast = Cast("StochasticA", like=base.cast.like, random_width=width)
+    return replace(base, name=f"te-current, {width} random bits", cast=cast)
 
 
 def _recipe(tensor: str, width: int) -> Recipe:

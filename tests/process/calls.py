@@ -209,7 +209,7 @@ def scales() -> Iterator[Call]:
     ):
         yield f"scale_quantize {rule} {kind}", lambda r=rule, x=x: everything(quantized(x, r))
     rule = scaling.get_rule("mxfp8-e4m3fn")
-    yield "scaling.quantize wide", lambda: everything(rule.quantize(WIDE))
+    yield "scaling.quantize wide", lambda: everything(fp.scale_quantize(WIDE, rule))
     yield "scaling.scale_quantize row-mse", lambda: fp.scale_quantize(ROWS, "row-mse")
     yield "scale_quantize scales", lambda: fp.scale_quantize(TAME, "block-32", scales=3.0)
     tall = np.resize(ROWS, (512, 1024))

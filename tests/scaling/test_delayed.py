@@ -486,37 +486,75 @@ def test_a_state_may_round_at_random() -> None:
         scaling.start(rule).quantize(x)
 
 
+@by_rule
+def test_a_delayed_rule_may_have_any_name(rule: str) -> None:
+    """Its history says how the scale is updated; the state comes back from a file too."""
+    mine = replace(scaling.get_rule(rule), name="mine")
+    states = [scaling.start(each, length=3) for each in (rule, mine)]
+
+    own, copy = (run(state, [5, 0.3, 700]) for state in states)
+
+    assert float(copy.scale) == float(own.scale) != 1
+    assert copy.history.tolist() == own.history.tolist()
+    assert DelayedState.from_dict(json.loads(json.dumps(copy.to_dict()))).rule == mine
+    assert scaling.start(mine).history.size == (16 if rule == "ms-amp" else 1024)
+
+
+@by_rule
+def test_a_delayed_rule_from_before_rules_had_a_history_is_read(rule: str) -> None:
+    """Its name said then how the scale is updated."""
+    description = replace(scaling.get_rule(rule), cast=scaling.Cast("TowardZero")).to_dict()
+    del description["history"]
+
+    found = scaling.Rule.from_dict(description)
+
+    assert found.history == scaling.get_rule(rule).history
+
+
 @pytest.mark.parametrize(
     ("rule", "changes", "message"),
     [
-        (
-            "te-delayed",
-            {"name": "mine"},
-            "name of a rule with the scale of 'te-delayed' or 'te-delayed-unfused' must be that, "
-            "which says how the scale is updated, got 'mine'",
-        ),
-        ("ms-amp", {"name": "mine"}, "name of a rule with the scale of 'ms-amp' must be that, "),
+        ("te-delayed", {"history": None}, "rule must be one that keeps a state, te-delayed, te-d"),
+        ("te-current", {"name": "te-delayed"}, "rule must be one that keeps a state, .* got 'te"),
+        ("flax", {"history": "flax"}, "history of a rule must be an AmaxHistory or None, got 'fl"),
         (
             "te-current",
-            {"name": "te-delayed"},
-            r"scale of a rule named 'te-delayed' must be that of the catalogue, Held\(.*, as its "
-            r"state finds the scale, got TransformerEngine\(.*; give a rule of one's own another",
+            {"history": scaling.AmaxHistory("fused")},
+            "scale of a rule with a history must be a Held or MsAmp, as its state finds the scale, "
+            r"got TransformerEngine\(",
         ),
         (
             "flax",
             {"granularity": scaling.Granularity.parse("row")},
-            "granularity of a rule named 'flax' must be that of the catalogue, tensor, .* got row",
+            "granularity of a rule with a history must be tensor, .* got row",
         ),
-        ("flax", {"finder": scaling.Amax("ignore")}, "finder of a rule named 'flax' must be th"),
+        (
+            "flax",
+            {"finder": scaling.Percentile()},
+            "finder of a rule that keeps a state must be an",
+        ),
+        ("flax", {"rotation": scaling.Rotation((1,))}, "rotation of a rule with a history must be"),
     ],
 )
 def test_a_rule_that_is_delayed_in_part_starts_no_state(
     rule: str, changes: Any, message: str
 ) -> None:
-    """By its name alone, or by its scale alone."""
-    edited = replace(scaling.get_rule(rule), **changes)
+    """Without a history, or with parts that its state does not use."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        scaling.start(replace(scaling.get_rule(rule), **changes))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("te-delayed",), "update must be one of fused, unfused, flax, ms-amp, got 'te-delayed'"),
+        (("fused", 0), "length must be a positive integer, got 0"),
+        (("fused", True), "length must be a positive integer, got True"),
+    ],
+)
+def test_a_history_is_one_of_those_known(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        scaling.start(edited)
+        scaling.AmaxHistory(*arguments)
 
 
 @pytest.mark.parametrize("length", [True, 1.0, "4", 0])

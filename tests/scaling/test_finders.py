@@ -329,7 +329,8 @@ def test_any_rule_can_be_given_the_search(scale: str) -> None:
     searched = replace(rule, name="searched", finder=BestClip())
     x = np.random.default_rng(5).standard_t(2, (8, 96)).astype(np.float32)
     errors = [
-        float(np.sum((r.quantize(x).dequantize(np.float64) - x) ** 2)) for r in (rule, searched)
+        float(np.sum((fp.scale_quantize(x, r).dequantize(np.float64) - x) ** 2))
+        for r in (rule, searched)
     ]
     assert errors[1] <= errors[0]
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import fp8num as fp
 from fp8num.scaling import Cast, get_rule
-from fp8num.scaling.quantize import odd_product
+from fp8num.scaling.applying import odd_product
 from fp8num.verify import reference
 
 F32 = np.float32

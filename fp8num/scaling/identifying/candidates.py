@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "candidates", "fitting_shapes", "other_lengths", "rules_of"]
 
-#: Rules whose scale comes from steps before; one tensor cannot show how it was found.
-HELD = ("te-delayed", "te-delayed-unfused", "flax", "ms-amp")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
@@ -58,8 +55,8 @@ class Candidate:
 
     @property
     def is_held(self) -> bool:
-        """Whether the scale comes from steps before."""
-        return self.rule.name in HELD
+        """Whether the scale comes from steps before: one tensor cannot show how it was found."""
+        return self.rule.history is not None
 
 
 def rules_of(

@@ -9,19 +9,17 @@ Whether codes were rounded at random: neighbours all, the farther one as often a
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._kernels.float32 import as_float32, as_float64, divide, multiply
 from fp8num.projection import Rounding
-from fp8num.scaled import Descale
-from fp8num.scaling.identifying.encoding import encode_region, pieces, projected
+from fp8num.scaling.applying import applier
+from fp8num.scaling.identifying.encoding import pieces
 from fp8num.scaling.identifying.predicting import SAMPLE, Predictor
 
 if TYPE_CHECKING:
-    from fp8num.scaled import Region
     from fp8num.scaling.identifying.records import Match
     from fp8num.scaling.identifying.trying import Trial
     from fp8num.scaling.rule import Rule
@@ -95,21 +93,20 @@ def _count_farther(
     """
     candidate = trial.candidate
     fmt, axis = candidate.fmt, candidate.axis
-    base = rule.cast.projection(fmt)
+    base, values = rule.cast.projection(fmt), predictor.values(rule, axis)
     down, up = (
-        projected(rule, replace(base, rounding=rounding))
+        applier(rule, fmt, values.dtype, replace(base, rounding=rounding))
         for rounding in (Rounding.TOWARD_NEGATIVE, Rounding.TOWARD_POSITIVE)
     )
-    values = predictor.values(rule, axis)
     farther, mean, variance = 0, 0.0, 0.0
     for region in pieces(candidate.blocks, SAMPLE):
-        below = encode_region(down, fmt, values, region, factor)
-        above = encode_region(up, fmt, values, region, factor)
+        below = down.codes(values, region, factor)
+        above = up.codes(values, region, factor)
         found = predictor.codes[region.elements]
         if not ((found == below) | (found == above)).all():
             return None
         low, high = fmt.values.take(below), fmt.values.take(above)
-        exact = _scaled(rule, values, region, factor)
+        exact = down.scaled(region.split(values), factor[region.scales]).reshape(low.shape)
         with np.errstate(all="ignore"):
             share = np.clip((exact - low) / (high - low), 0.0, 1.0)
         between = (low < high) & np.isfinite(share)
@@ -120,14 +117,3 @@ def _count_farther(
         mean += float(least[between].sum())
         variance += float((least * (1 - least))[between].sum())
     return farther, mean, variance
-
-
-def _scaled(
-    rule: Rule, values: npt.NDArray[Any], region: Region, factor: Floats
-) -> npt.NDArray[np.float64]:
-    """Return the values of a region after scaling, before they are rounded."""
-    part = region.split(values)
-    combine = divide if Descale(rule.way_in) is Descale.DIVIDE else multiply
-    single = as_float32(np.ascontiguousarray(part)).reshape(part.shape)
-    scaled = np.ascontiguousarray(combine(single, region.spread(factor)))
-    return as_float64(scaled).reshape(values[region.elements].shape)

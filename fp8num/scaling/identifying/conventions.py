@@ -9,7 +9,7 @@ How checkpoints are commonly quantised, by no library's name: amax over the larg
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +20,11 @@ from fp8num._names import Catalogue
 from fp8num.codec import quantize
 from fp8num.formats import BFLOAT16
 from fp8num.scaled import Descale
+from fp8num.scaling.cast import Cast
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.finders import Amax
 from fp8num.scaling.granularity import Granularity
-from fp8num.scaling.rule import Cast, Rule
+from fp8num.scaling.rule import Rule
 from fp8num.scaling.scales import Scales
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from fp8num.scaling.scales import Context
 
-__all__ = ["CONVENTIONS", "AmaxOver", "ThroughBfloat16", "narrow_conventions", "rule_of"]
+__all__ = ["CONVENTIONS", "AmaxOver", "narrow_conventions", "rule_of"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,13 +71,6 @@ class AmaxOver:
         return Scales(scales, scales if self.divides else divide(np.float32(1), scales))
 
 
-@dataclass(frozen=True, slots=True)
-class ThroughBfloat16(Cast):
-    """A cast of quotients that were rounded to bfloat16 before."""
-
-    through_bfloat16: bool = field(default=True)
-
-
 def _rule(name: str, grain: str, scale: AmaxOver, cast: Cast | None = None) -> Rule:
     return Rule(
         name=name,
@@ -111,7 +105,7 @@ def _narrow(rule: Rule) -> tuple[Rule, ...]:
     assert isinstance(rule.scale, AmaxOver)
     scale = replace(rule.scale, narrow=True)
     first = replace(rule, name=f"{rule.name}-bf16", scale=scale)
-    second = replace(first, name=f"{rule.name}-bf16-quotient", cast=ThroughBfloat16())
+    second = replace(first, name=f"{rule.name}-bf16-quotient", cast=Cast(through_bfloat16=True))
     return (first, second) if scale.divides else (first,)
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fp8num._kernels.float32 import divide
 from fp8num.scaled import Descale
+from fp8num.scaling.held import MsAmp
 from fp8num.scaling.identifying.records import Match
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def held(candidate: Candidate, evidence: Evidence, predictor: Predictor) -> Matc
         scale = np.asarray(found, np.float32).reshape(1)
         if not (np.isfinite(scale[0]) and scale[0] > 0):
             continue
-        if rule.name == "ms-amp" and scale.view(np.uint32)[0] & np.uint32((1 << 23) - 1):
+        if isinstance(rule.scale, MsAmp) and scale.view(np.uint32)[0] & np.uint32((1 << 23) - 1):
             continue  # a power of two, always
         for name, factors in (
             ("", scale if stored_divides else _inverses(scale)),

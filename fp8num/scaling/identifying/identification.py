@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fp8num._kernels.state import float_arithmetic
 from fp8num.scaling.catalogue import RULES
+from fp8num.scaling.held import MsAmp
 from fp8num.scaling.identifying.candidates import (
     Candidate,
     candidates,
@@ -259,7 +260,7 @@ def _verdicts(
         if candidate.rule.rotation is not None and obeyed and evidence.codes.size > SEARCHED:
             continue  # a rotation takes long, and a rule that does not rotate has been found
         match = None
-        if not candidate.is_held or candidate.rule.name == "ms-amp":
+        if not candidate.is_held or isinstance(candidate.rule.scale, MsAmp):
             match = obeys(candidate, evidence, predictor)
         if match is None:
             match = held(candidate, evidence, predictor) if candidate.is_held else None

@@ -9,7 +9,7 @@ What a rule makes of the source: its scales for all blocks, its codes piece by p
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from fp8num.codec import decode
 from fp8num.formats import E4M3FN
+from fp8num.scaling.applying import Applier, applier
 from fp8num.scaling.finders import Amax, BestClip, Percentile
-from fp8num.scaling.identifying.encoding import encode_region, pieces, projected
-from fp8num.scaling.quantize import _largest_input
+from fp8num.scaling.identifying.encoding import pieces
+from fp8num.scaling.quantize import largest_input, scale_quantize
 from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Predictor:
             by_row = isinstance(rule.scale, TwoLevel) and rule.scale.by_row
             along = candidate.axis if by_row else None
             tensor_amax = largest.max(axis=along, keepdims=by_row)
-        return Context(candidate.fmt, tensor_amax, _largest_input(self.source.dtype))
+        return Context(candidate.fmt, tensor_amax, largest_input(self.source.dtype))
 
     def predict(self, candidate: Candidate) -> Predicted | None:
         """
@@ -187,7 +188,9 @@ class Predictor:
         """Return the scales of a rule that searches, which takes as long as quantising."""
         key = ("searched", candidate.rule.name, candidate.fmt, candidate.axis)
         if key not in self._cache:
-            scaled = candidate.rule.quantize(self.source, fmt=candidate.fmt, axis=candidate.axis)
+            scaled = scale_quantize(
+                self.source, candidate.rule, fmt=candidate.fmt, axis=candidate.axis
+            )
             stored = np.broadcast_to(scaled.stored_scales, candidate.blocks.counts)
             amax = self.amax(candidate.rule, candidate.axis, candidate.blocks)
             context, scale = self.context(candidate), candidate.rule.scale
@@ -253,14 +256,15 @@ class Predictor:
         projection = rule.cast.projection(fmt) if projection is None else projection
         found = self.codes if codes is None else codes
         digest = hashlib.blake2b(np.ascontiguousarray(factor).tobytes()).digest()
-        way = (rule.way_in, rule.exact, rule.rotation, projected(rule, projection).cast)
+        cast = replace(rule.cast, rounding=projection.rounding, like=None)
+        way = (rule.way_in, rule.exact, rule.rotation, cast, projection)
         place = (axis if rule.rotation is not None else None, blocks.block, id(codes), whole)
         key = ("codes", fmt.name, way, place, digest)
         if key not in self._cache:
-            cast = projected(rule, projection)
             values = self.values(rule, axis)
+            apply = applier(rule, fmt, values.dtype, projection)
             agreed = _compare(
-                cast, fmt, values=values, blocks=blocks, factor=factor, codes=found, whole=whole
+                apply, values=values, blocks=blocks, factor=factor, codes=found, whole=whole
             )
             self._cache[key] = agreed, codes  # so that its id stays its own
         agreement: Agreement = self._cache[key][0]
@@ -268,8 +272,7 @@ class Predictor:
 
 
 def _compare(
-    rule: Rule,
-    fmt: Format,
+    apply: Applier,
     *,
     values: npt.NDArray[Any],
     blocks: Blocks,
@@ -283,7 +286,7 @@ def _compare(
     for number, region in enumerate(pieces(blocks, SAMPLE)):
         if number >= SAMPLE and equal < seen and not whole:
             break
-        expected = encode_region(rule, fmt, values, region, factor)
+        expected = apply.codes(values, region, factor)
         right = expected == codes[region.elements]
         equal += int(np.count_nonzero(right))
         seen += right.size

@@ -1,27 +1,28 @@
 """
-Slips of a library's float32 rounding that no rounding mode has, put into the words.
+How scaled elements become codes, with the slips of libraries that no rounding mode has.
 
 ::
 
-    word of x * factor --> the word that the proper rounding takes where the library does
+    x * factor --slips--> the word that the proper rounding takes where the library does --> code
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.words import FLOAT32
+from fp8num.projection import PROFILES, Projection, Rounding, Saturation
 from fp8num.scaling.scales import floor_log2
 
 if TYPE_CHECKING:
     from fp8num.formats import Format
-    from fp8num.scaling.rule import Cast
 
-__all__ = ["Adjustment", "adjustment", "flushed"]
+__all__ = ["Adjustment", "Cast", "adjustment", "flushed"]
 
 Words = npt.NDArray[np.uint32]
 Adjustment = Callable[[npt.NDArray[Any], "Format"], npt.NDArray[Any]]
@@ -30,6 +31,80 @@ _MAGNITUDE = np.uint32(FLOAT32.magnitude_mask)
 #: Only mantissas from here on can have a logarithm that rounds up to the next integer:
 #: within 2**-15 of a power of two, for float32's spacing is at most 2**-17 below 128.
 _NEAR_TOP = np.uint32(0x7FFF00)
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """
+    How scaled elements become codes; what is beyond the range saturates.
+
+    Parameters
+    ----------
+    rounding : Rounding or str
+        Which neighbour a number becomes.
+    like : str, optional
+        The profile whose NaN codes and other conventions are used.
+    early_tie : bool
+        Whether the number just below half the smallest value is rounded up:
+        ``floor(x + 0.5)`` in float32 takes 0.49999997 to 1.
+    coarse_top : bool
+        Whether numbers so close below a power of two that their float32 logarithm is
+        rounded up are cut to the coarser grid above it.
+    drops_minus_zero : bool
+        Whether -0 becomes +0.
+    flushes : bool
+        Whether float32 subnormals count as zero, as in XLA on a CPU.
+    ties_toward_zero : bool
+        Whether what is halfway between two values becomes the smaller one.
+    minus_zeros : bool
+        Whether zeros of either sign, and NaN, become -0.
+    through_bfloat16 : bool
+        Whether scaled elements are rounded to bfloat16 first.
+    random_width : int
+        Random bits of each element, from 1 to 32, where the rounding is stochastic.
+    """
+
+    rounding: Rounding | str = Rounding.NEAREST_TIES_TO_EVEN
+    like: str | None = None
+    early_tie: bool = False
+    coarse_top: bool = False
+    drops_minus_zero: bool = False
+    flushes: bool = False
+    ties_toward_zero: bool = False
+    minus_zeros: bool = False
+    through_bfloat16: bool = False
+    random_width: int = 32
+
+    def __post_init__(self) -> None:
+        """Read the rounding's name."""
+        object.__setattr__(self, "rounding", Rounding.parse(self.rounding))
+        if self.like is not None and self.like not in PROFILES:
+            msg = f"like must be one of {', '.join(PROFILES)}, got {self.like!r:.80}"
+            raise ValueError(msg)
+        whole = isinstance(self.random_width, int) and not isinstance(self.random_width, bool)
+        if not whole or not 1 <= self.random_width <= 32:
+            msg = f"random_width must be an integer from 1 to 32, got {self.random_width!r:.60}"
+            raise ValueError(msg)
+
+    def projection(self, fmt: Format) -> Projection:
+        """
+        Return the projection of elements to a format.
+
+        Parameters
+        ----------
+        fmt : Format
+            Of the elements.
+
+        Returns
+        -------
+        Projection
+            It saturates.
+        """
+        found = Projection(rounding=Rounding.parse(self.rounding))
+        if self.like is not None and PROFILES[self.like].has(fmt):
+            own = PROFILES[self.like].projection(fmt)
+            found = replace(own, rounding=found.rounding, saturation=Saturation.SAT_FINITE)
+        return found
 
 
 def flushed(values: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]:
