@@ -7,7 +7,7 @@ Arrays in a small format together with their scales.
 """
 
 from fp8num._kernels.state import imported
-from fp8num.scaled.array import Descale, RuleLike, ScaledArray, quantized_by
+from fp8num.scaled.array import Descale, RuleLike, ScaledArray, assembled, quantized_by
 from fp8num.scaled.blocks import Blocks, Region, beside, slabs
 from fp8num.scaled.frame import block_frame
 from fp8num.scaled.picture import picture
@@ -18,6 +18,7 @@ __all__ = [
     "Region",
     "RuleLike",
     "ScaledArray",
+    "assembled",
     "beside",
     "block_frame",
     "picture",

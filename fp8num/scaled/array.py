@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Descale", "RuleLike", "ScaledArray", "quantized_by"]
+__all__ = ["Descale", "RuleLike", "ScaledArray", "assembled", "quantized_by"]
 
 #: From here on, codes are looked up two at a time.
 _MANY = 1 << 13
@@ -511,6 +511,18 @@ class ScaledArray:
             found.get("tensor_bound"),
             found.get("tensor_first", False),
         )
+
+
+_FIELDS = tuple(ScaledArray.__dataclass_fields__)
+_DEFAULTS = tuple(each.default for each in ScaledArray.__dataclass_fields__.values())
+
+
+def assembled(*parts: object) -> ScaledArray:
+    """Return the array of parts that are known to fit, in the order of the fields, unchecked."""
+    found = object.__new__(ScaledArray)
+    for field, part in zip(_FIELDS, (*parts, *_DEFAULTS[len(parts) :]), strict=True):
+        object.__setattr__(found, field, part)
+    return found
 
 
 #: What `describe` writes.

@@ -27,7 +27,7 @@ from fp8num.scaling.cast import Adjustment, adjustment, flushed
 if TYPE_CHECKING:
     from fp8num._kernels.words import Layout
     from fp8num.formats import Format
-    from fp8num.projection import Projection
+    from fp8num.projection import Projection, Rounding
     from fp8num.scaled import Region
     from fp8num.scaling.cast import Cast
     from fp8num.scaling.rule import Rule
@@ -46,10 +46,12 @@ class Applier:
     divides: bool  #: whether elements are divided by their factors
     exact: bool  #: whether the product is rounded to the format alone
     unscaled: bool  #: whether factors play no part
-    projection: Projection
     kernel: Kernel
     layout: Layout
     adjust: Adjustment | None
+    rounding: Rounding
+    random_width: int  #: random bits of an element; 0 if none are needed
+    code_dtype: np.dtype[Any]
 
     def encode(
         self,
@@ -79,7 +81,7 @@ class Applier:
     def codes(self, values: npt.NDArray[Any], region: Region, factor: Floats) -> npt.NDArray[Any]:
         """Return the codes of a region of an array, with factors for all its blocks."""
         view = region.split(values)
-        found = np.empty(view.shape, self.fmt.code_dtype)
+        found = np.empty(view.shape, self.code_dtype)
         self.encode(view, factor[region.scales], found)
         return found.reshape(values[region.elements].shape)
 
@@ -140,8 +142,10 @@ def _applier(  # noqa: PLR0917 - a key of the cache
         layout = source_of(dtype).layout
     width = cast.random_width if projection.rounding.is_stochastic else 0
     kernel = encoder(fmt, projection, layout, width)
-    slips = adjustment(cast)
-    return Applier(fmt, cast, divides, exact, unscaled, projection, kernel, layout, slips)
+    return Applier(
+        fmt, cast, divides, exact, unscaled, kernel, layout, adjustment(cast),
+        projection.rounding, width, fmt.code_dtype,
+    )  # fmt: skip
 
 
 def _exactly(values: npt.NDArray[Any], factor: Floats) -> npt.NDArray[np.float64]:

@@ -279,7 +279,7 @@ def _stateful(rule: str | Rule) -> Rule:
     _history(found)
     if not isinstance(found.finder, Amax):
         msg = f"finder of a rule that keeps a state must be an Amax, got {found.finder!r:.80}"
-        raise ValueError(msg)
+        raise TypeError(msg)
     return found
 
 

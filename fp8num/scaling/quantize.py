@@ -25,7 +25,16 @@ from fp8num._kernels.words import as_values
 from fp8num.codec import decode, encode
 from fp8num.codec._arguments import check_threads, random_source, refuse_random
 from fp8num.formats import E4M3FN
-from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, quantized_by, slabs
+from fp8num.scaled import (
+    Blocks,
+    Descale,
+    Region,
+    ScaledArray,
+    assembled,
+    beside,
+    quantized_by,
+    slabs,
+)
 from fp8num.scaling.applying import Applier, applier
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.finders import Amax, largest_magnitude, no_errors
@@ -284,7 +293,8 @@ class _Job:
     axis: int
     values: npt.NDArray[Any]  #: rotated, if the rule does that
     largest: np.float32  #: the largest finite number of the type of `x`
-    blocks: Blocks
+    block: tuple[int, ...]
+    counts: tuple[int, ...]  #: of blocks on each axis
     regions: tuple[Region, ...]
     applier: Applier
     random: npt.NDArray[Any] | None
@@ -300,28 +310,29 @@ class _Job:
 
     def apply(self, scales: Scales) -> ScaledArray:
         """Quantise with scales that are there for every block."""
-        codes = np.empty(self.values.shape, self.fmt.code_dtype)
+        codes = np.empty(self.values.shape, self.applier.code_dtype)
 
         def run(region: Region) -> None:
             view = region.split(self.values)
             self.put(region, view, scales.factor[region.scales], codes)
 
         share(run, self.regions, self.threads)
-        return self.array(codes, scales)
+        scaled = self.array(codes, scales)
+        scaled.__post_init__()  # the scales are somebody else's
+        return scaled
 
     def array(self, codes: npt.NDArray[Any], scales: Scales) -> ScaledArray:
-        """Put codes and scales together."""
+        """Put codes and scales together, which fit."""
         rule, stored = self.rule, scales.stored
         if rule.granularity.kind == "tensor":
             stored = stored.reshape(()) if stored.size else np.ones((), np.float32)
         own = None if stored.dtype == np.float32 else rule.scale.format
         amax = None if own is None else scales.tensor_amax
-        way = (None, False) if amax is None else _tensor_way(rule, self.fmt)
-        block, axis = self.blocks.block, self.axis
+        way = () if amax is None else _tensor_way(rule, self.fmt)
+        block, axis = self.block, self.axis
         if self.is_number:
             codes, block, axis = codes.reshape(()), (), -1
-        descale = Descale(rule.way_out)
-        return ScaledArray(codes, self.fmt, stored, block, own, axis, descale, amax, rule, *way)
+        return assembled(codes, self.fmt, stored, block, own, axis, rule.way_out, amax, rule, *way)
 
 
 def _job(
@@ -346,24 +357,36 @@ def _job(
     unscaled = rule.is_unscaled and not given
     apply = applier(rule, found, values.dtype, unscaled=unscaled)
     random = None
-    if given is not None:
+    if (apply.random_width and given is not None) or random_bits is not None or rng is not None:
         random = _random(apply, random_bits, rng, values.shape)
-    blocks, regions = _places(rule.granularity, values.shape, axis)
+    blocks, counts, regions = _places(rule.granularity, values.shape, axis)
     largest = largest_input(values.dtype)
     if rule.rotation is not None:
         values = rule.rotation.apply(values, axis)
+    along = axis % values.ndim
     return _Job(
-        rule, found, axis, values, largest, blocks, regions, apply, random, threads, is_number
+        rule,
+        found,
+        along,
+        values,
+        largest,
+        blocks.block,
+        counts,
+        regions,
+        apply,
+        random,
+        threads,
+        is_number,
     )
 
 
 @lru_cache(maxsize=16, typed=True)  # True is no axis
 def _places(
     granularity: Granularity, shape: tuple[int, ...], axis: int
-) -> tuple[Blocks, tuple[Region, ...]]:
-    """Return where blocks are, and the regions that are worked on one after the other."""
+) -> tuple[Blocks, tuple[int, ...], tuple[Region, ...]]:
+    """Return where blocks are, how many, and the regions that are worked on one by one."""
     blocks = Blocks(shape, granularity.block(shape, axis))
-    return blocks, tuple(blocks.regions())
+    return blocks, blocks.counts, tuple(blocks.regions())
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,11 +395,12 @@ class _Finding:
 
     job: _Job
     context: Context
+    tensor_amax: np.float32 | Floats | None  #: of two levels
 
     def scales(self) -> Scales:
         """Return the scales of all blocks."""
         job = self.job
-        stored, factor = self._stored(), np.empty(job.blocks.counts, np.float32)
+        stored, factor = self._stored(), np.empty(job.counts, np.float32)
 
         def run(region: Region) -> None:
             found = self._find(region, region.split(job.values))
@@ -386,12 +410,12 @@ class _Finding:
         if job.rule.granularity.kind == "tensor":
             found = Scales(stored, factor) if stored.size else self._of_nothing()
             stored, factor = found.stored.reshape(()), found.factor.reshape(())
-        return Scales(stored, factor, self._tensor_amax())
+        return Scales(stored, factor, self.tensor_amax)
 
     def apply(self) -> ScaledArray:
         """Return the array quantised, each region while it is in the cache."""
         job = self.job
-        stored, codes = self._stored(), np.empty(job.values.shape, job.fmt.code_dtype)
+        stored, codes = self._stored(), np.empty(job.values.shape, job.applier.code_dtype)
 
         def run(region: Region) -> None:
             view = region.split(job.values)
@@ -402,14 +426,11 @@ class _Finding:
         share(run, job.regions, job.threads)
         if not stored.size and job.rule.granularity.kind == "tensor":
             stored = np.asarray(self._of_nothing().stored)
-        return job.array(codes, Scales(stored, _EMPTY_AMAX, self._tensor_amax()))
+        return job.array(codes, Scales(stored, _EMPTY_AMAX, self.tensor_amax))
 
     def _stored(self) -> npt.NDArray[Any]:
         kind = np.float32 if self.job.rule.scale.format is None else np.uint8
-        return np.empty(self.job.blocks.counts, kind)
-
-    def _tensor_amax(self) -> np.float32 | Floats | None:
-        return self.context.tensor_amax if self.job.rule.is_two_level else None
+        return np.empty(self.job.counts, kind)
 
     def _of_nothing(self) -> Scales:
         """Return the scale of a tensor without elements."""
@@ -417,21 +438,20 @@ class _Finding:
 
     def _find(self, region: Region, view: npt.NDArray[Any]) -> Scales:
         """Return the scales of a region's blocks."""
-        rule, context = self.job.rule, self._context(region)
+        rule = self.job.rule
+        context = self._of_rows(region) if np.ndim(self.context.tensor_amax) else self.context
         amax = rule.finder.find(view, lambda amax: self._errors(view, amax))
         found = rule.scale.find(amax, context)
         if isinstance(rule.scale, TwoLevel) and rule.scale.choice:
             found = self._chosen(view, amax, found, context)
         return found
 
-    def _context(self, region: Region) -> Context:
-        """Return what a formula may use in a region; rows have their own amax."""
-        amax = self.context.tensor_amax
-        if not np.ndim(amax):
-            return self.context
+    def _of_rows(self, region: Region) -> Context:
+        """Return what a formula may use in a region, whose rows have their own amax."""
         at = list(region.scales)
         at[self.job.axis] = slice(None)
-        return self.context._replace(tensor_amax=np.asarray(amax)[tuple(at)])
+        amax = np.asarray(self.context.tensor_amax)[tuple(at)]
+        return self.context._replace(tensor_amax=amax)
 
     def _chosen(
         self, view: npt.NDArray[Any], amax: Floats, six: Scales, context: Context
@@ -450,7 +470,7 @@ class _Finding:
     def _float32_errors(self, view: npt.NDArray[Any], found: Scales, context: Context) -> Floats:
         """Return each block's error as TransformerEngine's kernel sums it up, in float32."""
         assert isinstance(self.job.rule.scale, TwoLevel)
-        codes = np.empty(view.shape, self.job.fmt.code_dtype)
+        codes = np.empty(view.shape, self.job.applier.code_dtype)
         self.job.applier.encode(view, found.factor, codes)
         spread = [length for n in found.stored.shape for length in (n, 1)]
         amax = np.asarray(context.tensor_amax, np.float32)
@@ -478,7 +498,7 @@ class _Finding:
     def _errors(self, view: npt.NDArray[Any], amax: Floats) -> npt.NDArray[np.float64]:
         """Return each block's squared error if its scale were made for a magnitude."""
         found = self.job.rule.scale.find(amax, self.context)
-        codes = np.empty(view.shape, self.job.fmt.code_dtype)
+        codes = np.empty(view.shape, self.job.applier.code_dtype)
         self.job.applier.encode(view, found.factor, codes)
         total = np.zeros(amax.shape)
         table = decoder(self.job.fmt, np.dtype(np.float64))
@@ -503,8 +523,9 @@ class _Finding:
 
 def _finding(job: _Job, tensor_amax: npt.ArrayLike | None) -> _Finding:
     """Return a job with what its rule's formula may use."""
-    amax = _tensor_amax(tensor_amax, job)
-    return _Finding(job, Context(job.fmt, amax, job.largest))
+    asked = job.rule.is_two_level or tensor_amax is not None
+    amax = _tensor_amax(tensor_amax, job) if asked else np.float32(0)
+    return _Finding(job, Context(job.fmt, amax, job.largest), amax if asked else None)
 
 
 def _random(
@@ -514,10 +535,9 @@ def _random(
     shape: tuple[int, ...],
 ) -> npt.NDArray[Any] | None:
     """Return random bits for each element, in C order, if the rule needs them."""
-    rounding, width = apply.projection.rounding, apply.cast.random_width
-    if not rounding.is_stochastic:
-        if random_bits is not None or rng is not None:
-            refuse_random(random_bits, None, rng, rounding.value)
+    width = apply.random_width
+    if not width:
+        refuse_random(random_bits, None, rng, apply.rounding.value)
         return None
     random, _ = random_source(random_bits, None if random_bits is None else width, rng, shape)
     if isinstance(random, np.random.Generator):
@@ -535,12 +555,10 @@ def largest_input(dtype: np.dtype[Any]) -> np.float32:
 
 
 def _tensor_amax(given: npt.ArrayLike | None, job: _Job) -> np.float32 | Floats:
-    """Return the largest magnitude for a tensor's scale, or those for its rows'; else 0."""
+    """Return the largest magnitude for a tensor's scale, or those for its rows'."""
     rule, values = job.rule, job.values
     if given is not None:
         return _given_amax(given, rule)
-    if not rule.is_two_level:
-        return np.float32(0)
     finder = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
     if not rule.is_by_row:
         return largest_magnitude(values, Amax(finder.nan))
@@ -583,7 +601,7 @@ def _given_amax(amax: npt.ArrayLike, rule: Rule) -> np.float32:
 
 def _checked(scales: Scales, job: _Job) -> Scales:
     """Return scales that were found before, one for each block."""
-    own, counts = job.rule.scale.format, job.blocks.counts
+    own, counts = job.rule.scale.format, job.counts
     stored, factor = as_array(scales.stored, "scales"), as_array(scales.factor, "scales")
     kind = np.dtype(np.float32 if own is None else own.code_dtype)
     if stored.dtype not in (kind, np.float32) or factor.dtype != np.float32:
@@ -615,7 +633,7 @@ def _given(scales: npt.ArrayLike, job: _Job, *, exact: bool) -> Scales:
             "apply_scales() takes those with the tensor's scale in them"
         )
         raise ValueError(msg)
-    wanted = _numbers(scales, job.blocks)
+    wanted = _numbers(scales, job.counts)
     inverse = divide(np.float32(1), wanted)
     stored: npt.NDArray[Any] = inverse if rule.way_out is Descale.DIVIDE else wanted
     factor = wanted if rule.way_in is Descale.DIVIDE else inverse
@@ -634,7 +652,7 @@ def _given(scales: npt.ArrayLike, job: _Job, *, exact: bool) -> Scales:
     return Scales(stored if off.any() else codes, factor)
 
 
-def _numbers(scales: npt.ArrayLike, blocks: Blocks) -> Floats:
+def _numbers(scales: npt.ArrayLike, counts: tuple[int, ...]) -> Floats:
     """Return positive and finite numbers, one for each block."""
     asked = as_array(scales, "scales")
     if asked.dtype.kind not in "fiu" and asked.dtype.name != "bfloat16":
@@ -643,9 +661,9 @@ def _numbers(scales: npt.ArrayLike, blocks: Blocks) -> Floats:
     asked = as_values(scales)
     with np.errstate(over="ignore"):
         wanted = as_float32(asked)
-    if wanted.shape not in (blocks.counts, ()):
+    if wanted.shape not in (counts, ()):
         msg = (
-            f"scales must have shape {blocks.counts}, one for each block, or be one number, "
+            f"scales must have shape {counts}, one for each block, or be one number, "
             f"got {wanted.shape}"
         )
         raise ValueError(msg)
@@ -655,4 +673,4 @@ def _numbers(scales: npt.ArrayLike, blocks: Blocks) -> Floats:
         first = float(asked.reshape(-1)[bad.reshape(-1)][0])
         msg = f"scales must be positive and finite in float32, got {first!r} among {wanted.size}"
         raise ValueError(msg)
-    return wanted if 0 in blocks.counts else np.broadcast_to(wanted, blocks.counts)
+    return wanted if 0 in counts else np.broadcast_to(wanted, counts)
