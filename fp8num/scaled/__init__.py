@@ -7,10 +7,16 @@ Arrays in a small format together with their scales.
 """
 
 from fp8num._kernels.state import imported
-from fp8num.scaled.array import Descale, RuleLike, ScaledArray, assembled, quantized_by
+from fp8num.scaled.array import (
+    Descale,
+    RuleLike,
+    ScaledArray,
+    assembled,
+    block_frame,
+    picture,
+    quantized_by,
+)
 from fp8num.scaled.blocks import Blocks, Region, beside, slabs
-from fp8num.scaled.frame import block_frame
-from fp8num.scaled.picture import picture
 
 __all__ = [
     "Blocks",

@@ -37,15 +37,25 @@ from fp8num._reading import (
 from fp8num.codec import decode
 from fp8num.codec._arguments import codes_advice
 from fp8num.formats import Format, format_from_dict, get_format
-from fp8num.scaled.blocks import Blocks, beside, slabs
-from fp8num.scaled.picture import picture
+from fp8num.scaled.blocks import Blocks, beside, placed, slabs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-__all__ = ["Descale", "RuleLike", "ScaledArray", "assembled", "quantized_by"]
+__all__ = [
+    "Descale",
+    "RuleLike",
+    "ScaledArray",
+    "assembled",
+    "block_frame",
+    "picture",
+    "quantized_by",
+]
+
+_BARS = "▁▂▃▄▅▆▇█"
+_ROWS, _COLUMNS = 8, 64
 
 #: From here on, codes are looked up two at a time.
 _MANY = 1 << 13
@@ -393,7 +403,7 @@ class ScaledArray:
         IndexError
             If a slice begins inside a block, has a step, or an index is of another kind.
         """
-        elements, scales, kept = _place(key, self.blocks)
+        elements, scales, kept = placed(key, self.blocks)
         stored = _grid(self.stored_scales, self.blocks)[scales]
         block = tuple(
             max(min(length, n), 1)
@@ -432,8 +442,6 @@ class ScaledArray:
             scale and the scale (float32), the largest finite magnitude of its values,
             and the shares of elements that are zero, at the largest code, and NaN.
         """
-        from fp8num.scaled.frame import block_frame
-
         return block_frame(self)
 
     # Exchange.
@@ -636,49 +644,112 @@ def _grid(scales: npt.NDArray[Any], blocks: Blocks) -> npt.NDArray[Any]:
     return np.broadcast_to(scales, blocks.counts)
 
 
-def _place(
-    key: object, blocks: Blocks
-) -> tuple[tuple[int | slice, ...], tuple[int | slice, ...], list[int]]:
-    """Return what a key selects of elements and of scales, and which axes are kept."""
-    keys = list(key) if isinstance(key, tuple) else [key]
-    dots = [i for i, part in enumerate(keys) if part is Ellipsis]
-    if dots:
-        at = dots[0]
-        keys[at : at + 1] = [slice(None)] * (len(blocks.shape) - len(keys) + 1)
-    keys += [slice(None)] * (len(blocks.shape) - len(keys))
-    if len(keys) > len(blocks.shape):
-        msg = f"an index must name at most {len(blocks.shape)} axes, got {len(keys)}"
-        raise IndexError(msg)
-    elements: list[int | slice] = []
-    scales: list[int | slice] = []
-    for part, n, length in zip(keys, blocks.shape, blocks.block, strict=True):
-        at_elements, at_scales = _place_on_axis(part, n, length)
-        elements.append(at_elements)
-        scales.append(at_scales)
-    kept = [i for i, part in enumerate(elements) if isinstance(part, slice)]
-    return tuple(elements), tuple(scales), kept
+def picture(scaled: ScaledArray) -> str:
+    """
+    Draw a scaled array's scales by their exponents.
+
+    Parameters
+    ----------
+    scaled : ScaledArray
+        Any.
+
+    Returns
+    -------
+    str
+        Lines of text; of many scales the first are shown.
+    """
+    counts = " x ".join(str(n) for n in scaled.stored_scales.shape)
+    kind = "float32" if scaled.scale_format is None else scaled.scale_format.name
+    scales = f"{counts} scales in {kind}" if counts else f"one scale in {kind}"
+    made = "" if scaled.rule is None else f"{scaled.rule.name}, "
+    lines = [f"ScaledArray of {scaled.format.name}, shape {scaled.shape}: {made}{scales}"]
+    if counts:
+        block = " x ".join(str(n) for n in scaled.block)
+        rest = [n % b for n, b in zip(scaled.shape, scaled.block, strict=True)]
+        ragged = f", the last of {' x '.join(str(r or b) for r, b in zip(rest, scaled.block, strict=True))}"  # noqa: E501
+        lines.append(f"blocks {block} along axis {scaled.axis}{ragged if any(rest) else ''}")
+    if scaled.tensor_scale is not None and not np.ndim(scaled.tensor_scale):
+        lines.append(f"tensor scale {float(scaled.tensor_scale):.6g}")
+    return "\n".join(lines + _drawing(as_float64(scaled.scales)))
 
 
-def _place_on_axis(part: object, n: int, length: int) -> tuple[int | slice, int | slice]:
-    """Return what an index selects on one axis, of elements and of scales."""
-    if isinstance(part, int | np.integer) and not isinstance(part, bool):
-        if not -n <= part < n:
-            msg = f"an index must be from {-n} to {n - 1} on an axis of {n}, got {part}"
-            raise IndexError(msg)
-        return int(part) % n, int(part) % n // length
-    if not isinstance(part, slice) or part.step not in (None, 1):
-        msg = (
-            f"an index must be an integer or a slice without a step, got {part!r:.80}; "
-            "dequantize() first for others"
+def _drawing(scales: npt.NDArray[np.float64]) -> list[str]:
+    """Return the rows of the picture under what they span."""
+    if not scales.size:
+        return ["no scales"]
+    flat = scales.reshape(-1, scales.shape[-1]) if scales.ndim else scales.reshape(1, 1)
+    usable = np.isfinite(scales) & (scales > 0)
+    if not usable.any():
+        return ["no scale is positive and finite"]
+    exponents = np.log2(scales[usable])
+    low, high = exponents.min(), exponents.max()
+    if scales.size == 1:
+        return [f"scale {float(flat[0, 0]):.6g}"]
+    lines = [f"log2 of the scales from {low:.4g} to {high:.4g}:"]
+    lines += ["".join(_bar(s, low, high) for s in row[:_COLUMNS]) for row in flat[:_ROWS]]
+    if flat.shape[0] > _ROWS or flat.shape[1] > _COLUMNS:
+        lines.append(f"... of {flat.shape[0]} x {flat.shape[1]}")
+    return lines
+
+
+def _bar(scale: np.float64, low: float, high: float) -> str:
+    """Return a bar between the lowest and the highest; 0 for zero, ? for what is not finite."""
+    if not np.isfinite(scale):
+        return "?"
+    if not scale > 0:
+        return "0" if scale == 0 else "-"
+    share = 1.0 if high == low else (float(np.log2(scale)) - low) / (high - low)
+    return _BARS[round(share * (len(_BARS) - 1))]
+
+
+@float_arithmetic
+def block_frame(scaled: ScaledArray) -> pd.DataFrame:
+    """
+    Return a row for each block.
+
+    Parameters
+    ----------
+    scaled : ScaledArray
+        Any.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns block_0 ... (index on each axis), elements, stored_scale, scale, amax
+        (largest finite magnitude of the values), zeros, largest and nans (shares of the
+        elements that are zero, of the largest finite magnitude's code, and NaN).
+    """
+    import pandas as pd
+
+    if scaled.ndim == 0:
+        scaled = replace(
+            scaled, codes=scaled.codes.reshape(1), stored_scales=scaled.stored_scales, block=(1,)
         )
-        raise IndexError(msg)
-    start, stop, _ = part.indices(n)
-    if start % length and start < stop:
-        msg = (
-            f"a slice must begin where a block does, at a multiple of {length}, got {start}; "
-            "dequantize() first to cut a block"
-        )
-        raise IndexError(msg)
-    if start >= stop:
-        return slice(start, start), slice(0, 0)
-    return slice(start, stop), slice(start // length, -(-stop // length))
+    blocks, fmt = scaled.blocks, scaled.format
+    counts = blocks.counts
+    values = np.abs(fmt.values)
+    is_nan = np.isnan(values)
+    is_zero, is_largest = values == 0, values == float(fmt.max)
+    finite = np.where(np.isfinite(values), values, 0.0)
+    columns = {name: np.zeros(counts) for name in ("amax", "zeros", "largest", "nans")}
+    elements = np.zeros(counts, np.int64)
+    scales = np.broadcast_to(as_float64(scaled.scales), counts)
+    for region in blocks.regions():
+        codes = region.split(scaled.codes)
+        inner = tuple(range(1, codes.ndim, 2))
+        size = int(np.prod(codes.shape[1::2], dtype=np.int64))
+        elements[region.scales] = size
+        for name, table in (("zeros", is_zero), ("largest", is_largest), ("nans", is_nan)):
+            columns[name][region.scales] = table[codes].mean(axis=inner)
+        amax = finite[codes].max(axis=inner) * scales[region.scales]
+        columns["amax"][region.scales] = amax
+    index = np.indices(counts).reshape(len(counts), -1)
+    return pd.DataFrame(
+        {
+            **{f"block_{axis}": index[axis] for axis in range(len(counts))},
+            "elements": elements.reshape(-1),
+            "stored_scale": np.broadcast_to(scaled.stored_scales, counts).reshape(-1),
+            "scale": np.broadcast_to(scaled.scales, counts).reshape(-1),
+            **{name: column.reshape(-1) for name, column in columns.items()},
+        }
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Blocks", "Region", "beside", "slabs"]
+__all__ = ["Blocks", "Region", "beside", "placed", "slabs"]
 
 #: The most elements that are worked on at once, if a block is not larger.
 LIMIT = 1 << 18
@@ -138,3 +138,51 @@ def beside(part: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]
     """Return where an array that broadcasts against a larger one goes with a piece of that."""
     pairs = zip(part, shape, strict=True)
     return tuple(place if length > 1 else slice(None) for place, length in pairs)
+
+
+def placed(
+    key: object, blocks: Blocks
+) -> tuple[tuple[int | slice, ...], tuple[int | slice, ...], list[int]]:
+    """Return what a key selects of elements and of scales, and which axes are kept."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    dots = [i for i, part in enumerate(keys) if part is Ellipsis]
+    if dots:
+        at = dots[0]
+        keys[at : at + 1] = [slice(None)] * (len(blocks.shape) - len(keys) + 1)
+    keys += [slice(None)] * (len(blocks.shape) - len(keys))
+    if len(keys) > len(blocks.shape):
+        msg = f"an index must name at most {len(blocks.shape)} axes, got {len(keys)}"
+        raise IndexError(msg)
+    elements: list[int | slice] = []
+    scales: list[int | slice] = []
+    for part, n, length in zip(keys, blocks.shape, blocks.block, strict=True):
+        at_elements, at_scales = _place_on_axis(part, n, length)
+        elements.append(at_elements)
+        scales.append(at_scales)
+    kept = [i for i, part in enumerate(elements) if isinstance(part, slice)]
+    return tuple(elements), tuple(scales), kept
+
+
+def _place_on_axis(part: object, n: int, length: int) -> tuple[int | slice, int | slice]:
+    """Return what an index selects on one axis, of elements and of scales."""
+    if isinstance(part, int | np.integer) and not isinstance(part, bool):
+        if not -n <= part < n:
+            msg = f"an index must be from {-n} to {n - 1} on an axis of {n}, got {part}"
+            raise IndexError(msg)
+        return int(part) % n, int(part) % n // length
+    if not isinstance(part, slice) or part.step not in (None, 1):
+        msg = (
+            f"an index must be an integer or a slice without a step, got {part!r:.80}; "
+            "dequantize() first for others"
+        )
+        raise IndexError(msg)
+    start, stop, _ = part.indices(n)
+    if start % length and start < stop:
+        msg = (
+            f"a slice must begin where a block does, at a multiple of {length}, got {start}; "
+            "dequantize() first to cut a block"
+        )
+        raise IndexError(msg)
+    if start >= stop:
+        return slice(start, start), slice(0, 0)
+    return slice(start, stop), slice(start // length, -(-stop // length))
