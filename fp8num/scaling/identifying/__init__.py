@@ -6,7 +6,6 @@ Which scaling rules somebody's dump obeys, nearly obeys, or cannot have come fro
     identify(codes, scales, source=x) --> Identification: obeyed, consistent, near, findings
 """
 
-from fp8num.scaling.identifying.identification import identify
 from fp8num.scaling.identifying.records import (
     Exclusion,
     Finding,
@@ -16,6 +15,7 @@ from fp8num.scaling.identifying.records import (
     Near,
     Witness,
 )
+from fp8num.scaling.identifying.verdict import identify
 
 __all__ = [
     "Exclusion",

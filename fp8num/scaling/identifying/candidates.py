@@ -1,56 +1,151 @@
 """
-Which rules the shapes of codes and scales allow, and along which axes.
+Which rules the shapes of codes and scales allow, along which axes and in which order.
 
 ::
 
     codes (8, 70), scales (8, 3)   --> block-32 and every rule of 1 x 32 along axis 1, block-24
+    scales plain, transposed, flat, padded to multiples, tiled 128 x 4 as cuBLAS has them
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fp8num.scaled import Blocks
 from fp8num.scaling.catalogue import RULES, get_rule
-from fp8num.scaling.identifying.conventions import CONVENTIONS, narrow_conventions, rule_of
-from fp8num.scaling.identifying.layouts import Layout, layouts
+from fp8num.scaling.identifying.rules import CONVENTIONS, narrow_conventions, rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from fp8num.formats import Format
-    from fp8num.scaling.identifying.evidence import Evidence, Reading
+    from fp8num.scaling.identifying.dump import Evidence, Reading
     from fp8num.scaling.rule import Rule
 
-__all__ = ["Candidate", "candidates", "fitting_shapes", "other_lengths", "rules_of"]
+__all__ = ["Candidate", "Layout", "candidates", "fitting_shapes", "other_lengths", "rules_of"]
+
+#: What TransformerEngine and cuBLAS pad the number of scales on an axis to multiples of.
+_PADDINGS = (4, 128)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """An order of stored scales."""
+
+    name: str  #: what is special about it; empty if nothing
+    #: from the array as stored to one entry per block, or None if it is not such one
+    arrange: Callable[[npt.NDArray[Any]], npt.NDArray[Any] | None]
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether some of what is stored belongs to no block."""
+        return "beyond ignored" in self.name
+
+
+def _layouts(
+    shape: tuple[int, ...],
+    counts: tuple[int, ...],
+    block: tuple[int, ...],
+    *,
+    codes: bool,
+    repeats: bool,
+) -> Iterator[Layout]:
+    """Yield the orders in which scales of a shape may have one entry per block."""
+    total = int(np.prod(counts, dtype=np.int64))
+    size = int(np.prod(shape, dtype=np.int64))
+    if size == total and _without_ones(shape) == _without_ones(counts):
+        yield Layout("", lambda array: array.reshape(counts))
+    elif size == total and (len(shape) == 1 or (counts and shape[-1] == counts[-1])):
+        yield Layout(f"reshaped from {shape}", lambda array: array.reshape(counts))
+    if len(counts) >= 2:
+        turned = (*counts[:-2], counts[-1], counts[-2])
+        if turned == shape != counts and min(turned[-2:]) > 1:
+            yield Layout("transposed", lambda array: array.swapaxes(-1, -2))
+        yield from _padded(shape, counts, turned)
+        if repeats:
+            yield from _repeated(shape, counts, block)
+    if codes and len(counts) == 2:
+        yield from _tiled(size, shape, counts)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
+
+
+def _pads(n: int, count: int) -> bool:
+    return n == count or (n > count and any(n == -(-count // m) * m for m in _PADDINGS))
+
+
+def _padded(
+    shape: tuple[int, ...], counts: tuple[int, ...], turned: tuple[int, ...]
+) -> Iterator[Layout]:
+    """Yield layouts with rows and columns that belong to no block."""
+    if len(shape) != len(counts):
+        return
+    for name, wanted in (("", counts), ("transposed, ", turned)):
+        if wanted == shape or not all(map(_pads, shape, wanted)) or (name and turned == counts):
+            continue
+        extra = f"{name}padded from {wanted} to {shape}, what is beyond ignored"
+        kept = tuple(slice(0, n) for n in wanted)
+        if name:
+            yield Layout(extra, lambda array, kept=kept: array[kept].swapaxes(-1, -2))  # type: ignore[misc]
+        else:
+            yield Layout(extra, lambda array, kept=kept: array[kept])  # type: ignore[misc]
+
+
+def _repeated(
+    shape: tuple[int, ...], counts: tuple[int, ...], block: tuple[int, ...]
+) -> Iterator[Layout]:
+    """Yield the layout where a two-dimensional block's scale is there for each of its rows."""
+    for axis in (len(counts) - 2, len(counts) - 1):
+        length = block[axis]
+        rows = tuple(
+            n if i != axis else shape[axis] if len(shape) == len(counts) else 0
+            for i, n in enumerate(counts)
+        )
+        if length == 1 or rows != shape or -(-shape[axis] // length) != counts[axis]:
+            continue
+        if shape == counts or block.count(1) != len(block) - 2:
+            continue
+
+        def arrange(
+            array: npt.NDArray[Any], axis: int = axis, length: int = length
+        ) -> npt.NDArray[Any] | None:
+            first = array.take(range(0, array.shape[axis], length), axis)
+            whole = np.repeat(first, length, axis).take(range(array.shape[axis]), axis)
+            return (
+                first if np.array_equal(whole, array, equal_nan=array.dtype.kind == "f") else None
+            )
+
+        yield Layout(f"repeated for each of the {length} lines of a block", arrange)
+
+
+def _tiled(size: int, shape: tuple[int, ...], counts: tuple[int, ...]) -> Iterator[Layout]:
+    """Yield cuBLAS' layout of block scales: tiles of 128 x 4, each as 32 x 4 x 4."""
+    tiles = -(-counts[0] // 128), -(-counts[1] // 4)
+    if size != tiles[0] * tiles[1] * 512 or len(shape) > 2:
+        return
+
+    def arrange(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        apart = array.reshape(*tiles, 32, 4, 4).transpose(0, 3, 2, 1, 4)
+        return apart.reshape(128 * tiles[0], 4 * tiles[1])[: counts[0], : counts[1]]
+
+    yield Layout("in cuBLAS' tiles of 128 x 4, what is beyond ignored", arrange)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """
-    A rule, applied along an axis for a format, with the ways its scales could be stored.
+    """A rule, applied along an axis for a format, with the ways its scales could be stored."""
 
-    Parameters
-    ----------
-    rule : Rule
-        The rule.
-    fmt : Format
-        Of the elements.
-    axis : int
-        The axis that blocks run along, from 0.
-    blocks : Blocks
-        Where they are.
-    views : tuple of (Reading, Layout)
-        How the dump's scales may be read so that there is one for each block.
-    """
-
-    rule: Rule
-    fmt: Format
-    axis: int
-    blocks: Blocks
+    rule: Rule  #: the rule
+    fmt: Format  #: of the elements
+    axis: int  #: the axis that blocks run along, from 0
+    blocks: Blocks  #: where they are
+    #: how the dump's scales may be read so that there is one for each block
     views: tuple[tuple[Reading, Layout], ...]
 
     @property
@@ -62,14 +157,7 @@ class Candidate:
 def rules_of(
     evidence: Evidence, rules: Iterable[str | Rule] | str | Rule | None
 ) -> tuple[Rule, ...]:
-    """
-    Return the rules to try: those asked for, or all, and blocks of what lengths fit.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown.
-    """
+    """Return the rules to try: those asked for, or all, and blocks of what lengths fit."""
     if rules is not None:
         given = [rules] if isinstance(rules, str) or not hasattr(rules, "__iter__") else rules
         return tuple(rule_of(rule) for rule in given)
@@ -82,28 +170,7 @@ def rules_of(
 
 
 def candidates(evidence: Evidence, rules: Iterable[Rule], axis: int | None) -> list[Candidate]:
-    """
-    Return the rules with formats and axes that the dump's types and shapes allow.
-
-    Parameters
-    ----------
-    evidence : Evidence
-        The dump.
-    rules : iterable of Rule
-        To try.
-    axis : int, optional
-        The axis that blocks run along; any if it is not given.
-
-    Returns
-    -------
-    list of Candidate
-        The last axis first; only one of axes that give the same blocks.
-
-    Raises
-    ------
-    ValueError
-        If there is no such axis.
-    """
+    """Return the rules with formats and axes that the dump's types and shapes allow."""
     return [
         Candidate(rule, fmt, along, blocks, views)
         for rule in rules
@@ -145,7 +212,7 @@ def _placements(
         views = tuple(
             (reading, layout)
             for reading in evidence.readings
-            for layout in layouts(
+            for layout in _layouts(
                 evidence.scales_shape,
                 blocks.counts,
                 block,
@@ -184,21 +251,7 @@ def _block_names(shape: tuple[int, ...], scales: tuple[int, ...]) -> Iterator[st
 
 
 def other_lengths(rule: Rule, evidence: Evidence) -> Iterator[Rule]:
-    """
-    Yield a rule with blocks of other lengths that fit the shapes.
-
-    Parameters
-    ----------
-    rule : Rule
-        One of blocks along one axis.
-    evidence : Evidence
-        The dump.
-
-    Yields
-    ------
-    Rule
-        Of the same name.
-    """
+    """Yield a rule with blocks of other lengths that fit the shapes."""
     grain = rule.granularity
     if grain.kind != "block" or grain.height > 1:
         return

@@ -15,20 +15,11 @@ What was found out about somebody's dump.
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field, fields, is_dataclass
+import re
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from fp8num.scaling.identifying.wording import (
-    blocks_of,
-    counted,
-    differ,
-    exact,
-    grouped,
-    index_of,
-    merged,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +32,67 @@ __all__ = [
     "Match",
     "Near",
     "Witness",
+    "counted",
+    "exact",
 ]
-
 #: Kinds of findings that say how a dump is stored, and not that something is wrong.
 _NOTES = ("declared", "scale-divides", "source-reshaped", "zero-blocks")
+
+
+def _merged(matches: tuple[Match, ...]) -> list[str]:
+    """Return a line for each match; of rules that differ in the format alone, one."""
+    formats: dict[Match, list[str]] = {}
+    for match in matches:
+        formats.setdefault(replace(match, format=""), []).append(match.format)
+    return [f"  {replace(match, format=' or '.join(f))}" for match, f in formats.items()]
+
+
+def _grouped(near: tuple[Near, ...]) -> list[str]:
+    """Return a paragraph for each mistake; rules for which all of it is the same share one."""
+    alike: dict[Near, list[Near]] = {}
+    for each in near:
+        alike.setdefault(replace(each, rule="", axis=0), []).append(each)
+    found = []
+    for group in alike.values():
+        if len({each.axis for each in group}) == 1:
+            names = ", ".join(dict.fromkeys(each.rule for each in group))
+            blocks = _blocks_of(group[0].block, group[0].axis)
+        else:
+            names = ", ".join(f"{each.rule} (axis {each.axis})" for each in group)
+            blocks = _blocks_of(group[0].block, None)
+        found.append(group[0].told(f"{names} ({group[0].format}, {blocks})"))
+    return found
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and a noun, in the plural unless it is one."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _index_of(index: tuple[int, ...]) -> str:
+    """Return an index as text."""
+    return f"({', '.join(str(i) for i in index)})"
+
+
+def _blocks_of(block: tuple[int, ...], axis: int | None) -> str:
+    """Return the lengths of blocks, and the axis unless there are several."""
+    if not block:
+        return "a scalar"
+    text = f"blocks {' x '.join(str(n) for n in block)}"
+    return text if axis is None else f"{text} along axis {axis}"
+
+
+def _differ(a: float, b: float) -> bool:
+    """Return whether numbers are not the same; NaN is NaN."""
+    return a != b and not (np.isnan(a) and np.isnan(b))
+
+
+def exact(value: float) -> str:
+    """Return a number in decimal and in hexadecimal, which is exact."""
+    if not np.isfinite(value):
+        return str(value)
+    exact = re.sub(r"\.?0*p", "p", value.hex())
+    return f"{value:.6g} = {exact}" if value else f"{value:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +127,14 @@ class Witness:
 
     def __str__(self) -> str:
         """Return one line."""
-        text = f"block {index_of(self.block)}: amax {exact(self.amax)}"
-        if differ(self.expected_scale, self.found_scale):
+        text = f"block {_index_of(self.block)}: amax {exact(self.amax)}"
+        if _differ(self.expected_scale, self.found_scale):
             text += f", scale {exact(self.found_scale)} and not {exact(self.expected_scale)}"
         else:
             text += f", scale {exact(self.found_scale)}"
         if self.element is not None and self.source is not None:
             text += (
-                f"; element {index_of(self.element)} of {exact(self.source)} has code "
+                f"; element {_index_of(self.element)} of {exact(self.source)} has code "
                 f"0x{self.found_code:02x} and not 0x{self.expected_code:02x}"
             )
         return text
@@ -139,7 +187,7 @@ class Match:
         """Return the rule and how it was stored."""
         note = f"; {self.note}" if self.note else ""
         return (
-            f"{self.rule} ({self.format}, {blocks_of(self.block, self.axis)}; scales stored as "
+            f"{self.rule} ({self.format}, {_blocks_of(self.block, self.axis)}; scales stored as "
             f"{self.storage}; a decoded value is to be "
             f"{'multiplied' if self.descale == 'multiply' else 'divided'} by its scale{note})"
         )
@@ -190,7 +238,7 @@ class Near:
 
     def __str__(self) -> str:
         """Return a paragraph."""
-        return self.told(f"{self.rule} ({self.format}, {blocks_of(self.block, self.axis)})")
+        return self.told(f"{self.rule} ({self.format}, {_blocks_of(self.block, self.axis)})")
 
     def told(self, who: str) -> str:
         """Return a paragraph about rules that are named in `who`."""
@@ -331,15 +379,7 @@ class Identification:
         return plain | {"identified": self.is_identified, "sound": self.is_sound}
 
     def to_frame(self) -> pd.DataFrame:
-        """
-        Return a row for each rule that was obeyed, consistent, near or excluded.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns rule, format, axis, verdict, storage, codes_equal, codes,
-            scales_equal, scales, diagnosis and detail.
-        """
+        """Return a row for each rule that was obeyed, consistent, near or excluded."""
         import pandas as pd
 
         rows = [
@@ -396,17 +436,17 @@ class Identification:
             first = self.obeyed[0]
             codes, scales = counted(first.codes, "code"), counted(first.scales, "scale")
             lines.append(f"obeys, in all {codes} and {scales}, bit for bit:")
-            lines += merged(self.obeyed)
+            lines += _merged(self.obeyed)
         elif self.has_source:
             lines.append("obeys none of the rules bit for bit")
         lines += [line for group in self.indistinguishable for line in str(group).split("\n")]
         if self.consistent:
-            lines += ["is consistent with:", *merged(self.consistent)]
+            lines += ["is consistent with:", *_merged(self.consistent)]
         elif not self.has_source:
             lines.append("is consistent with none of the rules")
         if self.near:
             lines.append("is near:")
-            lines += [f"  {line}" for text in grouped(self.near) for line in text.split("\n")]
+            lines += [f"  {line}" for text in _grouped(self.near) for line in text.split("\n")]
         elif self.has_source and not self.is_identified and not self._is_unfit():
             lines.append("is near none of them: no more agrees than may by accident")
         return lines + self._excluded()

@@ -1,10 +1,11 @@
 """
-What codes and scales alone show: which rules cannot have made them.
+What codes and scales alone show: which rules cannot have made them, or hardly.
 
 ::
 
     largest code of a block --> an interval of amax --> an interval of scales: is the scale
                                                        there in it, and one that amax can give?
+    scale = 2^k   -->  largest codes spread over a binade: not all blocks reach the largest value
 """
 
 from __future__ import annotations
@@ -21,26 +22,35 @@ from fp8num.projection import Rounding
 from fp8num.scaled import Descale
 from fp8num.scaling.finders import Amax, BestClip
 from fp8num.scaling.held import MsAmp
-from fp8num.scaling.identifying.plausible import improbable
-from fp8num.scaling.identifying.records import Exclusion, Match
-from fp8num.scaling.identifying.storing import transforms
+from fp8num.scaling.identifying.records import Exclusion, Finding, Match
+from fp8num.scaling.identifying.rules import transforms
 from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fp8num.formats import Format
     from fp8num.scaled import Blocks
     from fp8num.scaling.identifying.candidates import Candidate
-    from fp8num.scaling.identifying.evidence import Evidence, Reading
+    from fp8num.scaling.identifying.dump import Evidence, Reading
 
-__all__ = ["judge", "largest_codes"]
+__all__ = ["ROUNDED", "Largest", "inverted", "judge", "largest_codes"]
 
 Floats = npt.NDArray[np.float32]
 #: Each block's largest finite magnitude, and whether it holds NaN.
 Largest = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
-_LARGEST = np.float32(np.finfo(np.float32).max)
+
+#: What is said of scales that were rounded to powers of two.
+ROUNDED = "the scales were probably rounded without requantising the data"
+#: A chance that excludes a rule.
+_CHANCE = 1e-9
+#: The median of blocks' largest magnitudes beyond which they are no weights'.
+_NO_WEIGHTS = 1e4
 _MANTISSA = np.uint32((1 << 23) - 1)
+#: Magnitudes all over a binade, of evenly spread logarithms.
+_BINADE = np.exp2(np.arange(1024) / 1024).astype(np.float32)
+#: Each block's largest finite magnitude, and whether it holds NaN.
+_LARGEST = np.float32(np.finfo(np.float32).max)
 #: What float32 arithmetic may move the interval of amax by, relative to it.
 _SLACK = 2.0**-20
 #: Blocks that are judged at once.
@@ -48,24 +58,99 @@ _CHUNK = 1 << 14
 _NEAREST = (Rounding.NEAREST_TIES_TO_EVEN, Rounding.NEAREST_TIES_TO_AWAY)
 
 
+def _improbable(
+    candidate: Candidate,
+    found: Floats,
+    scale_of: Callable[[Floats], Floats],
+    descale: Descale,
+    largest: Largest,
+) -> str:
+    """Return why a rule would hardly have given these largest codes and scales, or nothing.
+
+    The model: blocks are independent, and the logarithm of amax is spread evenly over a
+    binade.  From the rule's formula then follows what share of blocks reaches the largest
+    code.  One and a half of it, at least a half, is allowed; that a number of blocks
+    exceeds this is bounded by Hoeffding's inequality.  Of scales that need not be powers
+    of two, half may be so.
+    """
+    searches = not isinstance(candidate.rule.finder, Amax)
+    if candidate.is_held or candidate.rule.is_two_level or searches:
+        return ""
+    magnitudes, nan = largest
+    usable = (magnitudes > 0) & ~nan & np.isfinite(found) & (found > 0)
+    scales, magnitudes = found[usable], magnitudes[usable]
+    if np.unique(scales[:4096]).size < 2:
+        return ""  # of data that is all alike, blocks are not independent
+    made = scale_of(_BINADE)
+    if (made.view(np.uint32) & _MANTISSA).any():
+        return _by_powers(scales)
+    values = as_float64(made)
+    return _by_codes(candidate, magnitudes, values if descale is Descale.MULTIPLY else 1 / values)
+
+
+def _by_powers(scales: Floats) -> str:
+    """Return why scales are none that need not be powers of two."""
+    powers = int(np.count_nonzero((scales.view(np.uint32) & _MANTISSA) == 0))
+    if _tail(powers, scales.size, 0.5) >= _CHANCE:
+        return ""
+    return (
+        f"{powers:,} of {scales.size:,} scales are powers of two, as this rule's are by "
+        "accident only"
+    )
+
+
+def _by_codes(
+    candidate: Candidate, magnitudes: npt.NDArray[np.float64], multiplier: npt.NDArray[np.float64]
+) -> str:
+    """Return why largest codes are none of a rule whose scales are powers of two."""
+    values = np.unique(np.abs(candidate.fmt.values[np.isfinite(candidate.fmt.values)]))
+    top = (values[-1] + values[-2]) / 2
+    share = float(np.mean(as_float64(_BINADE) / multiplier >= top))
+    reach, size = int(np.count_nonzero(magnitudes == values[-1])), magnitudes.size
+    bound = max(0.5, 1.5 * share)
+    if _tail(reach, size, bound) >= _CHANCE:
+        return ""
+    return (
+        f"{reach:,} of {size:,} blocks reach {values[-1]:g}: improbable under this rule, "
+        f"whose scales are powers of two, so that largest codes spread over a binade and about "
+        f"{share:.0%} of blocks would, not above {bound:.0%} (chance below 1e-9 if blocks are "
+        f"independent); {ROUNDED}"
+    )
+
+
+def _tail(count: int, size: int, share: float) -> float:
+    """Return a bound on the chance that as many of independent events happen (Hoeffding)."""
+    excess = count / max(size, 1) - share
+    return float(np.exp(-2 * size * excess**2)) if excess > 0 else 1.0
+
+
+def inverted(candidate: Candidate, largest: Largest, consistent: Sequence[Match]) -> Finding | None:
+    """Say that decoded values are too large for weights, if they are not over the scales."""
+    arranged: Any = None
+    for reading, layout in candidate.views:
+        arranged = layout.arrange(reading.values)
+        if arranged is not None:
+            break
+    if arranged is None or candidate.rule.is_two_level:
+        return None
+    scales = as_float64(np.ascontiguousarray(arranged, np.float32)).reshape(arranged.shape)
+    usable = (largest[0] > 0) & np.isfinite(scales) & (scales > 0)
+    if not usable.any():
+        return None
+    times = float(np.median(largest[0][usable] * scales[usable]))
+    over = float(np.median(largest[0][usable] / scales[usable]))
+    if times <= _NO_WEIGHTS or over > _NO_WEIGHTS:
+        return None
+    divides = any(match.descale == "divide" and not match.is_inverted for match in consistent)
+    return Finding(
+        "scale-divides" if divides else "scale-inverted",
+        f"in the median block, codes times the scale reach {times:.3g}, codes over it {over:.3g}: "
+        "if these are weights, the scale is probably inverted for software that multiplies by it",
+    )
+
+
 def judge(candidate: Candidate, evidence: Evidence, known: dict[Any, Any]) -> Match | Exclusion:
-    """
-    Return whether a rule may have made codes and scales.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The rule.
-    evidence : Evidence
-        The dump, without a source.
-    known : dict
-        What was found out about blocks so far; it is added to.
-
-    Returns
-    -------
-    Match or Exclusion
-        A match says that nothing contradicts the rule, no more.
-    """
+    """Return whether a rule may have made codes and scales."""
     forbidden = _forbidden_codes(candidate, evidence)
     reasons: dict[Descale, str] = {}
     key = candidate.fmt.name, candidate.blocks.block
@@ -153,21 +238,7 @@ def _forbidden_codes(candidate: Candidate, evidence: Evidence) -> str:
 
 
 def largest_codes(candidate: Candidate, evidence: Evidence) -> Largest:
-    """
-    Return each block's largest finite magnitude, and which blocks hold NaN.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        Says where blocks are, and the codes' format.
-    evidence : Evidence
-        The dump.
-
-    Returns
-    -------
-    tuple of ndarray
-        Magnitudes in units of the scale, and whether a block holds NaN.
-    """
+    """Return each block's largest finite magnitude, and which blocks hold NaN."""
     values = np.abs(candidate.fmt.values)
     finite = np.where(np.isfinite(values), values, 0.0)
     blocks: Blocks = candidate.blocks
@@ -251,7 +322,7 @@ def _contradiction(
         why = _unreachable(candidate, way, context, scales_of, few=few, place=place)
         if why:
             return why
-    return improbable(candidate, found, scales_of[0], way[1], largest)
+    return _improbable(candidate, found, scales_of[0], way[1], largest)
 
 
 def _unreachable(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -17,9 +18,10 @@ import numpy.typing as npt
 
 from fp8num.codec import decode
 from fp8num.formats import E4M3FN
+from fp8num.scaled import Region, slabs
+from fp8num.scaled.blocks import LIMIT
 from fp8num.scaling.applying import Applier, applier
 from fp8num.scaling.finders import Amax, BestClip, Percentile
-from fp8num.scaling.identifying.encoding import pieces
 from fp8num.scaling.quantize import largest_input, scale_quantize
 from fp8num.scaling.scales import Context, Scales, TwoLevel
 
@@ -28,19 +30,19 @@ if TYPE_CHECKING:
 
     from fp8num.formats import Format
     from fp8num.projection import Projection
-    from fp8num.scaled import Blocks, Region
+    from fp8num.scaled import Blocks
     from fp8num.scaling.finders import Finder
     from fp8num.scaling.identifying.candidates import Candidate
     from fp8num.scaling.rule import Rule
 
-__all__ = ["SAMPLE", "SEARCHED", "Agreement", "Predicted", "Predictor"]
+__all__ = ["SAMPLE", "SEARCHED", "Agreement", "Predicted", "Predictor", "pieces"]
 
+#: The most elements of a piece, of which some are compared first; quantising is not cut finer.
+_PIECE = min(LIMIT, 1 << 15)
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
-
 _T = TypeVar("_T")
 _IGNORE = Amax("ignore")
-
 #: Pieces that are compared first; what differs in these is not compared further.
 SAMPLE = 4
 #: Blocks whose first wrong code is kept.
@@ -51,41 +53,50 @@ _LOOKED_AT = 1000
 SEARCHED = 1 << 20
 
 
+@lru_cache(maxsize=16)
+def pieces(blocks: Blocks, sample: int) -> tuple[Region, ...]:
+    """Return regions of a bounded size that cover an array."""
+    found = [piece for region in blocks.regions(_PIECE) for piece in _cut(region)]
+    step = max(len(found) // sample, 1)
+    first = list(range(0, len(found), step))[:sample]
+    rest = sorted(set(range(len(found))) - set(first))
+    return tuple(found[i] for i in (*first, *rest))
+
+
+def _cut(region: Region) -> list[Region]:
+    """Cut a region of one large block; others are small enough."""
+    if region.size <= _PIECE:
+        return [region]
+    shape = tuple(part.stop - part.start for part in region.elements)
+    return [
+        Region(
+            tuple(
+                slice(whole.start + part.start, whole.start + part.stop)
+                for whole, part in zip(region.elements, slab, strict=True)
+            ),
+            region.scales,
+            tuple(part.stop - part.start for part in slab),
+        )
+        for slab in slabs(shape, _PIECE)
+    ]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Predicted:
-    """
-    What a rule finds for every block.
+    """What a rule finds for every block."""
 
-    Parameters
-    ----------
-    scales : Scales
-        Stored, and what elements are multiplied by, one per block.
-    amax : ndarray of float32
-        The magnitudes they were made of.
-    tensor_amax : float32, or ndarray of float32
-        Of the whole tensor, of two-level rules, or of its rows.
-    """
-
-    scales: Scales
-    amax: Floats
-    tensor_amax: np.float32 | Floats
+    scales: Scales  #: stored, and what elements are multiplied by, one per block
+    amax: Floats  #: the magnitudes they were made of
+    tensor_amax: np.float32 | Floats  #: of the whole tensor, of two-level rules, or of its rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agreement:
-    """
-    How many codes are the expected ones.
+    """How many codes are the expected ones."""
 
-    Parameters
-    ----------
-    equal, seen : int
-        Codes that are equal, of how many that were compared.
-    first : tuple of (block, element, code)
-        The first wrong element of each of a few blocks, and its expected code.
-    """
-
-    equal: int
-    seen: int
+    equal: int  #: codes that are equal, of how many that were compared
+    seen: int  #: codes that are equal, of how many that were compared
+    #: the first wrong element of each of a few blocks, and its expected code
     first: tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...] = ()
 
     @property
@@ -96,19 +107,10 @@ class Agreement:
 
 @dataclass(slots=True, eq=False)
 class Predictor:
-    """
-    A source, and what was found out about it so far.
+    """A source, and what was found out about it so far."""
 
-    Parameters
-    ----------
-    source : ndarray
-        Values, in the shape of the codes.
-    codes : ndarray of uint8
-        The dump's.
-    """
-
-    source: npt.NDArray[Any]
-    codes: Codes
+    source: npt.NDArray[Any]  #: values, in the shape of the codes
+    codes: Codes  #: the dump's
     _cache: dict[Any, Any] = field(default_factory=dict)
 
     def values(self, rule: Rule, axis: int) -> npt.NDArray[Any]:
@@ -147,19 +149,7 @@ class Predictor:
         return Context(candidate.fmt, tensor_amax, largest_input(self.source.dtype))
 
     def predict(self, candidate: Candidate) -> Predicted | None:
-        """
-        Return a rule's scales.
-
-        Parameters
-        ----------
-        candidate : Candidate
-            The rule, format and axis.
-
-        Returns
-        -------
-        Predicted or None
-            None where finding them is a long search of another kind; see `searched`.
-        """
+        """Return a rule's scales."""
         rule = candidate.rule
         if not isinstance(rule.finder, Amax | Percentile) or _chooses(rule):
             return None
@@ -226,33 +216,7 @@ class Predictor:
         codes: Codes | None = None,
         whole: bool = True,
     ) -> Agreement:
-        """
-        Compare the codes that factors give with the dump's.
-
-        Parameters
-        ----------
-        rule : Rule
-            Says how elements and factors combine, and how they are cast.
-        fmt : Format
-            Of the elements.
-        axis : int
-            The axis that blocks run along.
-        blocks : Blocks
-            Where they are.
-        factor : ndarray of float32
-            What elements are multiplied by, or divided, one per block.
-        projection : Projection, optional
-            Instead of the rule's own.
-        codes : ndarray of uint8, optional
-            Instead of the dump's.
-        whole : bool, optional
-            Whether to go on where some of the first pieces differ.
-
-        Returns
-        -------
-        Agreement
-            How many are equal.
-        """
+        """Compare the codes that factors give with the dump's."""
         projection = rule.cast.projection(fmt) if projection is None else projection
         found = self.codes if codes is None else codes
         digest = hashlib.blake2b(np.ascontiguousarray(factor).tobytes()).digest()

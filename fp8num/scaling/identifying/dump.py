@@ -31,8 +31,7 @@ from fp8num.formats import (
     Format,
     get_format,
 )
-from fp8num.scaling.identifying.records import Finding
-from fp8num.scaling.identifying.wording import counted
+from fp8num.scaling.identifying.records import Finding, counted
 from fp8num.scaling.scales import POWERS
 
 if TYPE_CHECKING:
@@ -52,25 +51,12 @@ _FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """
-    One way to read the stored scales.
+    """One way to read the stored scales."""
 
-    Parameters
-    ----------
-    name : str
-        How they are stored.
-    values : ndarray of float32
-        What they stand for.
-    codes : ndarray of uint8, optional
-        Their codes.
-    format : Format, optional
-        Of the codes.
-    """
-
-    name: str
-    values: Floats
-    codes: npt.NDArray[np.uint8] | None = None
-    format: Format | None = None
+    name: str  #: how they are stored
+    values: Floats  #: what they stand for
+    codes: npt.NDArray[np.uint8] | None = None  #: their codes
+    format: Format | None = None  #: of the codes
 
     @property
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
@@ -80,37 +66,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """
-    A dump.
+    """A dump."""
 
-    Parameters
-    ----------
-    codes : ndarray of uint8
-        The elements' codes.
-    formats : tuple of Format
-        What they may be of.
-    is_format_known : bool
-        Whether that was said.
-    readings : tuple of Reading
-        The scales.
-    source : ndarray, optional
-        What was quantised, in the shape of the codes.
-    tensor_scale : float32, optional
-        As stored.
-    findings : list of Finding
-        What is wrong with it.
-    usable : bool
-        Whether rules can be tried at all.
-    """
-
-    codes: npt.NDArray[np.uint8]
-    formats: tuple[Format, ...]
-    is_format_known: bool
-    readings: tuple[Reading, ...]
-    source: npt.NDArray[Any] | None = None
-    tensor_scale: np.float32 | None = None
-    findings: list[Finding] = field(default_factory=list)
-    usable: bool = True
+    codes: npt.NDArray[np.uint8]  #: the elements' codes
+    formats: tuple[Format, ...]  #: what they may be of
+    is_format_known: bool  #: whether that was said
+    readings: tuple[Reading, ...]  #: the scales
+    source: npt.NDArray[Any] | None = None  #: what was quantised, in the shape of the codes
+    tensor_scale: np.float32 | None = None  #: as stored
+    findings: list[Finding] = field(default_factory=list)  #: what is wrong with it
+    usable: bool = True  #: whether rules can be tried at all
 
     @property
     def scales_shape(self) -> tuple[int, ...]:
@@ -127,28 +92,7 @@ def gather(
     source: npt.ArrayLike | None,
     tensor_scale: npt.ArrayLike | None,
 ) -> Evidence:
-    """
-    Read a dump and note what is wrong with it.
-
-    Parameters
-    ----------
-    codes, scales, source, tensor_scale : array_like
-        The parts of the dump.
-    fmt, scale_format : Format or str, optional
-        Formats of the codes and of the scales.
-
-    Returns
-    -------
-    Evidence
-        The dump.
-
-    Raises
-    ------
-    TypeError
-        If a part has a type that it cannot have.
-    ValueError
-        If a format is unknown.
-    """
+    """Read a dump and note what is wrong with it."""
     findings: list[Finding] = []
     codes, scales = as_array(codes, "codes"), as_array(scales, "scales")
     source = None if source is None else as_values(source, "source")
@@ -206,21 +150,7 @@ def possible_formats(
     codes: npt.NDArray[np.uint8],
     unusual: bool = True,  # noqa: FBT001, FBT002 - of the few
 ) -> Iterator[Format]:
-    """
-    Yield the formats that codes may be of, the likeliest first.
-
-    Parameters
-    ----------
-    codes : ndarray of uint8
-        The codes.
-    unusual : bool, optional
-        Whether to try formats that the libraries' rules do not take.
-
-    Yields
-    ------
-    Format
-        Those that have all of the codes.
-    """
+    """Yield the formats that codes may be of, the likeliest first."""
     largest = int(codes.max()) if codes.size else 0
     for fmt in (*_USUAL, *_OTHERS) if unusual else _USUAL:
         if largest < 1 << fmt.bits:
