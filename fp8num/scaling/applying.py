@@ -27,7 +27,7 @@ from fp8num.scaling.cast import Adjustment, adjustment, flushed
 if TYPE_CHECKING:
     from fp8num._kernels.words import Layout
     from fp8num.formats import Format
-    from fp8num.projection import Projection, Rounding
+    from fp8num.projection import Projection
     from fp8num.scaled import Region
     from fp8num.scaling.cast import Cast
     from fp8num.scaling.rule import Rule
@@ -37,7 +37,7 @@ __all__ = ["Applier", "applier", "odd_product"]
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Applier:
     """What makes codes of values of one type, as a rule combines them with factors and casts."""
 
@@ -49,7 +49,7 @@ class Applier:
     kernel: Kernel
     layout: Layout
     adjust: Adjustment | None
-    rounding: Rounding
+    projection: Projection
     random_width: int  #: random bits of an element; 0 if none are needed
     code_dtype: np.dtype[Any]
 
@@ -121,7 +121,7 @@ def applier(
     *,
     unscaled: bool = False,
 ) -> Applier:
-    """Return what applies factors to values of a type; by another projection than the rule's."""
+    """Return what applies factors to values of a type, the same one each time."""
     divides = rule.way_in is Descale.DIVIDE
     return _applier(rule.cast, fmt, dtype, projection, divides, rule.exact, unscaled)
 
@@ -144,7 +144,7 @@ def _applier(  # noqa: PLR0917 - a key of the cache
     kernel = encoder(fmt, projection, layout, width)
     return Applier(
         fmt, cast, divides, exact, unscaled, kernel, layout, adjustment(cast),
-        projection.rounding, width, fmt.code_dtype,
+        projection, width, fmt.code_dtype,
     )  # fmt: skip
 
 

@@ -86,6 +86,11 @@ class Cast:
             msg = f"random_width must be an integer from 1 to 32, got {self.random_width!r:.60}"
             raise ValueError(msg)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether elements are rounded at random."""
+        return Rounding.parse(self.rounding).is_stochastic
+
     def projection(self, fmt: Format) -> Projection:
         """
         Return the projection of elements to a format.

@@ -69,7 +69,7 @@ def corner_frame(rules: Iterable[str | Rule] | None = None) -> pd.DataFrame:
 
     rows = []
     for rule in RULES.values() if rules is None else map(get_rule, rules):
-        if rule.cast.projection(rule.choose_format(None)).rounding.is_stochastic:
+        if rule.cast.is_random:
             continue
         tile = 1 if rule.rotation is None else len(rule.rotation.signs)
         for corner, amax in CORNERS.items():

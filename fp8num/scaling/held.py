@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fp8num._kernels.float32 import divide, multiply
 from fp8num._kernels.state import float_arithmetic
-from fp8num.scaling.scales import Scales, floor_log2, power_of_two
+from fp8num.scaling.scales import Scales, floor_log2, maximum, power_of_two
 
 if TYPE_CHECKING:
     from fp8num.scaling.scales import Context
@@ -115,7 +115,7 @@ class MsAmp:
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return ``1 / s`` and `s`."""
-        ratio = reciprocal_quotient(float(context.fmt.max), amax)
+        ratio = reciprocal_quotient(float(maximum(context.fmt)), amax)
         exponent = floor_log2(ratio) - np.float32(self.margin)
         previous = np.float32(self.previous)
         usable = (np.asarray(amax, np.float32).view(np.uint32) > 0) & np.isfinite(amax)

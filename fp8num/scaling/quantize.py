@@ -45,7 +45,7 @@ from fp8num.scaling.scales import Context, Scales, TwoLevel
 if TYPE_CHECKING:
     from fp8num.formats import Format
 
-__all__ = ["apply_scales", "find_scales", "largest_input", "quantize", "scale_quantize"]
+__all__ = ["apply_scales", "find_scales", "largest_input", "places", "quantize", "scale_quantize"]
 
 Floats = npt.NDArray[np.float32]
 _EMPTY_AMAX = np.zeros((), np.float32)
@@ -359,7 +359,7 @@ def _job(
     random = None
     if (apply.random_width and given is not None) or random_bits is not None or rng is not None:
         random = _random(apply, random_bits, rng, values.shape)
-    blocks, counts, regions = _places(rule.granularity, values.shape, axis)
+    blocks, counts, regions = places(rule.granularity, values.shape, axis)
     largest = largest_input(values.dtype)
     if rule.rotation is not None:
         values = rule.rotation.apply(values, axis)
@@ -380,8 +380,8 @@ def _job(
     )
 
 
-@lru_cache(maxsize=16, typed=True)  # True is no axis
-def _places(
+@lru_cache(maxsize=64, typed=True)  # True is no axis
+def places(
     granularity: Granularity, shape: tuple[int, ...], axis: int
 ) -> tuple[Blocks, tuple[int, ...], tuple[Region, ...]]:
     """Return where blocks are, how many, and the regions that are worked on one by one."""
@@ -537,7 +537,7 @@ def _random(
     """Return random bits for each element, in C order, if the rule needs them."""
     width = apply.random_width
     if not width:
-        refuse_random(random_bits, None, rng, apply.rounding.value)
+        refuse_random(random_bits, None, rng, apply.projection.rounding.value)
         return None
     random, _ = random_source(random_bits, None if random_bits is None else width, rng, shape)
     if isinstance(random, np.random.Generator):

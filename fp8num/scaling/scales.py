@@ -41,6 +41,7 @@ __all__ = [
     "TransformerEngine",
     "TwoLevel",
     "floor_log2",
+    "maximum",
     "power_by_log2",
     "power_of_two",
 ]
@@ -87,8 +88,14 @@ class Scale(Protocol):
 
 
 @lru_cache(maxsize=64)
-def _maximum(fmt: Format) -> np.float32:
+def maximum(fmt: Format) -> np.float32:
+    """Return the largest value of a format."""
     return np.float32(float(fmt.max))
+
+
+@lru_cache(maxsize=64)
+def _emax(fmt: Format) -> np.int32:
+    return np.int32(fmt.emax)
 
 
 def _words(values: Floats | np.float32) -> npt.NDArray[np.uint32]:
@@ -123,7 +130,7 @@ class AmaxQuotient:
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `s` for both."""
-        quotient = divide(_maximum(context.fmt), amax)
+        quotient = divide(maximum(context.fmt), amax)
         found = np.minimum(quotient, _LARGEST)
         usable = (_words(amax) > 0) & np.isfinite(amax)
         scales = np.where(usable, found, np.float32(1))
@@ -156,7 +163,7 @@ class TransformerEngine:
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return ``1 / s`` and `s`."""
-        quotient = divide(_maximum(context.fmt), amax)
+        quotient = divide(maximum(context.fmt), amax)
         largest = context.largest_input if self.infinity_from_input else _LARGEST
         scales = np.where(np.isinf(quotient), largest, quotient)
         usable = (_words(amax) > 0) & np.isfinite(amax)
@@ -194,7 +201,7 @@ class TorchaoQuotient:
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `s` or its inverse, and `s`."""
         wide = np.maximum(as_float64(amax), 1e-12)  # keeps NaN
-        scales = float32_words(float(context.fmt.max) / wide).view(np.float32)
+        scales = float32_words(float(maximum(context.fmt)) / wide).view(np.float32)
         if self.power_of_two:
             powers = _power_below(scales) if self.exact_log2 else power_by_log2(scales)
             scales = np.where(np.isfinite(scales), powers, scales)
@@ -250,7 +257,7 @@ class DeepGemm:
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `sf`, and what elements are multiplied by or divided."""
-        scales = divide(np.maximum(amax, np.float32(1e-4)), _maximum(context.fmt))
+        scales = divide(np.maximum(amax, np.float32(1e-4)), maximum(context.fmt))
         stored: npt.NDArray[Any] = scales
         if self.ue8m0:
             words = _words(scales)
@@ -349,18 +356,18 @@ class PowerOfTwo:
         amax = words.view(np.float32)
         if self.rounding == "log2":
             lifted = np.where(words == 0, np.float32(2.0**-126), amax)
-            return self._clip(np.nan_to_num(floor_log2(lifted)) + (127 - fmt.emax))
+            return self._clip(np.nan_to_num(floor_log2(lifted)) + (127 - int(_emax(fmt))))
         if self.rounding == "up-log2":
-            return self._clip(np.nan_to_num(np.ceil(_log2(divide(amax, _maximum(fmt))))) + 127)
+            return self._clip(np.nan_to_num(np.ceil(_log2(divide(amax, maximum(fmt))))) + 127)
         if self.rounding == "up":
-            ratio = multiply(amax, np.float32(1 / float(fmt.max)))
+            ratio = multiply(amax, np.float32(1 / float(maximum(fmt))))
             field, mantissa = _fields(_words(ratio))
             subnormal_down = (field == 0) & (mantissa <= 1 << 22)
             return self._clip(field + ((mantissa > 0) & ~subnormal_down))
         field, mantissa = _fields(words)
         if self.rounding == "ceil":
             field = field + (mantissa > 0)
-        return self._clip(field - np.int32(fmt.emax))
+        return self._clip(field - _emax(fmt))
 
     def _clip(self, code: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         clipped: npt.NDArray[np.int32] = np.clip(code, 0, self.largest).astype(np.int32)
@@ -426,24 +433,24 @@ class TwoLevel:
 
     def bound(self, fmt: Format) -> np.float32:
         """Return what the tensor's amax is divided by, or divides."""
-        return np.float32(self.largest * float(_maximum(fmt)))
+        return np.float32(self.largest * float(maximum(fmt)))
 
     @float_arithmetic
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return the block scales' codes, and what elements are multiplied by."""
-        maximum = _maximum(context.fmt)
+        largest = maximum(context.fmt)
         tensor = self._tensor(context)
         if self.quotients:
-            wanted = np.clip(divide(divide(amax, maximum), tensor), _SMALLEST_NORMAL, _E4M3)
+            wanted = np.clip(divide(divide(amax, largest), tensor), _SMALLEST_NORMAL, _E4M3)
         elif self.choice:
-            wanted = multiply(divide(amax, maximum), tensor)
+            wanted = multiply(divide(amax, largest), tensor)
         else:
-            wanted = multiply(amax, multiply(tensor, np.float32(1 / float(maximum))))
+            wanted = multiply(amax, multiply(tensor, np.float32(1 / float(largest))))
         return self._stored(wanted, context)
 
     def find_wider(self, amax: Floats, context: Context) -> Scales:
         """Return the other choice: scales 1.5 times as large before they are rounded."""
-        wanted = multiply(divide(amax, _maximum(context.fmt)), self._tensor(context))
+        wanted = multiply(divide(amax, maximum(context.fmt)), self._tensor(context))
         return self._stored(multiply(wanted, np.float32(1.5)), context)
 
     def multiplier(self, scales: Floats, context: Context) -> Floats:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.scaled import Blocks
 from fp8num.scaling.catalogue import RULES, get_rule
 from fp8num.scaling.identifying.rules import CONVENTIONS, narrow_conventions, rule_of
+from fp8num.scaling.quantize import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from fp8num.formats import Format
+    from fp8num.scaled import Blocks
     from fp8num.scaling.identifying.dump import Evidence, Reading
     from fp8num.scaling.rule import Rule
 
@@ -199,23 +200,22 @@ def _placements(
     seen = set()
     for along in _axes(len(shape), axis):
         try:
-            block = rule.granularity.block(shape, along)
+            blocks, _, _ = places(rule.granularity, shape, along)
         except ValueError:  # blocks of two dimensions along a far axis, or that would be ragged
             continue
         if rule.rotation is not None and shape[along] % len(rule.rotation.signs):
             continue
-        key = (block, along if rule.rotation is not None else None)
+        key = (blocks.block, along if rule.rotation is not None else None)
         if key in seen:
             continue
         seen.add(key)
-        blocks = Blocks(shape, block)
         views = tuple(
             (reading, layout)
             for reading in evidence.readings
             for layout in _layouts(
                 evidence.scales_shape,
                 blocks.counts,
-                block,
+                blocks.block,
                 codes=reading.codes is not None,
                 repeats=rule.is_two_level,
             )
@@ -269,7 +269,7 @@ def fitting_shapes(evidence: Evidence, rules: Iterable[Rule]) -> str:
     for rule in rules:
         for along in _axes(len(shape), None):
             try:
-                counts = Blocks(shape, rule.granularity.block(shape, along)).counts
+                counts = places(rule.granularity, shape, along)[1]
             except ValueError:
                 continue
             if int(np.prod(counts, dtype=np.int64)) == 1:

@@ -247,7 +247,7 @@ def compare(
 ) -> Comparison | None:
     """Compare a rule's scales and codes with a dump's."""
     predicted = predictor.predict(candidate)
-    if predicted is None or candidate.rule.cast.projection(candidate.fmt).rounding.is_stochastic:
+    if predicted is None or candidate.rule.cast.is_random:
         return None
     trial = max(_trials(candidate, predicted), key=_distance, default=None)
     if trial is None:
@@ -394,8 +394,7 @@ def obeys(candidate: Candidate, evidence: Evidence, predictor: Predictor) -> Mat
         tensor = _tensor_scale(trial, evidence)
         if tensor is None:
             continue
-        projection = candidate.rule.cast.projection(candidate.fmt)
-        if projection.rounding.is_stochastic:
+        if candidate.rule.cast.is_random:
             return neighbours(trial, predictor, note=tensor)
         agreement = predictor.agreement(
             candidate.rule, candidate.fmt, candidate.axis, candidate.blocks,

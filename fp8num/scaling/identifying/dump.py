@@ -18,7 +18,6 @@ import numpy.typing as npt
 from fp8num._arguments import as_array
 from fp8num._kernels.float32 import as_float32, as_float64
 from fp8num._kernels.words import as_values, float32_words
-from fp8num.codec import decode
 from fp8num.formats import (
     E2M1FN,
     E2M3FN,
@@ -32,7 +31,7 @@ from fp8num.formats import (
     get_format,
 )
 from fp8num.scaling.identifying.records import Finding, counted
-from fp8num.scaling.scales import POWERS
+from fp8num.scaling.identifying.rules import stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,9 +151,8 @@ def possible_formats(
 ) -> Iterator[Format]:
     """Yield the formats that codes may be of, the likeliest first."""
     largest = int(codes.max()) if codes.size else 0
-    for fmt in (*_USUAL, *_OTHERS) if unusual else _USUAL:
-        if largest < 1 << fmt.bits:
-            yield fmt
+    yield from (fmt for fmt in _USUAL if largest < 1 << fmt.bits)
+    yield from _OTHERS if unusual else ()  # of eight bits
 
 
 def _check_codes(codes: npt.NDArray[np.uint8], fmt: Format | None, findings: list[Finding]) -> bool:
@@ -213,10 +211,7 @@ def _readings(scales: npt.NDArray[Any], fmt: Format | None) -> Iterator[Reading]
 
 
 def _coded(codes: npt.NDArray[np.uint8], fmt: Format, name: str) -> Reading:
-    if fmt == E8M0FNU:
-        return Reading(name, POWERS.take(codes), codes, fmt)
-    values: Floats = decode(codes, fmt)
-    return Reading(name, np.asarray(values), codes, fmt)
+    return Reading(name, stored_values(codes, fmt), codes, fmt)
 
 
 def _powers(exponents: npt.NDArray[np.int64]) -> Floats:

@@ -9,19 +9,19 @@ What a rule makes of the source: its scales for all blocks, its codes piece by p
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.codec import decode
 from fp8num.formats import E4M3FN
 from fp8num.scaled import Region, slabs
 from fp8num.scaled.blocks import LIMIT
 from fp8num.scaling.applying import Applier, applier
-from fp8num.scaling.finders import Amax, BestClip, Percentile
+from fp8num.scaling.finders import Amax, BestClip, Percentile, no_errors
+from fp8num.scaling.identifying.rules import stored_values
 from fp8num.scaling.quantize import largest_input, scale_quantize
 from fp8num.scaling.scales import Context, Scales, TwoLevel
 
@@ -51,6 +51,12 @@ _KEPT = 3
 _LOOKED_AT = 1000
 #: The most elements for which clipping ranges are searched again without need.
 SEARCHED = 1 << 20
+
+
+@lru_cache(maxsize=16)
+def _regions(blocks: Blocks) -> tuple[Region, ...]:
+    """Return regions of whole blocks that cover an array."""
+    return tuple(blocks.regions())
 
 
 @lru_cache(maxsize=16)
@@ -130,8 +136,8 @@ class Predictor:
         if key not in self._cache:
             values = self.values(rule, axis)
             found = np.zeros(blocks.counts, np.float32)
-            for region in blocks.regions():
-                found[region.scales] = finder.find(region.split(values), _no_errors)
+            for region in _regions(blocks):
+                found[region.scales] = finder.find(region.split(values), no_errors)
             self._cache[key] = found
         amax: Floats = self._cache[key]
         return amax
@@ -163,7 +169,7 @@ class Predictor:
         if isinstance(rule.scale, TwoLevel) and _chooses(rule):
             amax = self.amax(rule, candidate.axis, candidate.blocks, rule.finder)
             both = rule.scale.find(amax, context), rule.scale.find_wider(amax, context)
-            return [decode(each.stored, E4M3FN).reshape(-1)[::step] for each in both]
+            return [stored_values(each.stored, E4M3FN).reshape(-1)[::step] for each in both]
         if not isinstance(rule.finder, BestClip):
             return None
         amax = self.amax(rule, candidate.axis, candidate.blocks, Amax("ignore", finite=True))
@@ -186,7 +192,7 @@ class Predictor:
             context, scale = self.context(candidate), candidate.rule.scale
             factor = stored
             if isinstance(scale, TwoLevel):
-                factor = scale.multiplier(decode(stored, E4M3FN), context)
+                factor = scale.multiplier(stored_values(stored, E4M3FN), context)
             self._cache[key] = Predicted(Scales(stored, factor), amax, context.tensor_amax)
         found: Predicted = self._cache[key]
         return found
@@ -217,15 +223,15 @@ class Predictor:
         whole: bool = True,
     ) -> Agreement:
         """Compare the codes that factors give with the dump's."""
-        projection = rule.cast.projection(fmt) if projection is None else projection
         found = self.codes if codes is None else codes
+        values = self.values(rule, axis)
+        if projection is not None and projection == applier(rule, fmt, values.dtype).projection:
+            projection = None  # the rule's own
         digest = hashlib.blake2b(np.ascontiguousarray(factor).tobytes()).digest()
-        cast = replace(rule.cast, rounding=projection.rounding, like=None)
-        way = (rule.way_in, rule.exact, rule.rotation, cast, projection)
+        way = (fmt.name, rule.way_in, rule.exact, rule.rotation, rule.cast, projection)
         place = (axis if rule.rotation is not None else None, blocks.block, id(codes), whole)
-        key = ("codes", fmt.name, way, place, digest)
+        key = ("codes", way, place, digest)
         if key not in self._cache:
-            values = self.values(rule, axis)
             apply = applier(rule, fmt, values.dtype, projection)
             agreed = _compare(
                 apply, values=values, blocks=blocks, factor=factor, codes=found, whole=whole
@@ -285,7 +291,3 @@ def _keep(
 def _chooses(rule: Rule) -> bool:
     """Whether a block's scale depends on more than its largest magnitude."""
     return isinstance(rule.scale, TwoLevel) and rule.scale.choice is not None
-
-
-def _no_errors(amax: Floats) -> npt.NDArray[np.float64]:
-    return np.zeros(amax.shape)

@@ -10,6 +10,7 @@ Rules by no library's name, and the ways in which a dump may hold a rule's scale
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.finders import Amax
 from fp8num.scaling.granularity import Granularity
 from fp8num.scaling.rule import Rule
-from fp8num.scaling.scales import POWERS, Scales, TwoLevel
+from fp8num.scaling.scales import POWERS, Scales, TwoLevel, maximum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ class AmaxOver:
 
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return `s`, and what elements are divided by or multiplied."""
-        scales = np.asarray(divide(amax, np.float32(float(context.fmt.max))), np.float32)
+        scales = np.asarray(divide(amax, maximum(context.fmt)), np.float32)
         if self.narrow:
             scales = np.asarray(quantize(scales, BFLOAT16), np.float32)
         epsilon = np.float32(2.0**-7 if self.narrow else 2.0**-23)
@@ -151,8 +152,13 @@ def stored_values(stored: npt.NDArray[Any], fmt: Format | None) -> Floats:
         return np.asarray(stored, np.float32)
     if fmt == E8M0FNU:
         return POWERS.take(stored)
-    values: Floats = decode(stored, fmt)
-    return values
+    return _values_of(fmt).take(stored)
+
+
+@lru_cache(maxsize=8)
+def _values_of(fmt: Format) -> Floats:
+    """Return the values of all codes as float32."""
+    return np.asarray(decode(np.arange(1 << fmt.bits, dtype=fmt.code_dtype), fmt))
 
 
 def opposite(descale: Descale | str) -> Descale:

@@ -548,7 +548,7 @@ def identify(
 
 def _is_usual(candidate: Candidate, rules: object) -> bool:
     """Whether a rule is one of the catalogue's, or was asked for."""
-    return rules is not None or candidate.rule.name in {**RULES, **CONVENTIONS}
+    return rules is not None or (candidate.rule.name in RULES or candidate.rule.name in CONVENTIONS)
 
 
 def _report(evidence: Evidence) -> Identification:
@@ -657,7 +657,7 @@ def _verdicts(
         if match is None:
             match = held(candidate, evidence, predictor) if candidate.is_held else None
             consistent += [] if match is None else [match]
-        elif candidate.rule.cast.projection(candidate.fmt).rounding.is_stochastic:
+        elif candidate.rule.cast.is_random:
             consistent.append(match)
         else:
             obeyed.append((candidate, match))
