@@ -897,3 +897,20 @@ def test_the_record_as_dictionary_frame_and_text() -> None:
     obeyed = of(scaled, x)
     assert list(obeyed.to_frame()["rule"]) == names(obeyed.obeyed)
     assert "obeys, in all 3,456 codes and 120 scales, bit for bit" in str(obeyed)
+
+
+@pytest.mark.parametrize("stored", ["amax", "amax / 2688", "2688 / amax"])
+@pytest.mark.parametrize("rule", ["te-nvfp4", "torchao-nvfp4"])
+def test_a_given_tensor_scale_may_be_that_of_several_tensors(rule: str, stored: str) -> None:
+    """Query, key and value are fused: the largest magnitude is that of one of them."""
+    x = np.random.default_rng(3).standard_normal((16, 64)).astype(np.float32)
+    amax = np.float32(1.75) * np.abs(x).max()
+    dump = fp.scale_quantize(x, rule, tensor_amax=amax)
+    scale = {"amax": amax, "amax / 2688": amax / np.float32(2688), "2688 / amax": 2688 / amax}
+
+    found = identify(dump.codes, dump.scale_codes, source=x, tensor_scale=scale[stored])
+
+    match = next(match for match in found.obeyed if match.rule == rule)
+    assert match.note.startswith(f"tensor scale stored as {stored}, of an amax of ")
+    said = match.note.partition("of an amax of ")[2].split()[0]
+    assert float(said) == pytest.approx(float(amax), rel=1e-6)

@@ -52,6 +52,7 @@ __all__ = [
     "held",
     "neighbours",
     "obeys",
+    "obeys_shared",
     "ratios",
     "spread",
     "witnesses",
@@ -388,6 +389,42 @@ def obeys(candidate: Candidate, evidence: Evidence, predictor: Predictor) -> Mat
         if not _may_be_searched(candidate, predictor):
             return None
         predicted = predictor.searched(candidate)
+    return _follows(predicted, candidate, evidence, predictor)
+
+
+def obeys_shared(candidate: Candidate, evidence: Evidence, predictor: Predictor) -> Match | None:
+    """Return how a dump obeys a rule with the given tensor scale, that of several tensors."""
+    predicted = predictor.predict(candidate)
+    if predicted is None or evidence.tensor_scale is None:
+        return None
+    for amax in _shared(predicted, candidate, evidence.tensor_scale):
+        again = predictor.predict(candidate, amax)
+        match = None if again is None else _follows(again, candidate, evidence, predictor)
+        if match is not None:
+            said = f"{match.note}, of an amax of {float(amax):.9g} that tensors may share"
+            return replace(match, note=said)
+    return None
+
+
+def _shared(own: Predicted, candidate: Candidate, scale: np.float32) -> Iterator[np.float32]:
+    """Yield what several tensors' largest magnitude may be, beyond this one's, as stored."""
+    rule = candidate.rule.scale
+    if not isinstance(rule, TwoLevel) or rule.levels == 1 or np.ndim(own.tensor_amax):
+        return
+    top, zero, infinity = rule.bound(candidate.fmt), np.float32(0), np.float32(np.inf)
+    with np.errstate(all="ignore"):
+        near = [scale, np.float32(scale * top), np.float32(top / scale)]
+        near += [np.nextafter(each, end) for each in near[1:] for end in (zero, infinity)]
+    for amax in near:
+        stored = tensor_scales(amax, float(top)).values()
+        if own.tensor_amax < amax < np.inf and any(value == scale for value in stored):
+            yield amax
+
+
+def _follows(
+    predicted: Predicted, candidate: Candidate, evidence: Evidence, predictor: Predictor
+) -> Match | None:
+    """Return how a dump holds a rule's scales, and the codes that these give, or None."""
     for trial in _trials(candidate, predicted, hopeful=True):
         if not trial.equal.all() or trial.is_wrong_way:
             continue

@@ -154,12 +154,14 @@ class Predictor:
             tensor_amax = largest.max(axis=along, keepdims=by_row)
         return Context(candidate.fmt, tensor_amax, largest_input(self.source.dtype))
 
-    def predict(self, candidate: Candidate) -> Predicted | None:
-        """Return a rule's scales."""
+    def predict(self, candidate: Candidate, shared: np.float32 | None = None) -> Predicted | None:
+        """Return a rule's scales, of two levels with a tensor's amax that others may share."""
         rule = candidate.rule
         if not isinstance(rule.finder, Amax | Percentile) or _chooses(rule):
             return None
         context = self.context(candidate)
+        if shared is not None:
+            context = context._replace(tensor_amax=shared)
         amax = self.amax(rule, candidate.axis, candidate.blocks, rule.finder)
         return Predicted(rule.scale.find(amax, context), amax, context.tensor_amax)
 

@@ -31,6 +31,7 @@ from fp8num.scaling.identifying.compare import (
     descale_errors,
     held,
     obeys,
+    obeys_shared,
     ratios,
     spread,
     witnesses,
@@ -661,6 +662,10 @@ def _verdicts(
             consistent.append(match)
         else:
             obeyed.append((candidate, match))
+    if not (obeyed or consistent):
+        fixed = (each for each in found if not each.rule.cast.is_random)
+        shared = ((each, obeys_shared(each, evidence, predictor)) for each in fixed)
+        obeyed = [(each, match) for each, match in shared if match is not None]
     # Those whose library stores scales so come first, and else the rules' order is kept.
     obeyed.sort(key=lambda pair: (pair[1].is_inverted, ", " in pair[1].storage))
     return obeyed, consistent
