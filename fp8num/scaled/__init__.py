@@ -11,10 +11,8 @@ from fp8num.scaled.array import (
     Descale,
     RuleLike,
     ScaledArray,
-    assembled,
     block_frame,
     picture,
-    quantized_by,
 )
 from fp8num.scaled.blocks import Blocks, Region, beside, slabs
 
@@ -24,11 +22,9 @@ __all__ = [
     "Region",
     "RuleLike",
     "ScaledArray",
-    "assembled",
     "beside",
     "block_frame",
     "picture",
-    "quantized_by",
     "slabs",
 ]
 

@@ -25,16 +25,8 @@ from fp8num._kernels.words import as_values
 from fp8num.codec import decode, encode
 from fp8num.codec._arguments import check_threads, random_source, refuse_random
 from fp8num.formats import E4M3FN
-from fp8num.scaled import (
-    Blocks,
-    Descale,
-    Region,
-    ScaledArray,
-    assembled,
-    beside,
-    quantized_by,
-    slabs,
-)
+from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, slabs
+from fp8num.scaled.array import assembled, quantized_by
 from fp8num.scaling.applying import Applier, applier
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.finders import Amax, largest_magnitude, no_errors

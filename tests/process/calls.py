@@ -211,6 +211,8 @@ def scales() -> Iterator[Call]:
     rule = scaling.get_rule("mxfp8-e4m3fn")
     yield "scaling.quantize wide", lambda: everything(fp.scale_quantize(WIDE, rule))
     yield "scaling.scale_quantize row-mse", lambda: fp.scale_quantize(ROWS, "row-mse")
+    yield "scaling.find_scales nvfp4", lambda: tuple(scaling.find_scales(WIDE, "nvfp4"))
+    yield "scaling.apply_scales mxfp8", lambda: everything(scaling.apply_scales(WIDE, 0.3, rule))
     yield "scale_quantize scales", lambda: fp.scale_quantize(TAME, "block-32", scales=3.0)
     tall = np.resize(ROWS, (512, 1024))
     yield "scale_quantize threads", lambda: fp.scale_quantize(tall, "row", threads=3)
