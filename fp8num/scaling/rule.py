@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from fp8num._reading import arguments_of, as_it_is, entries
-from fp8num.formats import Format, format_from_dict, get_format
+from fp8num.formats import E4M3FN, Format, format_from_dict, get_format
 from fp8num.scaled import Descale
 from fp8num.scaling.cast import Cast
 from fp8num.scaling.finders import Amax, BestClip, Percentile
@@ -182,7 +182,7 @@ class Rule:
             If the rule does not take it.
         """
         if fmt is None:
-            return self.format if self.format is not None else get_format("E4M3FN")
+            return E4M3FN if self.format is None else self.format
         found = get_format(fmt)
         if not self.takes(found):
             msg = f"fmt must be one of {', '.join(self.formats)} for {self.name}, got {found.name}"
