@@ -126,7 +126,7 @@ def applier(
     return _applier(rule.cast, fmt, dtype, projection, divides, rule.exact, unscaled)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _applier(  # noqa: PLR0917 - a key of the cache
     cast: Cast,
     fmt: Format,
