@@ -1,52 +1,35 @@
 """
-Reading what somebody else wrote: files, JSON, and what a record must hold.
+Reading what somebody else wrote: files and JSON.
 
 ::
 
     path --open_file--> a regular file, never a pipe       whatever is wrong with it is
-    bytes --parse_json--> dict, list, text, numbers        one InputError, a ValueError,
-    dict --entries--> its values, each checked by name     in one line
+    bytes --parse_json--> dict, list, text, numbers        one InputError in one line
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from fp8num._text import cut, printable, shown
+from fp8num._text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Never
 
 __all__ = [
-    "Check",
     "InputError",
-    "arguments_of",
-    "as_it_is",
-    "brief",
     "check_regular",
-    "entries",
-    "flag",
     "json_members",
-    "listed",
-    "made",
-    "mapping",
-    "maybe",
-    "number",
     "open_file",
     "parse_json",
-    "text",
-    "whole",
     "without_waiting",
 ]
 
@@ -58,19 +41,9 @@ MAX_DIGITS = 4300
 #: values may take beyond three times their text.
 VALUE_BYTES, ALLOWED_BYTES = 128, 150_000_000
 
-#: Returns a value of a record as it is wanted, or raises what says what it must be.
-Check: TypeAlias = "Callable[[str, object], Any]"
-
 
 class InputError(ValueError):
     """A file cannot be read as what it should be; the message is one line and says why."""
-
-
-def brief(value: object) -> str:
-    """Write a value for a message, not at length; of an integer digits may be too many."""
-    if isinstance(value, int) and abs(value) >= 1 << 256:
-        return f"an integer of {value.bit_length()} bits"
-    return shown(value, 60) if isinstance(value, str) else f"{value!r:.60}".replace("\n", " ")
 
 
 # Files.
@@ -297,171 +270,3 @@ _HOOKS: Mapping[str, Any] = {
 }
 _STRICT = json.JSONDecoder(parse_constant=_no_constant, **_HOOKS)
 _LENIENT = json.JSONDecoder(**_HOOKS)
-
-
-# Records.
-
-
-def entries(
-    what: str, record: object, checks: Mapping[str, Check], optional: Collection[str] = ()
-) -> dict[str, Any]:
-    """
-    Return the values of a record, each as its check returns it.
-
-    Parameters
-    ----------
-    what : str
-        What the record is, for messages.
-    record : object
-        It must be a mapping with an entry for each check, and no others.
-    checks : mapping of str to Check
-        What each entry must be.
-    optional : collection of str, optional
-        Entries that may be missing.
-
-    Raises
-    ------
-    InputError
-        If it is no such record; the entry is named, what it must be, and what it was.
-    """
-    if not isinstance(record, Mapping):
-        msg = f"{what} must be a mapping, as to_dict() makes it, got {_named(record)}"
-        raise InputError(msg)
-    if unknown := [name for name in record if name not in checks]:
-        near = difflib.get_close_matches(str(unknown[0])[:80], checks, n=1, cutoff=0.7)
-        hint = (
-            f"did you mean {near[0]}?"
-            if near
-            else f"there are {', '.join(checks)}, unless a later version wrote it"
-        )
-        msg = f"{what} must have no entry {brief(unknown[0])}; {hint}"
-        raise InputError(msg)
-    if missing := [name for name in checks if name not in record and name not in optional]:
-        found = printable(cut(", ".join(map(str, record)), 200)) or "nothing"
-        msg = f"{what} must also have {', '.join(missing)}, got {found}; to_dict() writes them all"
-        raise InputError(msg)
-    return {
-        name: check(f"{name} of {what}", record[name])
-        for name, check in checks.items()
-        if name in record
-    }
-
-
-def arguments_of(what: str, kind: type[Any], record: object, **own: Check) -> dict[str, Any]:
-    """
-    Return a data class's arguments from a record of them, each checked by its annotation.
-
-    Parameters
-    ----------
-    what : str
-        What the record is, for messages.
-    kind : type
-        The data class; a field that has a default may be missing.
-    record : object
-        The record.
-    **own : Check
-        The checks of fields that are not plain ones.
-    """
-    named = fields(kind)
-    checks = {one.name: own.get(one.name) or _PLAIN.get(str(one.type), as_it_is) for one in named}
-    has_default = [one.name for one in named if not one.default is one.default_factory is MISSING]
-    return entries(what, record, checks, has_default)
-
-
-def as_it_is(what: str, value: object) -> Any:  # noqa: ANN401, ARG001 - a check's form
-    """Return a value that whoever is given it checks."""
-    return value
-
-
-def text(what: str, value: object) -> str:
-    """Return text."""
-    if not isinstance(value, str):
-        _refuse(what, "text", value)
-    return value
-
-
-def flag(what: str, value: object) -> bool:
-    """Return True or False."""
-    if not isinstance(value, bool):
-        _refuse(what, "true or false", value)
-    return value
-
-
-def mapping(what: str, value: object) -> Mapping[str, Any]:
-    """Return a mapping."""
-    if not isinstance(value, Mapping):
-        _refuse(what, "a mapping", value)
-    return value
-
-
-def number(what: str, value: object) -> int | float:
-    """Return a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
-        _refuse(what, "a finite number", value)
-    return value
-
-
-def whole(low: int, high: int) -> Check:
-    """Return the check of an integer from `low` to `high`."""
-
-    def check(what: str, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            _refuse(what, f"an integer from {low} to {high}", value)
-        return value
-
-    return check
-
-
-def maybe(inner: Check) -> Check:
-    """Return the check of None, or of what another one takes."""
-    return lambda what, value: None if value is None else inner(what, value)
-
-
-def listed(*inner: Check) -> Check:
-    """Return the check of a list: of each element, or if there are several, one after another."""
-
-    def check(what: str, value: object) -> tuple[Any, ...]:
-        wanted = "a list" if len(inner) == 1 else f"a list of {len(inner)}"
-        if not isinstance(value, list | tuple) or len(inner) not in (1, len(value)):
-            _refuse(what, wanted, value)
-        checks = inner * len(value) if len(inner) == 1 else inner
-        places = (f"item {i} of {what}" for i in range(len(value)))
-        return tuple(one(*each) for one, *each in zip(checks, places, value, strict=True))
-
-    return check
-
-
-def made(make: Callable[[Any], Any]) -> Check:
-    """Return the check of what a function makes something of, or refuses."""
-
-    def check(what: str, value: object) -> Any:  # noqa: ANN401 - what the function makes
-        try:
-            return make(value)
-        except (TypeError, ValueError) as error:
-            msg = f"{what}: {error}"
-            raise InputError(msg) from error
-
-    return check
-
-
-_INTEGER = whole(-(1 << 63), (1 << 63) - 1)
-#: The checks of annotations, as text.
-_PLAIN: Mapping[str, Check] = {
-    "bool": flag,
-    "int": _INTEGER,
-    "float": number,
-    "str": text,
-    "int | None": maybe(_INTEGER),
-    "str | None": maybe(text),
-    "tuple[int, ...]": listed(_INTEGER),
-    "tuple[str, ...]": listed(text),
-}
-
-
-def _named(value: object) -> str:
-    return f"{type(value).__name__} {brief(value)}"
-
-
-def _refuse(what: str, wanted: str, value: object) -> Never:
-    msg = f"{what} must be {wanted}, got {_named(value)}"
-    raise InputError(msg)

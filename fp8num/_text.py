@@ -10,7 +10,7 @@ Text from outside, such as names in files: harmless in a terminal, a message, a 
 
 from __future__ import annotations
 
-__all__ = ["cut", "guarded", "printable", "shown"]
+__all__ = ["brief", "cut", "guarded", "printable", "shown"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  #: what a spreadsheet may run begins with
 
@@ -69,6 +69,40 @@ def shown(text: str, limit: int = 200) -> str:
     'xxxx...(3000 characters)...xxxx'
     """
     return repr(cut(text, limit))
+
+
+def brief(value: object, limit: int = 80) -> str:
+    """
+    Write any value for a message: in one line, and neither at length nor for long.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+    limit : int, optional
+        Characters to keep.
+
+    Returns
+    -------
+    str
+        The first of them as Python writes it; of a huge integer its bits.
+
+    Examples
+    --------
+    >>> print(brief(10**400), brief([0] * 1000, 8), brief("relu"))
+    an integer of 1329 bits [0, 0, 0 'relu'
+    """
+    if isinstance(value, str):
+        return shown(value, limit)
+    if isinstance(value, int) and abs(value) >= 1 << 256:
+        return f"an integer of {value.bit_length()} bits"
+    if type(value) in (list, tuple):
+        value = value[:limit]  # type: ignore[index] # each takes a character at least
+    try:
+        written = repr(value)
+    except ValueError:  # such an integer within
+        return f"a {type(value).__name__}"
+    return " ".join(written.split())[:limit]
 
 
 def guarded(text: str) -> str:

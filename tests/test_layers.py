@@ -22,6 +22,7 @@ LAYERS = (
     "_reading",
     "_archives",
     "_arguments",
+    "_records",
     "formats",
     "projection",
     "_kernels",

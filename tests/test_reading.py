@@ -16,17 +16,8 @@ import pytest
 
 import fp8num as fp
 from fp8num import _archives, ops
-from fp8num._reading import (
-    InputError,
-    arguments_of,
-    entries,
-    json_members,
-    listed,
-    maybe,
-    parse_json,
-    text,
-    whole,
-)
+from fp8num._reading import InputError, json_members, parse_json
+from fp8num._records import arguments_of, entries, listed, maybe, text, whole
 from fp8num.cli import main
 from fp8num.formats import E4M3FN, format_from_dict
 from fp8num.inputs import npz, open_tensors, safetensors
@@ -138,17 +129,17 @@ def test_members_are_found_unparsed() -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (3, r"x must be a mapping, as to_dict\(\) makes it, got int 3"),
+        (3, r"x must be a mapping, as to_dict\(\) makes it, got 3"),
         ({}, "x must also have a, c, got nothing"),
         ({"a": 1, "c": [], "color": 2}, "x must have no entry 'color'; did you mean colour"),
-        ({"a": True, "c": []}, "a of x must be an integer from 0 to 9, got bool True"),
-        ({"a": 1.0, "c": []}, "a of x must be an integer from 0 to 9, got float 1.0"),
-        ({"a": 10, "c": []}, "a of x must be an integer from 0 to 9, got int 10"),
-        ({"a": 10**400, "c": []}, "a of x must be .*, got int an integer of 1329 bits"),
-        ({"a": 1, "c": "xy"}, "c of x must be a list, got str 'xy'"),
+        ({"a": True, "c": []}, "a of x must be an integer from 0 to 9, got True"),
+        ({"a": 1.0, "c": []}, "a of x must be an integer from 0 to 9, got 1.0"),
+        ({"a": 10, "c": []}, "a of x must be an integer from 0 to 9, got 10"),
+        ({"a": 10**400, "c": []}, "a of x must be .*, got an integer of 1329 bits"),
+        ({"a": 1, "c": "xy"}, "c of x must be a list, got 'xy'"),
         ({"a": 1, "c": ["x", 2]}, "item 1 of c of x must be text, got int 2"),
         ({"a": 1, "c": [], "colour": 3}, "colour of x must be text, got int 3"),
-        ({"a": "\x1b" * 9999, "c": []}, r"got str '\\x1b.*\(9999 characters\)"),
+        ({"a": "\x1b" * 9999, "c": []}, r"got '\\x1b.*\(9999 characters\)"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -166,7 +157,7 @@ def test_arguments_are_checked_by_their_annotations() -> None:
 
     found = arguments_of("x", Granularity, {"kind": "block", "length": 3})
     assert found == {"kind": "block", "length": 3}
-    with pytest.raises(InputError, match="ragged of x must be true or false, got int 1"):
+    with pytest.raises(InputError, match="ragged of x must be True or False, got 1"):
         arguments_of("x", Granularity, {"kind": "block", "ragged": 1})
 
 
@@ -179,7 +170,7 @@ def changed(record: dict[str, Any], **change: object) -> dict[str, Any]:
     [
         (format_from_dict, None, "must be a mapping"),
         (format_from_dict, [1], "must be a mapping"),
-        (format_from_dict, changed(E4M3FN.to_dict(), bias=True), "bias of .* got bool True"),
+        (format_from_dict, changed(E4M3FN.to_dict(), bias=True), "bias of .* got True"),
         (format_from_dict, changed(E4M3FN.to_dict(), name="x" * 9999), "at most 200 characters"),
         (format_from_dict, changed(E4M3FN.to_dict(), specials="x" * 9999), "specials must be"),
         (format_from_dict, changed(fp.HIFLOAT8.to_dict(), table=[[0, 0]]), "table of .* a list of"),
@@ -268,7 +259,7 @@ def test_a_hostile_checkpoint_is_refused(name: str, tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("js3-01.jsonl", r"chunk 11 .* a class must be one of those of a sweep, got \{'rule'"),
-        ("js3-02.jsonl", r"chunk 3 .* must be an integer from 0 to 255, got str '\\x1b\[31mx'"),
+        ("js3-02.jsonl", r"chunk 3 .* must be an integer from 0 to 255, got '\\x1b\[31mx'"),
     ],
 )
 def test_a_hostile_journal_is_refused(name: str, message: str, tmp_path: Path) -> None:
@@ -440,7 +431,9 @@ def test_threads_are_a_few(threads: Any) -> None:
         lambda: start("te-delayed", length=1).quantize(x, threads=threads),
         lambda: fp.matmul(codes[None], codes[:, None], fmt, fmt, threads=threads),
     ):
-        with pytest.raises(ValueError, match="threads must be a positive integer") as caught:
+        with pytest.raises(
+            (TypeError, ValueError), match="threads must be an? .*integer"
+        ) as caught:
             call()
         assert len(str(caught.value)) < 200
 

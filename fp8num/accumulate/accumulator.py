@@ -16,12 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fp8num.accumulate._checks import (
-    check_choice,
-    check_integer,
-    check_order,
-    check_width,
-)
+from fp8num._arguments import choice, integer, text
+from fp8num._text import brief
+from fp8num.accumulate._checks import check_order, check_width
 from fp8num.formats import Format, get_format
 from fp8num.projection import Rounding, Saturation
 
@@ -70,9 +67,7 @@ class Accumulator:
                 "and MatrixCore, got Accumulator itself"
             )
             raise TypeError(msg)
-        if not isinstance(self.name, str) or not self.name:
-            msg = f"name must be a string that is not empty, got {self.name!r}"
-            raise ValueError(msg)
+        text("name", self.name, empty=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,16 +124,16 @@ class FloatSum(Accumulator):
         object.__setattr__(self, "saturation", Saturation.parse(self.saturation))
         if self.arithmetic != "float32":
             object.__setattr__(self, "arithmetic", get_format(self.arithmetic))
-        check_choice("order", self.order, ("sequential", "pairwise", "blocked"))
+        choice("order", self.order, ("sequential", "pairwise", "blocked"))
         if (self.block is None) == (self.order == "blocked"):
-            msg = f"block must be given with order='blocked' alone, got {self.block!r}"
+            msg = f"block must be given with order='blocked' alone, got {brief(self.block)}"
             raise ValueError(msg)
         if self.block is not None:
-            check_integer("block", self.block, 1, None)
+            integer("block", self.block, 1)
         if self.fused and self.order == "pairwise":
             msg = "fused must be False with order='pairwise': a tree adds sums and not products"
             raise ValueError(msg)
-        check_integer("random_width", self.random_width, 1, 24)
+        integer("random_width", self.random_width, 1, 24)
 
     @property
     def format(self) -> Format | None:
@@ -232,13 +227,13 @@ class TensorCore(Accumulator):
             get_format(spelled)
         for name in ("aligning", "output_rounding"):
             mode = Rounding.parse(getattr(self, name))
-            check_choice(name, mode, _ALIGNING)
+            choice(name, mode.value, [one.value for one in _ALIGNING])
             object.__setattr__(self, name, mode)
-        check_choice("alignment", self.alignment, ("operands", "product"))
-        check_choice("register", self.register, tuple(self.REGISTERS))
-        check_integer("fraction_bits", self.fraction_bits, 1, 46)
-        check_integer("products", self.products, 1, 1024)
-        check_integer("output_bits", self.output_bits, 1, self.REGISTERS[self.register][0])
+        choice("alignment", self.alignment, ("operands", "product"))
+        choice("register", self.register, self.REGISTERS)
+        integer("fraction_bits", self.fraction_bits, 1, 46)
+        integer("products", self.products, 1, 1024)
+        integer("output_bits", self.output_bits, 1, self.REGISTERS[self.register][0])
         check_width(self.fraction_bits, self.products, self.group)
         check_order(self.order, self.products)
         if self.group > 1 and self.formats != ("E2M1FN",):
@@ -248,7 +243,7 @@ class TensorCore(Accumulator):
             )
             raise ValueError(msg)
         if self.promotion is not None:
-            check_integer("promotion", self.promotion, 1, None)
+            integer("promotion", self.promotion, 1)
             if self.promotion % self.instruction:
                 msg = (
                     f"promotion must be a multiple of the {self.instruction} products of an "
@@ -289,9 +284,9 @@ class MatrixCore(Accumulator):
         super().__post_init__()
         for spelled in self.formats:
             get_format(spelled)
-        check_integer("products", self.products, 2, 64)
+        integer("products", self.products, 2, 64)
         if self.products % 2:
             msg = f"products must be even, as even and odd ones are apart, got {self.products}"
             raise ValueError(msg)
-        check_integer("fraction_bits", self.fraction_bits, 1, 30)
-        check_integer("sum_bits", self.sum_bits, self.fraction_bits, 36)
+        integer("fraction_bits", self.fraction_bits, 1, 30)
+        integer("sum_bits", self.sum_bits, self.fraction_bits, 36)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fp8num._arguments import refuse_kind
 from fp8num._names import Catalogue, hint
+from fp8num._text import brief
 from fp8num.accumulate.accumulator import (
     Accumulator,
     BlasSum,
@@ -237,15 +239,12 @@ def get_accumulator(accumulator: Accumulator | str) -> Accumulator:
     if isinstance(accumulator, Accumulator):
         return accumulator
     if not isinstance(accumulator, str):
-        msg = (
-            f"accumulator must be an Accumulator or a name, got {type(accumulator).__name__} "
-            f"{accumulator!r:.60}; fp8num.ACCUMULATORS lists the names"
-        )
-        raise TypeError(msg)
+        advice = "fp8num.ACCUMULATORS lists the names"
+        refuse_kind("accumulator", "an Accumulator or a name", accumulator, advice)
     name = accumulator.strip().lower().replace("_", "-")
     if name in ACCUMULATORS:
         return ACCUMULATORS[name]
     offer = hint(accumulator, ACCUMULATORS, "there is none like it", "an accumulator")
     known = ", ".join(ACCUMULATORS)
-    msg = f"accumulator {accumulator!r:.80} is not known, {offer}; known are {known}"
+    msg = f"accumulator {brief(accumulator)} is not known, {offer}; known are {known}"
     raise ValueError(msg)

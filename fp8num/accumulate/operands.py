@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, refuse
 from fp8num._kernels.float32 import as_float64
+from fp8num._text import brief
 from fp8num.accumulate.binary import from_float32, to_float32
 from fp8num.codec import decode
 from fp8num.codec._arguments import codes_advice
@@ -180,7 +181,7 @@ def as_operand(
     if hasattr(x, "codes") and hasattr(x, "format"):
         for argument, value in ((f"{name}_format", fmt), (f"{name}_scale", scale)):
             if value is not None:
-                msg = f"{argument} must not be given, as {name} brings its own, got {value!r:.60}"
+                msg = f"{argument} must not be given, as {name} brings its own, got {brief(value)}"
                 raise ValueError(msg)
         found = _of_object(name, x, (name == "a") ^ transpose, apart=apart)
         return found.transposed if transpose else found
@@ -234,8 +235,7 @@ def _block(name: str, scaling: str) -> tuple[int | None, int | None]:
         return (1, None) if name == "a" else (None, 1)
     match = _BLOCKS.fullmatch(scaling) if isinstance(scaling, str) else None
     if match is None or not int(match[2]) or match[1] not in ("1", match[2]):
-        msg = f"scaling must be {SCALINGS}, got {scaling!r}"
-        raise ValueError(msg)
+        refuse("scaling", SCALINGS, scaling)
     length = int(match[2])
     if name == "a":  # rows of A have blocks of their own, also beside square ones of B
         return 1, length

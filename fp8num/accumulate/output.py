@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, refuse, refuse_kind
+from fp8num._text import brief
 from fp8num.accumulate.binary import Floats, from_float32, to_float32
 from fp8num.codec import encode
 from fp8num.formats import BFLOAT16, BINARY16, Format, get_format
@@ -122,8 +123,8 @@ def as_output(
         raise ValueError(msg)
     if out_scale is not None:
         msg = (
-            f"out_scale must be None with out_dtype={found.name}, got {out_scale!r}: it is what "
-            "results are multiplied by before they are encoded to a format"
+            f"out_scale must be None with out_dtype={found.name}, got {brief(out_scale)}: it is "
+            "what results are multiplied by before they are encoded to a format"
         )
         raise ValueError(msg)
     return found
@@ -155,7 +156,7 @@ def _format(out_dtype: object) -> Format:
         return get_format(out_dtype)
     except (TypeError, ValueError) as error:
         msg = (
-            f"out_dtype must be one of {', '.join(_FLOATS)}, or a format, got {out_dtype!r:.60} "
+            f"out_dtype must be one of {', '.join(_FLOATS)}, or a format, got {brief(out_dtype)} "
             f"({error})"
         )
         raise type(error)(msg) from None
@@ -167,17 +168,13 @@ def _out_scale(out_scale: float | None) -> float:
         return 1.0
     array = as_array(out_scale, "out_scale")
     if array.size != 1 or array.dtype.kind not in "fiu":
-        msg = f"out_scale must be one number, got {out_scale!r:.60}"
-        raise TypeError(msg)
+        refuse_kind("out_scale", "one number", out_scale)
     found = float(array.reshape(()))
     if (
         not np.isfinite(found)
         or found <= 0
         or from_float32(np.array([found], np.float32))[0] != found
     ):
-        msg = (
-            f"out_scale must be positive, finite and a float32 number, got {found!r}; round it "
-            "first: np.float32(out_scale)"
-        )
-        raise ValueError(msg)
+        advice = "round it first: np.float32(out_scale)"
+        refuse("out_scale", "positive, finite and a float32 number", found, advice)
     return found

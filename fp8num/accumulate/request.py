@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, generator, refuse, thread_count
 from fp8num.accumulate.accumulator import (
     Accumulator,
     ExactSum,
@@ -19,7 +19,6 @@ from fp8num.accumulate.accumulator import (
 from fp8num.accumulate.operands import Operand, float32_array
 from fp8num.accumulate.scaling import Entry, find_entry
 from fp8num.accumulate.units import operand_type
-from fp8num.codec._arguments import check_threads
 from fp8num.formats import get_format
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def make_request(
         entry,
         output,
         rng,
-        check_threads(threads),
+        thread_count(threads),
     )
 
 
@@ -109,15 +108,9 @@ def _batch(a: Operand, b: Operand) -> tuple[int, ...]:
 def _check_rng(unit: Accumulator, rng: object) -> None:
     """Refuse a generator that nothing draws from, and none where it is needed."""
     if isinstance(unit, FloatSum) and unit.is_stochastic:
-        if not isinstance(rng, np.random.Generator):
-            msg = (
-                f"rng must be a numpy.random.Generator with accumulator {unit.name!r}, which "
-                f"rounds stochastically, got {type(rng).__name__}"
-            )
-            raise TypeError(msg)
+        generator("rng", rng, advice=f"accumulator {unit.name!r} rounds stochastically")
     elif rng is not None:
-        msg = f"rng must be None with accumulator {unit.name!r}, which draws nothing, got {rng!r}"
-        raise ValueError(msg)
+        refuse("rng", f"None with accumulator {unit.name!r}, which draws nothing", rng)
 
 
 def _added(unit: Accumulator, name: str, x: npt.ArrayLike | None) -> npt.NDArray[Any] | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from fp8num._reading import brief
+from fp8num._arguments import flag, integer, member, text
 from fp8num.formats.families import Overflow, Specials
 
 if TYPE_CHECKING:
@@ -13,16 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_combination",
-    "check_integer",
     "check_name",
     "check_overflow",
     "check_overflow_name",
     "check_parameters",
     "default_bias",
-    "parse_enum",
 ]
-
-E = TypeVar("E", bound=Enum)
 
 #: The widest format: codes are uint8 up to 8 bits and uint16 up to 16.
 MAX_BITS = 16
@@ -30,30 +25,6 @@ MAX_BITS = 16
 MAX_NAME = 200
 #: Far beyond any use, and small enough that exponents stay in int64.
 MAX_BIAS = 1 << 16
-
-
-def parse_enum(kind: type[E], value: object, argument: str) -> E:
-    """Return the member that `value` is or names."""
-    if isinstance(value, kind):
-        return value
-    for member in kind:
-        if isinstance(value, str) and value.lower() == member.value:
-            return member
-    choices = ", ".join(repr(member.value) for member in kind)
-    msg = f"{argument} must be one of {choices}, got {value!r:.80}"
-    raise ValueError(msg) if isinstance(value, str) else TypeError(msg)
-
-
-def check_integer(argument: str, value: object, low: int, high: int) -> int:
-    """Return an integer parameter, or say what it must be."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        msg = f"{argument} must be an integer from {low} to {high}, got {value!r:.80}"
-        raise TypeError(msg)
-    number = int(value.__index__())
-    if not low <= number <= high:
-        msg = f"{argument} must be an integer from {low} to {high}, got {brief(number)}"
-        raise ValueError(msg)
-    return number
 
 
 def default_bias(exponent_bits: int, specials: Specials) -> int:
@@ -66,15 +37,13 @@ def check_parameters(fmt: Format) -> dict[str, Any]:
     """Return the parameters of a parametric format, checked, completed and of their types."""
     check_name(fmt.name)
     for argument in ("signed", "subnormals"):
-        if not isinstance(getattr(fmt, argument), bool):
-            msg = f"{argument} must be True or False, got {getattr(fmt, argument)!r:.80}"
-            raise TypeError(msg)
-    specials = parse_enum(Specials, fmt.specials, "specials")
-    exponent_bits = check_integer("exponent_bits", fmt.exponent_bits, 1, MAX_BITS)
-    mantissa_bits = check_integer("mantissa_bits", fmt.mantissa_bits, 0, MAX_BITS)
+        flag(argument, getattr(fmt, argument))
+    specials = member("specials", fmt.specials, Specials)
+    exponent_bits = integer("exponent_bits", fmt.exponent_bits, 1, MAX_BITS)
+    mantissa_bits = integer("mantissa_bits", fmt.mantissa_bits, 0, MAX_BITS)
     bias = default_bias(exponent_bits, specials)
     if fmt.bias is not None:
-        bias = check_integer("bias", fmt.bias, -MAX_BIAS, MAX_BIAS)
+        bias = integer("bias", fmt.bias, -MAX_BIAS, MAX_BIAS)
     bits = fmt.signed + exponent_bits + mantissa_bits
     if not 2 <= bits <= MAX_BITS:
         msg = f"a format must have 2 to {MAX_BITS} bits in all, got {bits}"
@@ -91,11 +60,8 @@ def check_parameters(fmt: Format) -> dict[str, Any]:
 
 def check_name(name: object) -> None:
     """Refuse what cannot name a format; messages hold the name, so it has an end."""
-    if not isinstance(name, str) or not name:
-        msg = f"name must be text that is not empty, got {name!r:.60}"
-        raise TypeError(msg)
-    if len(name) > MAX_NAME:
-        msg = f"name must have at most {MAX_NAME} characters, got {len(name)}"
+    if len(found := text("name", name, empty=False)) > MAX_NAME:
+        msg = f"name must have at most {MAX_NAME} characters, got {len(found)}"
         raise ValueError(msg)
 
 
@@ -143,7 +109,7 @@ def check_overflow(value: object, specials: Specials) -> Overflow:
 
 def check_overflow_name(value: object, *, has_infinity: bool, has_nan: bool = True) -> Overflow:
     """Return the result of overflow that was asked for, if the format has it."""
-    overflow = parse_enum(Overflow, value, "overflow")
+    overflow = member("overflow", value, Overflow)
     missing = {Overflow.INFINITY: not has_infinity, Overflow.NAN: not has_nan}
     if missing.get(overflow, False):
         msg = f"overflow cannot be {overflow.value!r}: the format has none; use 'max'"

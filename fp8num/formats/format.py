@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._names import html_table
+from fp8num._records import as_dict
 from fp8num.formats._validation import check_parameters
 from fp8num.formats.families import Overflow, Specials
 
@@ -510,17 +511,7 @@ class Format:
         dict
             The constructor's arguments: ``Format(**fmt.to_dict()) == fmt``.
         """
-        return {
-            "name": self.name,
-            "exponent_bits": self.exponent_bits,
-            "mantissa_bits": self.mantissa_bits,
-            "bias": self.bias,
-            "specials": self._specials.value,
-            "signed": self.signed,
-            "subnormals": self.subnormals,
-            "overflow": self._overflow.value,
-            "source": self.source,
-        }
+        return as_dict(self)
 
     def fields(self, code: int) -> tuple[str, str, str]:
         """Return a code's sign, exponent and mantissa bits as text, empty where there are none."""

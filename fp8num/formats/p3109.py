@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from fp8num._text import brief
 from fp8num.formats.families import Specials
 from fp8num.formats.format import Format
 
@@ -48,7 +49,7 @@ def p3109_format(name: str) -> Format | None:
     most = bits - 1 if signed else bits
     if not 3 <= bits <= 16 or not 1 <= precision <= most:
         msg = (
-            f"{name!r:.80} must have a bitwidth of 3 to 16 and a precision from 1 to the bitwidth "
+            f"{brief(name)} must have a bitwidth of 3 to 16 and a precision from 1 to the bitwidth "
             f"({'less one, as it is signed' if signed else 'included, as it is unsigned'}), "
             f"got bitwidth {bits} and precision {precision}"
         )

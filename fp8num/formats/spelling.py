@@ -17,8 +17,10 @@ from functools import lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
+from fp8num._arguments import refuse_kind
 from fp8num._names import hint
-from fp8num._reading import arguments_of, flag, listed, maybe, whole
+from fp8num._records import arguments_of, flag, listed, maybe, whole
+from fp8num._text import brief
 from fp8num.formats.catalogue import FORMATS
 from fp8num.formats.families import Specials
 from fp8num.formats.format import Format
@@ -113,11 +115,8 @@ def get_format(spec: object) -> Format:
         return _format_by_name(spec)
     name = _dtype_name(spec)
     if name is None:
-        msg = (
-            f"fmt must be a Format, a name or a dtype, got {type(spec).__name__} {spec!r:.60}; "
-            "fp8num.FORMATS lists the names"
-        )
-        raise TypeError(msg)
+        advice = "fp8num.FORMATS lists the names"
+        refuse_kind("fmt", "a Format, a name or a dtype", spec, advice)
     # A dtype is not ambiguous: only ml_dtypes has a float8_e4m3.
     return _format_by_name("ml_dtypes.float8_e4m3" if name == "float8_e4m3" else name)
 
@@ -176,7 +175,7 @@ def _format_by_name(name: str) -> Format:
     prefix = _PREFIX.match(bare)
     short = bare[prefix.end() :] if prefix else bare
     if short.upper() in AMBIGUOUS and plain not in _ALIASES:
-        msg = f"format name {name!r:.80} is ambiguous: {AMBIGUOUS[short.upper()]}"
+        msg = f"format name {brief(name)} is ambiguous: {AMBIGUOUS[short.upper()]}"
         raise ValueError(msg)
     for candidate in (plain, bare, short):
         key = _ALIASES.get(candidate, candidate).upper()
@@ -185,7 +184,7 @@ def _format_by_name(name: str) -> Format:
             continue
         if prefix and prefix["bits"] not in {"", str(known.bits)}:
             msg = (
-                f"format name {name!r:.80} says {prefix['bits']} bits, but {known.name} has "
+                f"format name {brief(name)} says {prefix['bits']} bits, but {known.name} has "
                 f"{known.bits}; write {known.name!r} if it is meant"
             )
             raise ValueError(msg)
@@ -201,7 +200,7 @@ def _format_by_name(name: str) -> Format:
         "as 'w4m3b7-fn'"
     )
     names = [*FORMATS, *_ALIASES, *(p3109_names(8) if plain.startswith("b") else ())]
-    msg = f"format name {name!r:.80} is not known; {hint(short, names, there, 'a format')}"
+    msg = f"format name {brief(name)} is not known; {hint(short, names, there, 'a format')}"
     raise ValueError(msg)
 
 
@@ -210,7 +209,7 @@ def _format_by_parameters(name: str, match: re.Match[str]) -> Format:
     specials = match["specials"]
     if specials not in {member.value for member in Specials}:
         choices = ", ".join(member.value for member in Specials)
-        msg = f"format {name!r:.80} must end in one of {choices}, got {specials!r:.40}"
+        msg = f"format {brief(name)} must end in one of {choices}, got {brief(specials)}"
         raise ValueError(msg)
     return Format(
         name=name,

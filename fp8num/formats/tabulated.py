@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fp8num.formats._validation import check_integer, check_name, check_overflow_name
+from fp8num._arguments import integer
+from fp8num._records import as_dict
+from fp8num.formats._validation import check_name, check_overflow_name
 from fp8num.formats.families import Overflow
 from fp8num.formats.format import Format, Magnitudes
 
@@ -111,22 +113,22 @@ class TabulatedFormat(Format):
     def __post_init__(self) -> None:
         """Check what a wrong table would make silently wrong."""
         check_name(self.name)
-        check_integer("width", self.width, 2, 16)
+        integer("width", self.width, 2, 16)
         codes = 1 << self.width
-        check_integer("smallest_normal_index", self.smallest_normal_index, 0, codes)
+        integer("smallest_normal_index", self.smallest_normal_index, 0, codes)
         for argument in ("nan", "infinity"):
             if (code := getattr(self, argument)) is not None:
-                check_integer(argument, code, 0, codes - 1)
+                integer(argument, code, 0, codes - 1)
         object.__setattr__(self, "table", tuple((int(c), int(i), int(e)) for c, i, e in self.table))
         object.__setattr__(
             self, "nearest", tuple((int(i), int(e), bool(up)) for i, e, up in self.nearest)
         )
         if self.following is not None:
-            integer, exponent = self.following
-            object.__setattr__(self, "following", (int(integer), int(exponent)))
+            significand, exponent = self.following
+            object.__setattr__(self, "following", (int(significand), int(exponent)))
         if self.unpaired is not None:
-            code, integer, exponent = self.unpaired
-            object.__setattr__(self, "unpaired", (int(code), int(integer), int(exponent)))
+            code, significand, exponent = self.unpaired
+            object.__setattr__(self, "unpaired", (int(code), int(significand), int(exponent)))
         overflow = Overflow.NAN if self.has_nan else Overflow.MAX
         overflow = Overflow.INFINITY if self.has_infinity else overflow
         if self.overflow is not None:
@@ -135,8 +137,8 @@ class TabulatedFormat(Format):
             )
         object.__setattr__(self, "overflow", overflow)
         for code, *_ in (*self.table, *([] if self.unpaired is None else [self.unpaired])):
-            check_integer("a code of table", code, 0, codes - 1)
-        numbers = [math.ldexp(integer, exponent) for _, integer, exponent in self.table]
+            integer("a code of table", code, 0, codes - 1)
+        numbers = [math.ldexp(significand, exponent) for _, significand, exponent in self.table]
         gaps = len(numbers) - 1 + (self.following is not None)
         if numbers[:1] != [0.0] or sorted(set(numbers)) != numbers or len(self.nearest) != gaps:
             msg = (
@@ -259,21 +261,11 @@ class TabulatedFormat(Format):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the constructor's arguments as a dictionary that JSON can hold."""
-        return {
-            "name": self.name,
-            "width": self.width,
-            "table": [list(row) for row in self.table],
-            "nearest": [list(row) for row in self.nearest],
-            "smallest_normal_index": self.smallest_normal_index,
-            "nan": self.nan,
-            "infinity": self.infinity,
-            "complement": self.complement,
-            "following": None if self.following is None else list(self.following),
-            "regular": self.regular,
-            "unpaired": None if self.unpaired is None else list(self.unpaired),
-            "overflow": self._overflow.value,
-            "source": self.source,
-        }
+        columns = (
+            "width", "table", "nearest", "smallest_normal_index", "nan", "infinity", "complement",
+            "following", "regular", "unpaired",
+        )  # fmt: skip
+        return as_dict(self, "name", *columns, "overflow", "source")
 
 
 def _midpoint(low: tuple[int, int], high: tuple[int, int]) -> tuple[int, int]:

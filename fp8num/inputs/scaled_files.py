@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fp8num._reading import mapping, parse_json
+from fp8num._reading import parse_json
+from fp8num._records import mapping
 from fp8num._text import shown
 from fp8num.formats import E2M1FN, Format, format_from_dict, get_format
 from fp8num.inputs.parts import Parts, open_parts

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from fp8num._reading import as_it_is, entries
+from fp8num._records import as_it_is, entries
 from fp8num.nn._stored import read, stored_accumulator, stored_format, stored_rule
 from fp8num.nn.operand import ROLES, Operand
 

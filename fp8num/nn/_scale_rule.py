@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fp8num.nn._numbers import number, whole
+from fp8num._arguments import integer, number
 
 __all__ = ["ScaleRule", "scale_rule"]
 
@@ -55,7 +55,7 @@ def scale_rule(
     return ScaleRule(
         growth=number("growth", growth, above=1),
         backoff=number("backoff", backoff, above=0, below=1),
-        interval=whole("interval", interval, 1),
+        interval=integer("interval", interval, 1),
         maximum=math.inf if maximum in (None, math.inf) else _float32("maximum", maximum),
         minimum=0.0 if minimum in (None, 0) else _float32("minimum", minimum),
     )

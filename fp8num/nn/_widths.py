@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
-from fp8num.nn._numbers import whole
+from fp8num._arguments import integer
 
 __all__ = ["widths"]
 
@@ -25,7 +25,7 @@ def widths(sizes: object) -> tuple[int, ...]:
     if unordered or not isinstance(sizes, Iterable) or getattr(sizes, "ndim", 1) != 1:
         msg = f"sizes must be a sequence of widths, such as [64, 512, 10], got {sizes!r:.80}"
         raise TypeError(msg)
-    found = tuple(whole("a width of sizes", size, 1) for size in sizes)
+    found = tuple(integer("a width of sizes", size, 1) for size in sizes)
     if len(found) < 2:
         msg = (
             "sizes must be at least two widths, of inputs and outputs, such as [64, 512, 10], "

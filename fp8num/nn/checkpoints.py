@@ -25,18 +25,9 @@ import numpy.typing as npt
 from fp8num._archives import check_members, open_archive, read_array
 from fp8num._arguments import as_array
 from fp8num._files import whole_file
-from fp8num._reading import (
-    InputError,
-    as_it_is,
-    brief,
-    entries,
-    flag,
-    mapping,
-    open_file,
-    parse_json,
-    text,
-)
-from fp8num._text import shown
+from fp8num._reading import InputError, open_file, parse_json
+from fp8num._records import as_it_is, entries, flag, mapping, text
+from fp8num._text import brief, shown
 
 if TYPE_CHECKING:
     import zipfile

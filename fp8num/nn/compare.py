@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import integer, number
 from fp8num._kernels.state import float_arithmetic
 from fp8num._tasks import check_executor, in_order
-from fp8num.nn._numbers import number, whole
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.dataset import Dataset
 from fp8num.nn.diagnosis import TrainingDiverged
@@ -134,15 +134,15 @@ def compare(
     ('fp32', 2, 'baseline')
     """
     numbers = _seeds(seeds)
-    count = None if folds is None else whole("folds", folds, 1)
+    count = None if folds is None else integer("folds", folds, 1)
     margin = number("margin", margin, above=0, below=1)
     arms, first = _arms(recipes, baseline)
     check_executor(executor)
     check_callable("progress", progress)
     shared: dict[str, Any] = {
         "sizes": sizes,
-        "epochs": whole("epochs", epochs, 1),
-        "batch": whole("batch", batch, 1),
+        "epochs": integer("epochs", epochs, 1),
+        "batch": integer("batch", batch, 1),
         "lr": lr,
         "optimizer": optimizer,
         "schedule": schedule,
@@ -173,11 +173,11 @@ def _seeds(seeds: int | Sequence[int] | npt.NDArray[Any]) -> tuple[int, ...]:
     if isinstance(seeds, np.ndarray) and seeds.ndim:
         seeds = seeds.tolist()
     if isinstance(seeds, str) or not isinstance(seeds, Sequence | range):
-        return tuple(range(whole("seeds", seeds, 1, MOST_SEEDS)))
+        return tuple(range(integer("seeds", seeds, 1, MOST_SEEDS)))
     if len(seeds) > MOST_SEEDS:
         msg = f"seeds must be at most {MOST_SEEDS}, got {len(seeds)} of them"
         raise ValueError(msg)
-    found = tuple(whole("a seed of seeds", seed, 0) for seed in seeds)
+    found = tuple(integer("a seed of seeds", seed, 0) for seed in seeds)
     if not found or len(set(found)) < len(found):
         msg = f"seeds must be a number or different seeds, at least one, got {found!r:.80}"
         raise ValueError(msg)

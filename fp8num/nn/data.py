@@ -17,8 +17,8 @@ from importlib.resources import files
 
 import numpy as np
 
+from fp8num._arguments import integer, number
 from fp8num._kernels.state import float_arithmetic
-from fp8num.nn._numbers import number, whole
 from fp8num.nn.dataset import Dataset, Inputs, Labels, batches
 
 __all__ = ["Dataset", "batches", "digits", "random_labels", "spirals", "teacher"]
@@ -73,7 +73,7 @@ def digits(fold: int = 0, folds: int = 5, seed: int = 0) -> Dataset:
     >>> data.x.shape, data.test_x.shape, float(data.x.max())
     ((1438, 64), (359, 64), 1.0)
     """
-    count, held_out = whole("folds", folds, 2), whole("fold", fold, 0)
+    count, held_out = integer("folds", folds, 2), integer("fold", fold, 0)
     # The data file lies with `inputs`, beside this layer; none of its modules is needed.
     path = files("fp8num") / "inputs" / "data" / "digits.npz"
     with path.open("rb") as stream, np.load(stream) as archive:
@@ -86,7 +86,7 @@ def digits(fold: int = 0, folds: int = 5, seed: int = 0) -> Dataset:
         msg = f"folds must be at most the {len(y)} images, got {count}"
         raise ValueError(msg)
     # Deal the images out in turn, digit by digit, the images of a digit in random order.
-    words = np.random.PCG64(whole("seed", seed, 0)).random_raw(len(y))
+    words = np.random.PCG64(integer("seed", seed, 0)).random_raw(len(y))
     order = np.lexsort((words, y))
     test = np.zeros(len(y), bool)
     test[order[held_out::count]] = True
@@ -136,10 +136,10 @@ def teacher(
     >>> data.x.shape, data.test_y.shape, data.classes
     ((100, 8), (20,), 3)
     """
-    n, test = whole("n", n, 0), whole("test", test, 0)
-    features, hidden = whole("features", features, 1), whole("hidden", hidden, 1)
-    classes, margin = whole("classes", classes, 2), number("margin", margin, at_least=0)
-    rng = np.random.Generator(np.random.PCG64(whole("seed", seed, 0)))
+    n, test = integer("n", n, 0), integer("test", test, 0)
+    features, hidden = integer("features", features, 1), integer("hidden", hidden, 1)
+    classes, margin = integer("classes", classes, 2), number("margin", margin, at_least=0)
+    rng = np.random.Generator(np.random.PCG64(integer("seed", seed, 0)))
     # Unit inputs of tanh, of which 0.394 is the mean square: outputs of unit variance.
     first = rng.standard_normal((features, hidden)) / np.sqrt(features)
     last = rng.standard_normal((hidden, classes)) / np.sqrt(0.394 * hidden)
@@ -206,10 +206,10 @@ def spirals(
     >>> data.x.shape, np.bincount(data.y).tolist()
     ((300, 2), [100, 100, 100])
     """
-    n, test = whole("n", n, 0), whole("test", test, 0)
-    classes, noise = whole("classes", classes, 2), number("noise", noise, at_least=0)
+    n, test = integer("n", n, 0), integer("test", test, 0)
+    classes, noise = integer("classes", classes, 2), number("noise", noise, at_least=0)
     turns = number("turns", turns, above=0)
-    rng = np.random.Generator(np.random.PCG64(whole("seed", seed, 0)))
+    rng = np.random.Generator(np.random.PCG64(integer("seed", seed, 0)))
     y = np.concatenate([rng.permutation(np.arange(count) % classes) for count in (n, test)])
     radius = np.sqrt(rng.uniform(0.01, 1.0, n + test))  # as many per area; not at the centre
     angle = 2 * np.pi * (turns * radius + y / classes)
@@ -255,9 +255,9 @@ def random_labels(
     >>> data.x.shape, data.classes
     ((1000, 100), 10)
     """
-    n, test = whole("n", n, 0), whole("test", test, 0)
-    features, classes = whole("features", features, 1), whole("classes", classes, 2)
-    rng = np.random.Generator(np.random.PCG64(whole("seed", seed, 0)))
+    n, test = integer("n", n, 0), integer("test", test, 0)
+    features, classes = integer("features", features, 1), integer("classes", classes, 2)
+    rng = np.random.Generator(np.random.PCG64(integer("seed", seed, 0)))
     x = rng.standard_normal((n + test, features), dtype=np.float32)
     y = rng.integers(0, classes, n + test, dtype=np.int64)
     return _split("random labels", x, y, classes, (n, test))

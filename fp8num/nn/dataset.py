@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import refuse_mask
-from fp8num._reading import brief
-from fp8num.nn._numbers import whole
+from fp8num._arguments import integer, refuse_mask
+from fp8num._text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +70,7 @@ class Dataset:
             msg = f"name of a data set must be text, got {type(self.name).__name__}"
             raise TypeError(msg)
         # An integer of NumPy would not go into a checkpoint.
-        object.__setattr__(self, "classes", whole("classes", self.classes, 2))
+        object.__setattr__(self, "classes", integer("classes", self.classes, 2))
         _check_inputs("x", self.x)
         _check_inputs("test_x", self.test_x)
         if self.x.shape[1] != self.test_x.shape[1]:
@@ -136,7 +135,7 @@ def batches(
             "numpy.random.default_rng(0) makes one"
         )
         raise TypeError(msg)
-    step, first = whole("size", size, 1), whole("start", start, 0)
+    step, first = integer("size", size, 1), integer("start", start, 0)
     order = rng.permutation(len(dataset.x))
     rows = (order[low : low + step] for low in range(first * step, len(order), step))
     return ((dataset.x[row], dataset.y[row]) for row in rows)
@@ -202,7 +201,7 @@ def generator_from(state: Mapping[str, Any]) -> np.random.Generator:
         # NumPy takes any position in a block of words, and reads what lies there.
         inner = state["state"]
         for place, count in ((inner.get("pos", 0), 624), (state.get("buffer_pos", 0), 4)):
-            if whole("a position", place, 0) > count:
+            if integer("a position", place, 0) > count:
                 msg = f"a position of {place}, beyond {count}"
                 raise ValueError(msg)  # noqa: TRY301 - as any other thing that is wrong
         made.state = dict(state)

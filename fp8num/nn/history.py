@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._reading import brief
+from fp8num._text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import integer
 from fp8num._kernels.state import float_arithmetic
 from fp8num._names import Catalogue
 from fp8num.nn import rules
-from fp8num.nn._numbers import whole
 from fp8num.nn._widths import widths
 from fp8num.nn.linear import Linear
 from fp8num.nn.quantized import Probe
@@ -109,7 +109,7 @@ class MLP:
             msg = f"seed must not be given beside rng, got {seed!r}"
             raise ValueError(msg)
         if rng is None:
-            rng = np.random.default_rng(whole("seed", 0 if seed is None else seed, 0))
+            rng = np.random.default_rng(integer("seed", 0 if seed is None else seed, 0))
         self.activation = activation
         last = len(self.sizes) - 2
         recipes = [get_recipe(recipe)] * (last + 1)

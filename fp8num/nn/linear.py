@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, integer
 from fp8num._kernels.state import float_arithmetic
-from fp8num.nn._numbers import whole
 from fp8num.nn._takes import check_depths
 from fp8num.nn.quantized import Casts, Probe, linear
 from fp8num.nn.recipes import get_recipe
@@ -88,8 +87,8 @@ class Linear:
         probe: Probe | None = None,
         debug: bool = False,
     ) -> None:
-        self.features_in = whole("features_in", features_in, 1)
-        self.features_out = whole("features_out", features_out, 1)
+        self.features_in = integer("features_in", features_in, 1)
+        self.features_out = integer("features_out", features_out, 1)
         self.name = _text(name)
         found = get_recipe(recipe)
         check_depths(name, found, {"forward": self.features_in, "dgrad": self.features_out})

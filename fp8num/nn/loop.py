@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._kernels.state import float_arithmetic
-from fp8num._reading import as_it_is, entries, made, mapping, whole
+from fp8num._records import as_it_is, entries, made, mapping, whole
 from fp8num.nn._parameters import check_like, gradient_norm
 from fp8num.nn.casts import Operands, records_of, watch
 from fp8num.nn.dataset import batches, generator_from, generator_state

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fp8num._arguments import integer
 from fp8num._kernels.blocks import blocks_of
 from fp8num._kernels.state import float_arithmetic
-from fp8num.nn._numbers import whole
 from fp8num.nn._parameters import named
 from fp8num.nn._scale_rule import ScaleRule, scale_rule
 
@@ -351,8 +351,8 @@ class LossScaler:
         settings: dict[str, Any] = {name: state[name] for name in names}
         rule = scale_rule(**settings)
         scale = np.float32(0) if state["scale"] == 0 == rule.minimum else rule.admit(state["scale"])
-        tracker = whole("tracker", state["tracker"], 0)
-        skipped = whole("skipped", state["skipped"], 0)
+        tracker = integer("tracker", state["tracker"], 0)
+        skipped = integer("skipped", state["skipped"], 0)
         if tracker >= rule.interval:
             msg = f"tracker must be less than interval, {rule.interval}, got {tracker}"
             raise ValueError(msg)

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import integer, number
 from fp8num._kernels.blocks import BLOCK
 from fp8num._kernels.state import float_arithmetic
-from fp8num.nn._numbers import number, whole
 from fp8num.nn._parameters import check_like, gradient_norm, trainable
 from fp8num.scaled.blocks import slabs
 
@@ -152,7 +152,7 @@ class Optimizer(ABC):
                 missing = keys[present.index(False)]
                 msg = f"state must have {missing!r} beside {keys[present.index(True)]!r}"
                 raise ValueError(msg)
-            steps[name] = whole(keys[0], state[keys[0]], 1)
+            steps[name] = integer(keys[0], state[keys[0]], 1)
             arrays[name] = [
                 check_like(f"state's {key!r}", state[key], parameter.data).astype(
                     parameter.data.dtype.type  # a copy, in the machine's own byte order

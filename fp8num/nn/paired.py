@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from fp8num.nn._numbers import number, whole
+from fp8num._arguments import integer, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def student_quantile(p: float, freedom: int) -> float:
     >>> round(student_quantile(0.975, 9), 3)
     2.262
     """
-    p, freedom = number("p", p, above=0, below=1), whole("freedom", freedom, 1)
+    p, freedom = number("p", p, above=0, below=1), integer("freedom", freedom, 1)
     return -_reach(p, freedom) if p < 0.5 else _reach(1 - p, freedom)  # which is exact
 
 

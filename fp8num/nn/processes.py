@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fp8num._arguments import integer
 from fp8num._tasks import pool
 from fp8num.codec._arguments import MOST_AT_ONCE
-from fp8num.nn._numbers import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def processes(count: int) -> Iterator[Executor | None]:
     >>> found.recipes
     ('fp32', 'mxfp8')
     """
-    number = whole("count", count, 1, MOST_AT_ONCE)
+    number = integer("count", count, 1, MOST_AT_ONCE)
     if number == 1:
         yield None
         return

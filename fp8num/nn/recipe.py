@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fp8num._arguments import integer
 from fp8num.accumulate import Accumulator
 from fp8num.formats import Format, get_format
 from fp8num.nn._description import describe, read_recipe
-from fp8num.nn._numbers import whole
 from fp8num.nn._takes import check_products
 from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
 from fp8num.nn.operand import PRODUCTS, ROLES, Operand
@@ -146,7 +146,7 @@ class Recipe:
                 msg = f"{name} of a recipe must be {shown}, got {choice!r:.60}"
                 raise ValueError(msg)
         for name, low, high in (("length", 1, MOST_STEPS), ("margin", *_MARGINS)):
-            value = whole(f"{name} of a recipe", getattr(self, name), low)
+            value = integer(f"{name} of a recipe", getattr(self, name), low)
             if high is not None and value > high:
                 msg = f"{name} of a recipe must be from {low} to {high}, got {value}"
                 raise ValueError(msg)

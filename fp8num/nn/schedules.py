@@ -20,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fp8num._arguments import integer, number
 from fp8num._kernels.state import float_arithmetic
-from fp8num.nn._numbers import number, whole
 
 __all__ = ["Schedule", "constant", "cosine", "linear"]
 
@@ -148,7 +148,7 @@ class _Constant:
 
     @float_arithmetic
     def __call__(self, step: int) -> float:
-        whole("step", step, 0)
+        integer("step", step, 0)
         return float(self.lr)
 
 
@@ -164,7 +164,7 @@ class _Ramp:
 
     def __post_init__(self) -> None:
         lr, floor = number("lr", self.lr, at_least=0), number("floor", self.floor, at_least=0)
-        steps, warmup = whole("steps", self.steps, 1), whole("warmup", self.warmup, 0)
+        steps, warmup = integer("steps", self.steps, 1), integer("warmup", self.warmup, 0)
         if warmup >= steps:
             msg = f"warmup must be less than steps, {steps}, got {warmup}"
             raise ValueError(msg)
@@ -174,7 +174,7 @@ class _Ramp:
 
     @float_arithmetic
     def __call__(self, step: int) -> float:
-        now = whole("step", step, 0)
+        now = integer("step", step, 0)
         if now < self.warmup:
             return float(self.lr * (now + 1) / self.warmup)
         if now >= self.steps:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import integer, number
 from fp8num._names import hint
-from fp8num._reading import brief
+from fp8num._text import brief
 from fp8num.nn._attributes import described_attributes
-from fp8num.nn._numbers import number, whole
 from fp8num.nn._widths import widths
 from fp8num.nn.layers import MLP
 from fp8num.nn.loop import Plan
@@ -233,7 +233,7 @@ def make_plan(
     if not len(dataset.x):
         msg = f"dataset must have inputs to train on, {dataset.name!r} has none"
         raise ValueError(msg)
-    epochs, batch = whole("epochs", epochs, 1), whole("batch", batch, 1)
+    epochs, batch = integer("epochs", epochs, 1), integer("batch", batch, 1)
     per_epoch = -(-len(dataset.x) // batch)
     total = epochs * per_epoch
     if total > MOST_STEPS:  # each has a rate and a record, in memory
@@ -253,7 +253,7 @@ def make_plan(
     if isinstance(capture, str | bytes) or not isinstance(capture, Iterable):
         msg = f"capture must be a collection of steps, got {capture!r:.80}; [0] is one"
         raise TypeError(msg)
-    steps = frozenset(whole("a step of capture", step, 0) for step in capture)
+    steps = frozenset(integer("a step of capture", step, 0) for step in capture)
     if beyond := sorted(step for step in steps if step >= total):
         msg = f"a step of capture must be below the {total} steps of the training, got {beyond[0]}"
         raise ValueError(msg)
@@ -263,7 +263,7 @@ def make_plan(
         batch=batch,
         rates=rates,
         clip=None if clip is None else number("clip", clip, above=0),
-        stats_every=whole("stats_every", stats_every, 1),
+        stats_every=integer("stats_every", stats_every, 1),
         divergence=None if divergence is None else number("divergence", divergence, above=0),
         capture=steps,
     )

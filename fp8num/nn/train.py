@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import integer
 from fp8num._kernels.state import float_arithmetic
 from fp8num._text import shown
-from fp8num.nn._numbers import whole
 from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
 from fp8num.nn.dataset import Dataset
 from fp8num.nn.diagnosis import TrainingDiverged
@@ -247,8 +247,8 @@ def train(
         divergence=divergence,
         capture=capture,
     )
-    every = plan.per_epoch if every is None else whole("every", every, 1)
-    for_weights, for_order = np.random.SeedSequence(whole("seed", seed, 0)).spawn(2)
+    every = plan.per_epoch if every is None else integer("every", every, 1)
+    for_weights, for_order = np.random.SeedSequence(integer("seed", seed, 0)).spawn(2)
     model = make_model(widths, recipes, rng=np.random.default_rng(for_weights))
     stepper = make_optimizer(optimizer, model.parameters(), lr)
     settings = {

@@ -13,10 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from fp8num._arguments import member
 
 __all__ = ["NanResult", "Projection", "Result", "Rounding", "Saturation", "projection"]
 
@@ -59,7 +58,7 @@ class Rounding(Enum):
         TypeError, ValueError
             If it is none of these.
         """
-        return _parse(cls, rounding, "rounding", _ROUNDING_ALIASES)
+        return member("rounding", rounding, cls, _ROUNDING_ALIASES)
 
 
 class Saturation(Enum):
@@ -89,7 +88,7 @@ class Saturation(Enum):
         TypeError, ValueError
             If it is neither.
         """
-        return _parse(cls, saturation, "saturation", {})
+        return member("saturation", saturation, cls)
 
 
 class NanResult(Enum):
@@ -102,7 +101,7 @@ class NanResult(Enum):
     @classmethod
     def parse(cls, nan: NanResult | str) -> NanResult:
         """Return the result that a name stands for; TypeError or ValueError if none."""
-        return _parse(cls, nan, "nan", {})
+        return member("nan", nan, cls)
 
 
 class Result(Enum):
@@ -130,21 +129,6 @@ _ROUNDING_ALIASES = {
     "srb": Rounding.STOCHASTIC_B,
     "src": Rounding.STOCHASTIC_C,
 }
-
-E = TypeVar("E", bound=Enum)
-
-
-def _parse(kind: type[E], value: E | str, argument: str, aliases: Mapping[str, E]) -> E:
-    """Return a member by itself, its value or an alias; say which there are."""
-    if isinstance(value, kind):
-        return value
-    if isinstance(value, str):
-        known = {member.value.lower(): member for member in kind} | dict(aliases)
-        if value.lower() in known:
-            return known[value.lower()]
-    names = [member.value for member in kind] + list(aliases)
-    msg = f"{argument} must be one of {', '.join(names)}, got {value!r:.80}"
-    raise ValueError(msg) if isinstance(value, str) else TypeError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

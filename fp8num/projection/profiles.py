@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fp8num._arguments import choice, refuse_kind
 from fp8num.projection.catalogue import PROFILES
 from fp8num.projection.convention import Profile
 from fp8num.projection.modes import NanResult, Projection, Rounding, Saturation, projection
@@ -56,9 +57,5 @@ def get_projection(
     if isinstance(like, Profile):
         return like.projection(fmt)
     if not isinstance(like, str):
-        msg = f"like must be a Profile or a profile's name, got {like!r:.80}"
-        raise TypeError(msg)
-    if like not in PROFILES:
-        msg = f"like must be one of {', '.join(PROFILES)}, got {like!r:.80}"
-        raise ValueError(msg)
-    return PROFILES[like].projection(fmt)
+        refuse_kind("like", "a Profile or a profile's name", like)
+    return PROFILES[choice("like", like, PROFILES)].projection(fmt)

@@ -22,18 +22,7 @@ from fp8num._kernels.blocks import BLOCK
 from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float64, divide, keep_nan, multiply
 from fp8num._kernels.state import float_arithmetic
-from fp8num._reading import (
-    Check,
-    as_it_is,
-    entries,
-    flag,
-    listed,
-    made,
-    maybe,
-    number,
-    text,
-    whole,
-)
+from fp8num._records import Check, as_it_is, entries, flag, listed, made, maybe, number, text, whole
 from fp8num.codec import decode
 from fp8num.codec._arguments import codes_advice
 from fp8num.formats import Format, format_from_dict, get_format

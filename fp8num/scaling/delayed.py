@@ -20,7 +20,9 @@ from fp8num._arguments import as_array
 from fp8num._kernels.float32 import divide
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
-from fp8num._reading import Check, InputError, as_it_is, brief, entries, listed, made, text, whole
+from fp8num._reading import InputError
+from fp8num._records import Check, as_it_is, entries, listed, made, text, whole
+from fp8num._text import brief
 from fp8num.formats import Format, format_from_dict
 from fp8num.scaled import Descale
 from fp8num.scaling.cast import flushed

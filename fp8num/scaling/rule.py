@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from fp8num._reading import arguments_of, as_it_is, entries
+from fp8num._records import arguments_of, as_it_is, entries
 from fp8num.formats import E4M3FN, Format, format_from_dict, get_format
 from fp8num.scaled import Descale
 from fp8num.scaling.cast import Cast

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from fp8num._kernels.float32 import as_float64, divide, multiply
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import float32_words
-from fp8num._reading import brief
+from fp8num._text import brief
 from fp8num.codec import decode, encode
 from fp8num.formats import E4M3FN, E8M0FNU, Format
 

@@ -152,7 +152,7 @@ def test_a_name_stays_that_of_one_format_however_many_are_asked_for() -> None:
         ("float4_e4m3fn", r"says 4 bits, but E4M3FN has 8; write 'E4M3FN'"),
         ("fp8_e2m1", r"says 8 bits, but E2M1FN has 4"),
         ("torch.float6_e5m2", r"says 6 bits, but E5M2 has 8"),
-        ("w4m3b" + 5000 * "1" + "-fn", r"'w4m3b1+ is not known"),
+        ("w4m3b" + 5000 * "1" + "-fn", r"'w4m3b1+.* is not known"),
     ],
 )
 def test_a_name_that_contradicts_itself_is_refused(spelling: str, message: str) -> None:
@@ -229,7 +229,7 @@ def test_the_bias_defaults_to_the_familys() -> None:
         ({"mantissa_bits": -1}, "mantissa_bits must be an integer from 0 to 16, got -1"),
         ({"mantissa_bits": 12}, "must have 2 to 16 bits in all, got 17"),
         ({"bias": 1 << 20}, "bias must be an integer from -65536 to 65536"),
-        ({"specials": "nan"}, "specials must be one of 'ieee', 'fn', .* got 'nan'"),
+        ({"specials": "nan"}, "specials must be one of ieee, fn, .* got 'nan'"),
         ({"specials": 3}, "specials must be one of .* got 3"),
         ({"signed": 1}, "signed must be True or False, got 1"),
         ({"name": ""}, "name must be text that is not empty"),
@@ -240,7 +240,7 @@ def test_the_bias_defaults_to_the_familys() -> None:
         ({"specials": "ieee", "exponent_bits": 1}, "leave no code for a normal number"),
         ({"overflow": "infinity"}, "overflow cannot be 'infinity': the format has none"),
         ({"specials": "none", "overflow": "nan"}, "overflow cannot be 'nan': the format has none"),
-        ({"overflow": "saturate"}, "overflow must be one of 'infinity', 'nan', 'max'"),
+        ({"overflow": "saturate"}, "overflow must be one of infinity, nan, max"),
     ],
 )
 def test_impossible_parameters_are_refused(change: dict[str, Any], message: str) -> None:

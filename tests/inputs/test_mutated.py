@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fp8num._reading import brief
+from fp8num._text import brief
 from fp8num.nn import Recipe, get_recipe
 from fp8num.scaling import Rule, get_rule, start
 from fp8num.verify.vectors import check_manifest, write_pack

@@ -424,7 +424,7 @@ def test_an_unknown_name_lists_the_names(name: str) -> None:
         fp.encode(1.0, "E4M3FN", like=name)
     for known in PROFILES:
         assert known in str(error.value)
-    assert str(error.value).endswith(f"got {name!r}")
+    assert f"got {name!r}" in str(error.value)
 
 
 @pytest.mark.parametrize(

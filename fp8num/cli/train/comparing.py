@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fp8num._reading import brief
+from fp8num._text import brief
 from fp8num.cli.progress import progress_bar
 from fp8num.cli.train.files import check_files, json_text, write_comparison
 from fp8num.cli.train.values import dataset_of, digits_of, recipe_of, settings_of

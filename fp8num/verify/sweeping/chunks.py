@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._reading import brief, entries, listed, made, maybe, text, whole
+from fp8num._records import entries, listed, made, maybe, text, whole
+from fp8num._text import brief
 from fp8num.verify.classes import CLASSES
 from fp8num.verify.conformance import Finding
 from fp8num.verify.implementation import Fault, ImplementationError, ask

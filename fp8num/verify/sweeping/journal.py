@@ -21,7 +21,8 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fp8num._reading import InputError, check_regular, entries, mapping, parse_json, whole
+from fp8num._reading import InputError, check_regular, parse_json
+from fp8num._records import entries, mapping, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

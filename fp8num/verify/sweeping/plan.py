@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._reading import brief
+from fp8num._text import brief
 from fp8num.projection import NanResult
 from fp8num.verify.implementation import as_implementation, fingerprint
 from fp8num.verify.sources import SourceType, get_source

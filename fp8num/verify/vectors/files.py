@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._archives import check_members, open_archive, read_array
-from fp8num._reading import mapping, parse_json
+from fp8num._reading import parse_json
+from fp8num._records import mapping
 from fp8num._text import guarded, shown
 from fp8num.verify.classes import CLASSES
 from fp8num.verify.hexlines import code_digits, hex_lines, parse_results

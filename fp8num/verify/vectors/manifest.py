@@ -22,21 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._names import in_a_line
-from fp8num._reading import (
-    Check,
-    InputError,
-    brief,
-    entries,
-    listed,
-    made,
-    mapping,
-    maybe,
-    open_file,
-    parse_json,
-    text,
-    whole,
-)
-from fp8num._text import shown
+from fp8num._reading import InputError, open_file, parse_json
+from fp8num._records import Check, entries, listed, made, mapping, maybe, text, whole
+from fp8num._text import brief, shown
 from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.projection import get_projection
 from fp8num.verify.cases import CASE_SETS, case_set
