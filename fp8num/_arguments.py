@@ -61,11 +61,13 @@ def refuse(
     raise kind(msg) from None
 
 
-def refuse_kind(name: str, wanted: str, value: object, advice: str = "") -> Never:
+def refuse_kind(
+    name: str, wanted: str, value: object, advice: str = "", kind: type[Exception] = TypeError
+) -> Never:
     """Say the same of another kind of thing, and what kind it is."""
     got = f"{type(value).__name__} {brief(value)}"
     msg = f"{name} must be {wanted}, got {got}{advice and f'; {advice}'}"
-    raise TypeError(msg)
+    raise kind(msg) from None
 
 
 # Numbers.
@@ -133,7 +135,7 @@ def choice(name: str, value: object, choices: Iterable[str], *, advice: str = ""
     """Return one of some names; of another the nearest one is told."""
     names = list(choices)
     if not isinstance(value, str):
-        refuse(name, _one_of(names), value, advice, TypeError)
+        refuse(name, _one_of(names), value, advice)
     if value not in names:
         near = nearest(value, names, most=1)
         refuse(name, _one_of(names), value, f"did you mean {near[0]}?" if near else advice)
@@ -145,10 +147,10 @@ def member(name: str, value: object, kind: type[E], aliases: Mapping[str, E] | N
     if isinstance(value, kind):
         return value
     known = {one.value: one for one in kind} | dict(aliases or {})
-    if isinstance(value, str):
-        plain = {each.lower(): each for each in known}
-        value = plain.get(value.lower(), value)
-    return known[choice(name, value, known)]
+    if not isinstance(value, str):
+        refuse(name, _one_of(list(known)), value, kind=TypeError)
+    plain = {each.lower(): each for each in known}
+    return known[choice(name, plain.get(value.lower(), value), known)]
 
 
 def _one_of(names: list[str]) -> str:
@@ -158,11 +160,11 @@ def _one_of(names: list[str]) -> str:
     return f"one of {', '.join(names)}"
 
 
-def flag(name: str, value: object) -> bool:
-    """Return True or False."""
-    if not isinstance(value, bool):
-        refuse(name, "True or False", value, kind=TypeError)
-    return value
+def flag(name: str, value: object, *, advice: str = "") -> bool:
+    """Return True or False, NumPy's as Python's."""
+    if not isinstance(value, bool | np.bool_):
+        refuse(name, "True or False", value, advice, TypeError)
+    return bool(value)
 
 
 def text(name: str, value: object, *, empty: bool = True, advice: str = "") -> str:
@@ -177,10 +179,11 @@ def text(name: str, value: object, *, empty: bool = True, advice: str = "") -> s
 # Random numbers.
 
 
-def generator(name: str, value: object, *, advice: str = "") -> np.random.Generator:
+def generator(name: str, value: object, *, why: str = "") -> np.random.Generator:
     """Return a source of random numbers: one's own, as there is no global one."""
     if not isinstance(value, np.random.Generator):
-        refuse_kind(name, "a numpy.random.Generator", value, advice)
+        advice = "numpy.random.default_rng(0) makes one"
+        refuse_kind(name, f"a numpy.random.Generator{why}", value, advice)
     return value
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "mapping",
     "maybe",
     "number",
+    "one_of",
     "plain",
     "text",
     "whole",
@@ -118,7 +119,7 @@ def entries(
         If it is no such record; the entry is named, what it must be, and what it was.
     """
     if not isinstance(record, Mapping):
-        arguments.refuse(what, "a mapping, as to_dict() makes it", record, kind=InputError)
+        arguments.refuse_kind(what, "a mapping, as to_dict() makes it", record, kind=InputError)
     if unknown := [name for name in record if name not in checks]:
         near = nearest(unknown[0], checks, most=1)
         hint = (
@@ -186,6 +187,11 @@ def whole(low: int, high: int) -> Check:
     return _by(arguments.integer, low, high)
 
 
+def one_of(names: Iterable[str]) -> Check:
+    """Return the check of one of some names."""
+    return _by(arguments.choice, names)
+
+
 def number(what: str, value: object) -> int | float:
     """Return a finite number as it stands there."""
     _by(arguments.number)(what, value)
@@ -196,7 +202,7 @@ def number(what: str, value: object) -> int | float:
 def mapping(what: str, value: object) -> Mapping[str, Any]:
     """Return a mapping."""
     if not isinstance(value, Mapping):
-        arguments.refuse(what, "a mapping", value, kind=InputError)
+        arguments.refuse_kind(what, "a mapping", value, kind=InputError)
     return value
 
 
@@ -211,7 +217,7 @@ def listed(*inner: Check) -> Check:
     def check(what: str, value: object) -> tuple[Any, ...]:
         wanted = "a list" if len(inner) == 1 else f"a list of {len(inner)}"
         if not isinstance(value, list | tuple) or len(inner) not in (1, len(value)):
-            arguments.refuse(what, wanted, value, kind=InputError)
+            arguments.refuse_kind(what, wanted, value, kind=InputError)
         checks = inner * len(value) if len(inner) == 1 else inner
         places = (f"item {i} of {what}" for i in range(len(value)))
         return tuple(one(*each) for one, *each in zip(checks, places, value, strict=True))

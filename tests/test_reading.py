@@ -17,7 +17,6 @@ import pytest
 import fp8num as fp
 from fp8num import _archives, ops
 from fp8num._reading import InputError, json_members, parse_json
-from fp8num._records import arguments_of, entries, listed, maybe, text, whole
 from fp8num.cli import main
 from fp8num.formats import E4M3FN, format_from_dict
 from fp8num.inputs import npz, open_tensors, safetensors
@@ -124,41 +123,6 @@ def test_members_are_found_unparsed() -> None:
 
 
 # Records.
-
-
-@pytest.mark.parametrize(
-    ("record", "message"),
-    [
-        (3, r"x must be a mapping, as to_dict\(\) makes it, got 3"),
-        ({}, "x must also have a, c, got nothing"),
-        ({"a": 1, "c": [], "color": 2}, "x must have no entry 'color'; did you mean colour"),
-        ({"a": True, "c": []}, "a of x must be an integer from 0 to 9, got True"),
-        ({"a": 1.0, "c": []}, "a of x must be an integer from 0 to 9, got 1.0"),
-        ({"a": 10, "c": []}, "a of x must be an integer from 0 to 9, got 10"),
-        ({"a": 10**400, "c": []}, "a of x must be .*, got an integer of 1329 bits"),
-        ({"a": 1, "c": "xy"}, "c of x must be a list, got 'xy'"),
-        ({"a": 1, "c": ["x", 2]}, "item 1 of c of x must be text, got int 2"),
-        ({"a": 1, "c": [], "colour": 3}, "colour of x must be text, got int 3"),
-        ({"a": "\x1b" * 9999, "c": []}, r"got '\\x1b.*\(9999 characters\)"),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_a_record_says_what_is_wrong_with_it(record: object, message: str) -> None:
-    """The entry, what it must be, what it was."""
-    checks = {"a": whole(0, 9), "c": listed(text), "colour": maybe(text)}
-    with pytest.raises(InputError, match=message) as caught:
-        entries("x", record, checks, ("colour",))
-    assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 400
-
-
-def test_arguments_are_checked_by_their_annotations() -> None:
-    from fp8num.scaling.granularity import Granularity
-
-    found = arguments_of("x", Granularity, {"kind": "block", "length": 3})
-    assert found == {"kind": "block", "length": 3}
-    with pytest.raises(InputError, match="ragged of x must be True or False, got 1"):
-        arguments_of("x", Granularity, {"kind": "block", "ragged": 1})
 
 
 def changed(record: dict[str, Any], **change: object) -> dict[str, Any]:
@@ -441,9 +405,9 @@ def test_threads_are_a_few(threads: Any) -> None:
 @pytest.mark.parametrize("count", [10**9, 0, -1, True, 1.5], ids=str)
 @pytest.mark.usefixtures("alarm")
 def test_processes_are_a_few(count: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match="count must be .* at most 1024"):
+    with pytest.raises((TypeError, ValueError), match="count must be .* from 1 to 1024"):
         processes(count).__enter__()
-    with pytest.raises(ValueError, match="workers must be an integer from 1 to 1024"):
+    with pytest.raises((TypeError, ValueError), match="workers must be an integer from 1 to 1024"):
         sweep(Encoder(), "E4M3FN", source="float16", workers=count)
 
 
@@ -455,7 +419,7 @@ def test_a_training_has_an_end() -> None:
         train(data, epochs=10**18, batch=20)
     with pytest.raises(ValueError, match="epochs must be at most .* got an integer of 1329 bits"):
         train(data, epochs=10**400, batch=20)
-    with pytest.raises(ValueError, match="seeds must be an integer, at least 1 and at most 100000"):
+    with pytest.raises(ValueError, match="seeds must be an integer from 1 to 100000"):
         compare(data, ["mxfp8"], seeds=10**18)
     with pytest.raises(ValueError, match="seeds must be at most 1000000, got 1000000000000000000"):
         compare(data, ["mxfp8"], seeds=range(10**18))

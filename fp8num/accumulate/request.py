@@ -108,7 +108,7 @@ def _batch(a: Operand, b: Operand) -> tuple[int, ...]:
 def _check_rng(unit: Accumulator, rng: object) -> None:
     """Refuse a generator that nothing draws from, and none where it is needed."""
     if isinstance(unit, FloatSum) and unit.is_stochastic:
-        generator("rng", rng, advice=f"accumulator {unit.name!r} rounds stochastically")
+        generator("rng", rng, why=f", as {unit.name!r} rounds stochastically")
     elif rng is not None:
         refuse("rng", f"None with accumulator {unit.name!r}, which draws nothing", rng)
 

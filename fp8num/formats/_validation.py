@@ -36,15 +36,14 @@ def default_bias(exponent_bits: int, specials: Specials) -> int:
 def check_parameters(fmt: Format) -> dict[str, Any]:
     """Return the parameters of a parametric format, checked, completed and of their types."""
     check_name(fmt.name)
-    for argument in ("signed", "subnormals"):
-        flag(argument, getattr(fmt, argument))
+    flags = {name: flag(name, getattr(fmt, name)) for name in ("signed", "subnormals")}
     specials = member("specials", fmt.specials, Specials)
     exponent_bits = integer("exponent_bits", fmt.exponent_bits, 1, MAX_BITS)
     mantissa_bits = integer("mantissa_bits", fmt.mantissa_bits, 0, MAX_BITS)
     bias = default_bias(exponent_bits, specials)
     if fmt.bias is not None:
         bias = integer("bias", fmt.bias, -MAX_BIAS, MAX_BIAS)
-    bits = fmt.signed + exponent_bits + mantissa_bits
+    bits = flags["signed"] + exponent_bits + mantissa_bits
     if not 2 <= bits <= MAX_BITS:
         msg = f"a format must have 2 to {MAX_BITS} bits in all, got {bits}"
         raise ValueError(msg)
@@ -54,8 +53,8 @@ def check_parameters(fmt: Format) -> dict[str, Any]:
         "bias": bias,
         "specials": specials,
     }
-    check_combination(checked, signed=fmt.signed, subnormals=fmt.subnormals)
-    return checked | {"overflow": check_overflow(fmt.overflow, specials)}
+    check_combination(checked, **flags)
+    return checked | flags | {"overflow": check_overflow(fmt.overflow, specials)}
 
 
 def check_name(name: object) -> None:

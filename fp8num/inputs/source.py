@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import refuse_mask
+from fp8num._arguments import integer, refuse_mask
 from fp8num._reading import InputError
 
 if TYPE_CHECKING:
@@ -109,13 +109,8 @@ class StoredTensor:
             While iterating: the file was changed since it was opened, ends
             too early, or fails its checksum.
         """
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-            msg = f"size must be an integer, got {type(size).__name__}; give elements per block"
-            raise TypeError(msg)
-        if size < 1:
-            msg = f"size must be at least 1 element per block, got {size}; the default is {BLOCK}"
-            raise ValueError(msg)
-        return self._reader(int(size))
+        advice = f"give elements per block, by default {BLOCK}"
+        return self._reader(integer("size", size, 1, advice=advice))
 
 
 @dataclass(frozen=True, kw_only=True)

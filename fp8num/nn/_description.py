@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from fp8num._arguments import refuse
 from fp8num._records import as_it_is, entries
 from fp8num.nn._stored import read, stored_accumulator, stored_format, stored_rule
 from fp8num.nn.operand import ROLES, Operand
@@ -53,8 +54,7 @@ def read_recipe(description: object, names: Sequence[str]) -> dict[str, Any]:
         arguments[role] = _operand(f"{role} of {what}", arguments[role])
     units = arguments["accumulators"]
     if not isinstance(units, list | tuple) or not all(isinstance(one, str) for one in units):
-        msg = f"accumulators of {what} must be a list of names, got {units!r:.80}"
-        raise ValueError(msg)
+        refuse(f"accumulators of {what}", "a list of names", units)
     arguments["accumulators"] = tuple(units)
     arguments["output"] = _part(f"output of {what}", "output", arguments["output"])
     return arguments
@@ -78,8 +78,7 @@ def _part(what: str, name: str, part: object) -> Any:  # noqa: ANN401 - a part o
     kind = _BY_PARTS.get(name)
     if kind is None or set(part) != {kind} or not isinstance(part[kind], Mapping):
         wanted = "text" if kind is None else f"a name, None or {{{kind!r}: its parts}}"
-        msg = f"{what} must be {wanted}, got {dict(part)!r:.80}"
-        raise ValueError(msg)
+        refuse(what, wanted, dict(part))
     try:
         return read(part)
     except (TypeError, ValueError) as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse_kind
 from fp8num._kernels.blocks import blocks_of
 from fp8num.nn.tape import Tensor
 
@@ -27,15 +28,11 @@ Array = npt.NDArray[Any]
 def named(parameters: object) -> dict[str, Tensor]:
     """Return tensors by name, in their order."""
     if not isinstance(parameters, Mapping):
-        msg = (
-            "parameters must be a mapping from names to tensors, "
-            f"got {type(parameters).__name__}; a model's parameters() is one"
-        )
-        raise TypeError(msg)
+        advice = "a model's parameters() is one"
+        refuse_kind("parameters", "a mapping from names to tensors", parameters, advice)
     for name, parameter in parameters.items():
         if not isinstance(parameter, Tensor):
-            msg = f"parameter {name!r} must be a Tensor, got {type(parameter).__name__}"
-            raise TypeError(msg)
+            refuse_kind(f"parameter {name!r}", "a Tensor", parameter)
     return dict(parameters)
 
 

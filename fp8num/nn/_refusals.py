@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from fp8num._names import hint
+from fp8num._records import counted
+from fp8num._text import brief
 from fp8num.nn.primitives import RULES, Primitive
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def find_rule(name: str) -> Primitive:
     if isinstance(name, str) and name in RULES:
         return RULES[name]
     advice = hint(name, RULES, f"there are {', '.join(RULES)}")
-    msg = f"name must be that of a rule, got {name!r:.60}; {advice}"
+    msg = f"name must be that of a rule, got {brief(name)}; {advice}"
     raise ValueError(msg)
 
 
@@ -36,8 +38,7 @@ def check_arguments(name: str, operands: Sequence[object], options: Mapping[str,
     """
     count, wanted = _arguments(name)
     if count is not None and len(operands) != count:
-        plural = "operand" if count == 1 else "operands"
-        msg = f"{name} must be given {count} {plural}, got {len(operands)}"
+        msg = f"{name} must be given {counted(count, 'operand')}, got {len(operands)}"
         raise TypeError(msg)
     if count is None and not operands:
         msg = f"{name} must be given at least one operand, got no operands"
@@ -69,7 +70,7 @@ def refusal(
     """Return the error that says what did not fit, of the kind that NumPy raised."""
     kind = next(one for one in (ValueError, IndexError, TypeError) if isinstance(error, one))
     shapes = " and ".join(str(array.shape) for array in arrays)
-    given = "".join(f", {key}={value!r:.60}" for key, value in options.items())
+    given = "".join(f", {key}={brief(value)}" for key, value in options.items())
     if kind is TypeError:
         wanted = "options of the types that it takes"
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fp8num._arguments import integer, number
+from fp8num._arguments import integer, number, refuse
 
 __all__ = ["ScaleRule", "scale_rule"]
 
@@ -26,8 +26,7 @@ class ScaleRule:
         """Return a scale that was given, as float32."""
         found = _float32("scale", scale)
         if not self.minimum <= found <= self.maximum:
-            msg = f"scale must be from {self.minimum} to {self.maximum}, got {scale!r}"
-            raise ValueError(msg)
+            refuse("scale", f"from {self.minimum} to {self.maximum}", scale)
         return np.float32(found)
 
     def after(self, scale: np.float32, tracker: int, *, overflow: bool) -> tuple[np.float32, int]:
@@ -66,6 +65,5 @@ def _float32(name: str, value: object) -> float:
     with np.errstate(over="ignore", under="ignore"):
         found = float(np.float32(number(name, value, above=0)))
     if not 0 < found < math.inf:
-        msg = f"{name} must be positive and finite in float32, got {value!r}"
-        raise ValueError(msg)
+        refuse(name, "positive and finite in float32", value)
     return found

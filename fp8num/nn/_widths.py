@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
-from fp8num._arguments import integer
+from fp8num._arguments import integer, refuse
 
 __all__ = ["widths"]
 
@@ -23,13 +23,9 @@ def widths(sizes: object) -> tuple[int, ...]:
     """
     unordered = isinstance(sizes, str | bytes | Mapping | AbstractSet)
     if unordered or not isinstance(sizes, Iterable) or getattr(sizes, "ndim", 1) != 1:
-        msg = f"sizes must be a sequence of widths, such as [64, 512, 10], got {sizes!r:.80}"
-        raise TypeError(msg)
+        refuse("sizes", "a sequence of widths, such as [64, 512, 10]", sizes, kind=TypeError)
     found = tuple(integer("a width of sizes", size, 1) for size in sizes)
     if len(found) < 2:
-        msg = (
-            "sizes must be at least two widths, of inputs and outputs, such as [64, 512, 10], "
-            f"got {sizes!r:.80}"
-        )
-        raise ValueError(msg)
+        wanted = "at least two widths, of inputs and outputs, such as [64, 512, 10]"
+        refuse("sizes", wanted, sizes)
     return found

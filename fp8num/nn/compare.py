@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import integer, number
+from fp8num._arguments import integer, number, refuse, refuse_kind
 from fp8num._kernels.state import float_arithmetic
 from fp8num._tasks import check_executor, in_order
+from fp8num._text import brief
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.dataset import Dataset
 from fp8num.nn.diagnosis import TrainingDiverged
@@ -179,8 +180,7 @@ def _seeds(seeds: int | Sequence[int] | npt.NDArray[Any]) -> tuple[int, ...]:
         raise ValueError(msg)
     found = tuple(integer("a seed of seeds", seed, 0) for seed in seeds)
     if not found or len(set(found)) < len(found):
-        msg = f"seeds must be a number or different seeds, at least one, got {found!r:.80}"
-        raise ValueError(msg)
+        refuse("seeds", "a number or different seeds, at least one", found)
     return found
 
 
@@ -193,21 +193,19 @@ def _arms(
     if isinstance(recipes, Mapping):
         for name, value in recipes.items():
             if not isinstance(name, str) or not name.isprintable() or not name.strip():
-                msg = f"a name of recipes must be printable text, got {name!r:.60}"
-                raise TypeError(msg)
+                refuse("a name of recipes", "printable text", name, kind=TypeError)
             arms[name] = _options(name, value)
     elif isinstance(recipes, Sequence) and not isinstance(recipes, str):
         for recipe in map(get_recipe, recipes):
             if recipe.name in arms:
                 msg = (
-                    f"recipes must have different names, got {recipe.name!r} twice; "
+                    f"recipes must have different names, got {brief(recipe.name)} twice; "
                     "a mapping gives them others"
                 )
                 raise ValueError(msg)
             arms[recipe.name] = {"recipe": recipe}
     else:
-        msg = f"recipes must be a sequence or a mapping, got {recipes!r:.60}; ['mxfp8'] is one"
-        raise TypeError(msg)
+        refuse("recipes", "a sequence or a mapping", recipes, "['mxfp8'] is one", TypeError)
     if not arms:
         msg = "recipes must be at least one, got none"
         raise ValueError(msg)
@@ -237,8 +235,8 @@ def _add_baseline(arms: Arms, baseline: str | Recipe | None) -> str:
         raise ValueError(msg)
     if baseline is not None and own != {"recipe": found}:
         msg = (
-            f"baseline must not share its name with another of recipes, or with one that has "
-            f"options of its own, got {found.name!r}; to compare with that, give the name as text"
+            "baseline must not share its name with another of recipes, or one that has options "
+            f"of its own, got {brief(found.name)}; to compare with that, give the name as text"
         )
         raise ValueError(msg)
     return found.name
@@ -249,8 +247,7 @@ def _options(name: str, value: str | Recipe | Mapping[str, object]) -> dict[str,
     if not isinstance(value, Mapping):
         return {"recipe": get_recipe(value)}
     if wrong := [key for key in value if key not in OWN]:
-        msg = f"options of {name!r} must be among {', '.join(OWN)}, got {wrong[0]!r:.60}"
-        raise ValueError(msg)
+        refuse(f"options of {name!r}", f"among {', '.join(OWN)}", wrong[0])
     options: dict[str, Any] = dict(value)
     if "recipe" not in options:
         msg = f"options of {name!r} must name a recipe, got {', '.join(options) or 'none'}"
@@ -276,11 +273,8 @@ def _datasets(
             )
             raise ValueError(msg)
     elif not callable(dataset):
-        msg = (
-            f"dataset must be a Dataset or a function that returns one, "
-            f"got {type(dataset).__name__}; digits() makes one"
-        )
-        raise TypeError(msg)
+        wanted = "a Dataset or a function that returns one"
+        refuse_kind("dataset", wanted, dataset, "digits() makes one")
     kind: tuple[int, int, int] | None = None
     for seed in seeds:
         for fold in range(1 if folds is None else folds):

@@ -10,10 +10,12 @@ What recipes did in the same trainings: figures with error bars, curves, and wor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fp8num._arguments import choice
+from fp8num._records import plain
+from fp8num._text import brief
 from fp8num.nn._wording import describe, verdict
 from fp8num.nn.outcome import Outcome, Share, mean_of_known, mean_shares
 from fp8num.nn.paired import Estimate, estimate
@@ -90,7 +92,7 @@ class Comparison:
         for result in self.results:
             if result.recipe == recipe:
                 return result
-        msg = f"recipe must be one of {', '.join(self.recipes)}, got {recipe!r:.60}"
+        msg = f"recipe must be one of {', '.join(self.recipes)}, got {brief(recipe)}"
         raise KeyError(msg)
 
     def __repr__(self) -> str:
@@ -152,9 +154,7 @@ class Comparison:
         """
         import pandas as pd
 
-        if by not in {"epoch", "step"}:
-            msg = f"by must be 'epoch' or 'step', got {by!r:.60}"
-            raise ValueError(msg)
+        choice("by", by, ("epoch", "step"))
         rows: list[dict[str, Any]] = []
         for name in self.recipes:
             own, other = (
@@ -224,7 +224,7 @@ class Comparison:
             "tensors": self.tensors().to_dict("records"),
             "runs": runs,
         }
-        found: dict[str, Any] = _plain(record)
+        found: dict[str, Any] = plain(record)
         return found
 
     def _pairs(self, name: str) -> tuple[BySeed, BySeed]:
@@ -252,12 +252,3 @@ def _cells(name: str, one: Estimate) -> dict[str, float]:
     """Return an estimate by column."""
     ends = {f"{name}_error": one.error, f"{name}_low": one.low, f"{name}_high": one.high}
     return {name: one.mean, **ends}
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Return a copy with None for what JSON has no number for."""
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

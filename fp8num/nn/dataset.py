@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import integer, refuse_mask
-from fp8num._text import brief
+from fp8num._arguments import generator, integer, refuse, refuse_kind, refuse_mask, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,9 +65,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Check the arrays."""
-        if not isinstance(self.name, str):
-            msg = f"name of a data set must be text, got {type(self.name).__name__}"
-            raise TypeError(msg)
+        text("name of a data set", self.name)
         # An integer of NumPy would not go into a checkpoint.
         object.__setattr__(self, "classes", integer("classes", self.classes, 2))
         _check_inputs("x", self.x)
@@ -127,14 +124,8 @@ def batches(
     True
     """
     if not isinstance(dataset, Dataset):
-        msg = f"dataset must be a Dataset, got {type(dataset).__name__}"
-        raise TypeError(msg)
-    if not isinstance(rng, np.random.Generator):
-        msg = (
-            f"rng must be a numpy.random.Generator, got {type(rng).__name__}; "
-            "numpy.random.default_rng(0) makes one"
-        )
-        raise TypeError(msg)
+        refuse_kind("dataset", "a Dataset", dataset)
+    generator("rng", rng)
     step, first = integer("size", size, 1), integer("start", start, 0)
     order = rng.permutation(len(dataset.x))
     rows = (order[low : low + step] for low in range(first * step, len(order), step))
@@ -160,9 +151,7 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
     TypeError
         If it is none of NumPy's generators.
     """
-    if not isinstance(rng, np.random.Generator):
-        msg = f"rng must be a numpy.random.Generator, got {type(rng).__name__}"
-        raise TypeError(msg)
+    generator("rng", rng)
     state: dict[str, Any] = _listed(rng.bit_generator.state)
     if state["bit_generator"] not in _GENERATORS:
         msg = f"rng must use {', '.join(_GENERATORS)}, got {state['bit_generator']}"
@@ -191,11 +180,7 @@ def generator_from(state: Mapping[str, Any]) -> np.random.Generator:
     """
     if not isinstance(state, Mapping) or state.get("bit_generator") not in _GENERATORS:
         got = state.get("bit_generator") if isinstance(state, Mapping) else state
-        msg = (
-            f"state must be what generator_state() returned, of {', '.join(_GENERATORS)}, "
-            f"got {brief(got)}"
-        )
-        raise ValueError(msg)
+        refuse("state", f"what generator_state() returned, of {', '.join(_GENERATORS)}", got)
     made = getattr(np.random, state["bit_generator"])()
     try:
         # NumPy takes any position in a block of words, and reads what lies there.

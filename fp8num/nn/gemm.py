@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, choice
 from fp8num._kernels.float32 import multiply as product_of_float32
 from fp8num._kernels.state import float_arithmetic
 from fp8num.accumulate import ACCUMULATORS, Accumulator, BlasSum, ExactSum, get_accumulator, matmul
@@ -285,9 +285,7 @@ def product(
     >>> [float(product(x, y, scales=where)[0, 0]) for where in ("operand", "accumulator")]
     [3.142857074737549, 3.142857313156128]
     """
-    if scales not in ("operand", "accumulator"):
-        msg = f"scales must be 'operand' or 'accumulator', got {scales!r}"
-        raise ValueError(msg)
+    choice("scales", scales, ("operand", "accumulator"))
     left, right = (
         x if isinstance(x, Factor) else Factor(name, x) for name, x in (("a", a), ("b", b))
     )

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._records import frame
 from fp8num._text import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import pandas as pd
 
@@ -136,7 +137,7 @@ class History:
     @property
     def tensors(self) -> pd.DataFrame:
         """The casts in long form, a row for each operand and step."""
-        return _frame(CastRecord, self.casts)
+        return frame(CastRecord, self.casts)
 
     @property
     def skipped(self) -> int:
@@ -152,7 +153,7 @@ class History:
         pandas.DataFrame
             A row for each step, with the attributes of `StepRecord`.
         """
-        return _frame(StepRecord, self.steps)
+        return frame(StepRecord, self.steps)
 
     def worst(self) -> tuple[CastRecord, ...]:
         """
@@ -204,14 +205,6 @@ def _lost(record: CastRecord) -> float:
     """Return the share of elements that a cast turned into zero or cut off, NaN as 0."""
     rates = (record.underflow_rate, record.saturation_rate)
     return sum(rate for rate in rates if not math.isnan(rate))
-
-
-def _frame(kind: type[Any], records: Iterable[object]) -> pd.DataFrame:
-    import pandas as pd
-
-    names = [field.name for field in fields(kind)]
-    rows = [[getattr(record, name) for name in names] for record in records]
-    return pd.DataFrame(rows, columns=names)
 
 
 #: The type of a column, by the annotation of its attribute.

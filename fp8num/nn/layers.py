@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import integer
+from fp8num._arguments import choice, integer
 from fp8num._kernels.state import float_arithmetic
 from fp8num._names import Catalogue
+from fp8num._text import brief
 from fp8num.nn import rules
 from fp8num.nn._widths import widths
 from fp8num.nn.linear import Linear
@@ -102,15 +103,12 @@ class MLP:
         debug: bool = False,
     ) -> None:
         self.sizes = widths(sizes)
-        if not isinstance(activation, str) or activation not in ACTIVATIONS:
-            msg = f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r:.60}"
-            raise ValueError(msg)
+        self.activation = choice("activation", activation, ACTIVATIONS)
         if rng is not None and seed is not None:
-            msg = f"seed must not be given beside rng, got {seed!r}"
+            msg = f"seed must not be given beside rng, got {brief(seed)}"
             raise ValueError(msg)
         if rng is None:
             rng = np.random.default_rng(integer("seed", 0 if seed is None else seed, 0))
-        self.activation = activation
         last = len(self.sizes) - 2
         recipes = [get_recipe(recipe)] * (last + 1)
         if last_recipe is not None:

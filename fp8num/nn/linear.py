@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array, integer
+from fp8num._arguments import as_array, generator, integer, text
 from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._takes import check_depths
 from fp8num.nn.quantized import Casts, Probe, linear
@@ -89,12 +89,10 @@ class Linear:
     ) -> None:
         self.features_in = integer("features_in", features_in, 1)
         self.features_out = integer("features_out", features_out, 1)
-        self.name = _text(name)
+        self.name = text("name of a layer", name)
         found = get_recipe(recipe)
         check_depths(name, found, {"forward": self.features_in, "dgrad": self.features_out})
-        if not isinstance(rng, np.random.Generator):
-            msg = f"rng must be a numpy.random.Generator, got {type(rng).__name__} {rng!r:.60}"
-            raise TypeError(msg)
+        generator("rng", rng)
         limit = 1 / np.sqrt(self.features_in)
 
         def drawn(kind: str, *shape: int) -> Tensor:
@@ -246,11 +244,3 @@ def _array(wanted: str, x: npt.ArrayLike) -> npt.NDArray[Any]:
     except (TypeError, ValueError) as error:
         msg = f"{wanted}: {error}"
         raise type(error)(msg) from error
-
-
-def _text(name: object) -> str:
-    """Return a layer's name."""
-    if not isinstance(name, str):
-        msg = f"name of a layer must be text, got {type(name).__name__} {name!r:.60}"
-        raise TypeError(msg)
-    return name

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fp8num._arguments import choice
 from fp8num.formats import Format, get_format
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.rule import Rule
@@ -68,10 +69,7 @@ class Operand:
     def __post_init__(self) -> None:
         """Look the names up."""
         for name, choices in (("axis", ("contracted", "kept")), ("source", ("tensor", "forward"))):
-            if getattr(self, name) not in choices:
-                shown = " or ".join(map(repr, choices))
-                msg = f"{name} of an operand must be {shown}, got {getattr(self, name)!r:.60}"
-                raise ValueError(msg)
+            choice(f"{name} of an operand", getattr(self, name), choices)
         fmt = None if self.format is None else get_format(self.format)
         if self.rule is not None:
             rule = get_rule(self.rule)

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import integer, number
+from fp8num._arguments import integer, number, refuse, refuse_kind
 from fp8num._kernels.blocks import BLOCK
 from fp8num._kernels.state import float_arithmetic
+from fp8num._text import brief
 from fp8num.nn._parameters import check_like, gradient_norm, trainable
 from fp8num.scaled.blocks import slabs
 
@@ -137,8 +138,7 @@ class Optimizer(ABC):
             If it is the state of something else; nothing has changed then.
         """
         if not isinstance(state, Mapping):
-            msg = f"state must be what state() returned, got {type(state).__name__}"
-            raise TypeError(msg)
+            refuse_kind("state", "what state() returned", state)
         steps: dict[str, int] = {}
         arrays: dict[str, list[Array]] = {}
         known: set[str] = set()
@@ -162,7 +162,7 @@ class Optimizer(ABC):
         if unknown := sorted(set(state) - known, key=str):
             msg = (
                 f"state must be of {type(self).__name__} and these parameters, "
-                f"got {unknown[0]!r}, which it does not have"
+                f"got {brief(unknown[0])}, which it does not have"
             )
             raise ValueError(msg)
         self._steps, self._arrays = steps, arrays
@@ -301,8 +301,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr)
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            msg = f"betas must be two numbers, got {betas!r}"
-            raise TypeError(msg)
+            refuse("betas", "two numbers", betas, kind=TypeError)
         first, second = (number("betas", beta, at_least=0, below=1) for beta in betas)
         self.betas = first, second
         self.eps = number("eps", eps, at_least=0)

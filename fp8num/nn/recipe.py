@@ -14,9 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fp8num._arguments import integer
+from fp8num._arguments import choice, flag, integer, refuse, refuse_kind, text
 from fp8num.accumulate import Accumulator
 from fp8num.formats import Format, get_format
 from fp8num.nn._description import describe, read_recipe
@@ -116,8 +114,7 @@ class Recipe:
         self._check_settings()
         for role in ROLES:
             if not isinstance(self.operand(role), Operand):
-                msg = f"{role} of a recipe must be an Operand, got {self.operand(role)!r:.60}"
-                raise TypeError(msg)
+                refuse_kind(f"{role} of a recipe", "an Operand", self.operand(role))
             if self.operand(role).source == "forward" and role not in {"w_dgrad", "x_wgrad"}:
                 msg = (
                     f"{role} must be cast from the tensor, got source='forward', which x_wgrad "
@@ -133,29 +130,16 @@ class Recipe:
     def _check_settings(self) -> None:
         """Check what is neither a cast nor an accumulator, whether casts use it or not."""
         for name, needed in (("name", True), ("source", False)):
-            text = getattr(self, name)
-            if not isinstance(text, str):
-                msg = f"{name} of a recipe must be text, got {type(text).__name__} {text!r:.60}"
-                raise TypeError(msg)
-            if needed and not text.strip():
-                msg = f"{name} of a recipe must be text that is not empty, got {text!r}"
-                raise ValueError(msg)
+            found = text(f"{name} of a recipe", getattr(self, name))
+            if needed and not found.strip():
+                refuse(f"{name} of a recipe", "text that is not empty", found)
         for name, choices in _CHOICES.items():
-            if not isinstance(choice := getattr(self, name), str) or choice not in choices:
-                shown = " or ".join(map(repr, choices))
-                msg = f"{name} of a recipe must be {shown}, got {choice!r:.60}"
-                raise ValueError(msg)
+            choice(f"{name} of a recipe", getattr(self, name), choices)
         for name, low, high in (("length", 1, MOST_STEPS), ("margin", *_MARGINS)):
-            value = integer(f"{name} of a recipe", getattr(self, name), low)
-            if high is not None and value > high:
-                msg = f"{name} of a recipe must be from {low} to {high}, got {value}"
-                raise ValueError(msg)
+            value = integer(f"{name} of a recipe", getattr(self, name), low, high)
             object.__setattr__(self, name, value)
-        flag = self.saturation_is_overflow
-        if not isinstance(flag, bool | np.bool_):
-            msg = f"saturation_is_overflow of a recipe must be True or False, got {flag!r:.60}"
-            raise TypeError(msg)
-        object.__setattr__(self, "saturation_is_overflow", bool(flag))
+        overflow = flag("saturation_is_overflow of a recipe", self.saturation_is_overflow)
+        object.__setattr__(self, "saturation_is_overflow", overflow)
 
     def _check_rotations(self) -> None:
         """Refuse a product of which one operand is rotated, and masks of rotated elements."""
@@ -175,8 +159,8 @@ class Recipe:
         one = isinstance(self.accumulators, str | Accumulator)
         given: Any = (self.accumulators,) * 3 if one else self.accumulators
         if not isinstance(given, Sequence) or len(given) != 3:
-            msg = f"accumulators must be one, or one each of {', '.join(PRODUCTS)}, got {given!r}"
-            raise TypeError(msg)
+            wanted = f"one, or one each of {', '.join(PRODUCTS)}"
+            refuse("accumulators", wanted, given, kind=TypeError)
         for accumulator in given:
             find_accumulator(accumulator)
         object.__setattr__(self, "accumulators", tuple(given))
@@ -219,7 +203,7 @@ class Recipe:
         ValueError
             If there is no such role.
         """
-        found: Operand = getattr(self, _known("role", role, ROLES))
+        found: Operand = getattr(self, choice("role", role, ROLES))
         return found
 
     def accumulator(self, name: str) -> Accumulator | str:
@@ -242,7 +226,7 @@ class Recipe:
             If there is no such product.
         """
         assert isinstance(self.accumulators, tuple)
-        return self.accumulators[PRODUCTS.index(_known("name", name, PRODUCTS))]
+        return self.accumulators[PRODUCTS.index(choice("name", name, PRODUCTS))]
 
     def start(self, tensor: str) -> DelayedState | None:
         """
@@ -263,7 +247,7 @@ class Recipe:
         ValueError
             If there is no such tensor.
         """
-        cast = self._delayed(_known("tensor", tensor, ("x", "w", "g")))
+        cast = self._delayed(choice("tensor", tensor, ("x", "w", "g")))
         if not cast:
             return None
         rule, fmt = cast[0].rule, cast[0].format
@@ -337,11 +321,3 @@ class Recipe:
     def __str__(self) -> str:
         """Return the table as text."""
         return f"{self.name}\n{self.to_frame().to_string(index=False)}"
-
-
-def _known(argument: str, name: str, names: tuple[str, ...]) -> str:
-    """Return a name that is one of those."""
-    if name not in names:
-        msg = f"{argument} must be one of {', '.join(names)}, got {name!r:.60}"
-        raise ValueError(msg)
-    return name

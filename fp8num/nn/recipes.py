@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fp8num._arguments import refuse, refuse_kind
 from fp8num._names import Catalogue, hint
 from fp8num.formats import Format
 from fp8num.nn.recipe import PRODUCTS, ROLES, Operand, Recipe
@@ -149,14 +150,12 @@ def get_recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if not isinstance(recipe, str):
-        msg = f"recipe must be a Recipe or a name, got {type(recipe).__name__} {recipe!r:.60}"
-        raise TypeError(msg)
+        refuse_kind("recipe", "a Recipe or a name", recipe)
     plain = recipe.strip().lower().replace("_", "-")
-    if plain in RECIPES:
-        return RECIPES[plain]
-    advice = hint(recipe, RECIPES, f"there are {', '.join(RECIPES)}", "a training recipe")
-    msg = f"recipe must be a known name, got {recipe!r:.60}; {advice}"
-    raise ValueError(msg)
+    if plain not in RECIPES:
+        advice = hint(recipe, RECIPES, f"there are {', '.join(RECIPES)}", "a training recipe")
+        refuse("recipe", "a known name", recipe, advice)
+    return RECIPES[plain]
 
 
 def recipe_table(recipes: Sequence[str | Recipe] | None = None) -> pd.DataFrame:

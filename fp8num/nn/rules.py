@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from fp8num._arguments import choice
 from fp8num.nn._functions import clip_ends
 from fp8num.nn._operators import as_axes
 from fp8num.nn.primitives import RULES, Primitive
@@ -224,9 +225,7 @@ def gelu(x: Operand, *, approximate: str = "none") -> Tensor:
     >>> gelu([-1.0, 1.0]).data.round(6), gelu([-1.0, 1.0], approximate="tanh").data.round(6)
     (array([-0.158655,  0.841345]), array([-0.158808,  0.841192]))
     """
-    if approximate not in {"none", "tanh"}:
-        msg = f"approximate must be 'none' or 'tanh', got {approximate!r}"
-        raise ValueError(msg)
+    choice("approximate", approximate, ("none", "tanh"))
     return apply("gelu", x, approximate=approximate)
 
 

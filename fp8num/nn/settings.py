@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import integer, number
-from fp8num._names import hint
+from fp8num._arguments import choice, integer, number, refuse
 from fp8num._text import brief
 from fp8num.nn._attributes import described_attributes
 from fp8num.nn._widths import widths
@@ -247,12 +246,10 @@ def make_plan(
     if isinstance(schedule, str):
         rule = rule(rate, total)
     if not callable(rule):
-        msg = f"schedule must be a name or take the number of a step, got {schedule!r:.80}"
-        raise TypeError(msg)
+        refuse("schedule", "a name or take the number of a step", schedule, kind=TypeError)
     rates = tuple(number("a rate of schedule", rule(i), at_least=0) for i in range(total))
     if isinstance(capture, str | bytes) or not isinstance(capture, Iterable):
-        msg = f"capture must be a collection of steps, got {capture!r:.80}; [0] is one"
-        raise TypeError(msg)
+        refuse("capture", "a collection of steps", capture, "[0] is one", TypeError)
     steps = frozenset(integer("a step of capture", step, 0) for step in capture)
     if beyond := sorted(step for step in steps if step >= total):
         msg = f"a step of capture must be below the {total} steps of the training, got {beyond[0]}"
@@ -303,9 +300,7 @@ def _named(argument: str, name: object, known: Mapping[str, Any]) -> Any:  # noq
         return name
     if (plain := name.strip().lower()) in known:
         return known[plain]
-    advice = hint(name, known, "or a function")
-    msg = f"{argument} must be one of {', '.join(known)}, got {name!r:.80}; {advice}"
-    raise ValueError(msg)
+    return choice(argument, name, known, advice="or a function")
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, flag, text
 from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._arrays import float_array, unbroadcast
 from fp8num.nn._functions import Functions
@@ -95,15 +95,9 @@ class Tensor(Functions):
         if isinstance(data, Tensor):
             msg = "data must be an array, got a Tensor; .detach() gives another of its array"
             raise TypeError(msg)
-        if not isinstance(requires_grad, bool | np.bool_):
-            msg = f"requires_grad must be True or False, got {requires_grad!r:.60}"
-            raise TypeError(msg)
-        if not isinstance(name, str):
-            msg = f"name must be text, got {type(name).__name__} {name!r:.60}"
-            raise TypeError(msg)
+        self.requires_grad = flag("requires_grad", requires_grad)
+        self.name = text("name", name)
         self.data = float_array("data", data)
-        self.requires_grad = bool(requires_grad)
-        self.name = name
         self.grad: Array | None = None
         self.inputs: tuple[Tensor, ...] = ()
         self.vjp: Callable[[Array], Sequence[Array | None]] | None = None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import integer
+from fp8num._arguments import flag, integer, refuse, refuse_kind
 from fp8num._kernels.state import float_arithmetic
 from fp8num._text import shown
 from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
@@ -273,14 +273,10 @@ def train(
 def _check_kinds(dataset: object, checkpoint: object, *, resume: object) -> None:
     """Refuse what cannot be a data set, a path or a flag."""
     if not isinstance(dataset, Dataset):
-        msg = f"dataset must be a Dataset, got {type(dataset).__name__}; digits() makes one"
-        raise TypeError(msg)
+        refuse_kind("dataset", "a Dataset", dataset, "digits() makes one")
     if not isinstance(checkpoint, str | bytes | os.PathLike | None):
-        msg = f"checkpoint must be a path or None, got {checkpoint!r:.60}; name a file"
-        raise TypeError(msg)
-    if not isinstance(resume, bool | np.bool_):
-        msg = f"resume must be True or False, got {resume!r:.60}; checkpoint names the file"
-        raise TypeError(msg)
+        refuse("checkpoint", "a path or None", checkpoint, "name a file", TypeError)
+    flag("resume", resume, advice="checkpoint names the file")
 
 
 def _run(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fp8num._arguments import refuse
 from fp8num.analysis import FormatResult, TensorAnalysis, analyze
 from fp8num.codec import quantize
 from fp8num.formats import Format, TabulatedFormat
@@ -289,6 +290,5 @@ def _results(
     ):
         for name in some:
             if name not in of:
-                msg = f"{argument} must be some of those analysed, {', '.join(of)}; got {name!r}"
-                raise ValueError(msg)
+                refuse(argument, f"some of those analysed, {', '.join(of)}", name)
     return [one for one in analysis.results if one.format in wanted and one.rule in asked]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from fp8num._arguments import refuse_kind
+from fp8num._names import nearest
 from fp8num.formats import Format, get_format
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ def make_axes(ax: Axes | None) -> Axes:
     if isinstance(ax, Axes):
         return ax
     if ax is not None:
-        msg = f"ax must be a matplotlib Axes or None, got {type(ax).__name__}"
-        raise TypeError(msg)
+        refuse_kind("ax", "a matplotlib Axes or None", ax)
     from matplotlib import pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
@@ -227,11 +227,10 @@ def add_legend(ax: Axes, styles: Mapping[str, Mapping[str, Any]] | None = None) 
 def require_columns(frame: pd.DataFrame, names: Iterable[str]) -> None:
     """Refuse what is no table, and one that lacks a column."""
     if not hasattr(frame, "columns"):
-        msg = f"data must be a Comparison or a DataFrame, got {type(frame).__name__}"
-        raise TypeError(msg)
+        refuse_kind("data", "a Comparison or a DataFrame", frame)
     for name in names:
         if name not in frame.columns:
-            near = get_close_matches(name, map(str, frame.columns), 1)
+            near = nearest(name, map(str, frame.columns), most=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             msg = f"data must have a column {name!r}, got {', '.join(map(str, frame.columns))}"
             raise ValueError(msg + hint)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from fp8num._arguments import choice, refuse_kind
 from fp8num.plot.style import (
     BAND,
     GREY,
@@ -87,9 +88,7 @@ def curves(
     >>> [line.get_ydata().tolist() for line in curves(frame).lines]
     [[2.0, 1.0], [2.1, 1.2]]
     """
-    if interval not in {"band", "bars", "none"}:
-        msg = f"interval must be 'band', 'bars' or 'none', got {interval!r:.60}"
-        raise ValueError(msg)
+    choice("interval", interval, ("band", "bars", "none"))
     frame, label = _losses(data, what, by) if _is_comparison(data) else (data, what)
     require_columns(frame, (series, by, what))
     names = {name: str(name) for name in dict.fromkeys(frame[series])} if names is None else names
@@ -124,9 +123,7 @@ def curves(
 
 def _losses(data: Comparison, what: str, by: str) -> tuple[pd.DataFrame, str]:
     """Return the curves of a comparison, and what they are."""
-    if what not in {"loss", "difference"}:
-        msg = f"what must be 'loss' or 'difference' of a Comparison, got {what!r:.60}"
-        raise ValueError(msg)
+    choice("what", what, ("loss", "difference"))
     frame = data.curves(by)
     if what == "loss":
         return frame, "log-loss of the training batches / nat"
@@ -215,17 +212,14 @@ def _rows(
     data: Comparison | Intervals, what: str, margin: float | None
 ) -> tuple[Intervals, str, float | None]:
     """Return rows of intervals, what they are, and the margin."""
-    if what not in {"accuracy", "loss"}:
-        msg = f"what must be 'accuracy' or 'loss', got {what!r:.60}"
-        raise ValueError(msg)
+    choice("what", what, ("accuracy", "loss"))
     if isinstance(data, Mapping):
         if not any(data.values()):
             msg = "data must have a row with an interval, got none"
             raise ValueError(msg)
         return data, "", margin
     if not _is_comparison(data):
-        msg = f"data must be a Comparison or a mapping of rows, got {type(data).__name__}"
-        raise TypeError(msg)
+        refuse_kind("data", "a Comparison or a mapping of rows", data)
     points = what == "accuracy"
     unit = 100 if points else 1
     found = {

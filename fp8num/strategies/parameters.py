@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
 
+from fp8num._arguments import member
 from fp8num.formats import Format, Overflow, Specials
 from fp8num.projection import Projection, Rounding, Saturation
 
@@ -72,7 +73,7 @@ def formats(
             x = data.draw(strategies.rounding_boundaries(fmt))
             assert my_encode(x, fmt) == fp8num.encode(x, fmt)
     """
-    families = {Specials(family) for family in specials}
+    families = {member("specials", family, Specials) for family in specials}
     shapes = [
         shape
         for shape in _shapes()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, member
 from fp8num._kernels.words import as_values
 from fp8num.formats import Format, get_format
 from fp8num.verify.implementation import bits_of
@@ -65,7 +65,7 @@ def assert_codes_equal(
       [1] x = 0x1.c000000000000p+8: expected 0_1111_111 = nan, got 0_1111_110 = 448
     """
     __tracebackhide__ = True
-    fmt, rule = get_format(fmt), NanRule(compare_nan)
+    fmt, rule = get_format(fmt), member("compare_nan", compare_nan, NanRule)
     one, other = _codes(actual, fmt, "actual"), _codes(expected, fmt, "expected")
     values = None if x is None else as_values(x)
     if one.shape != other.shape:

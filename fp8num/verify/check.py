@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import integer, member
 from fp8num.formats import Format, get_format
 from fp8num.projection import NanResult, Projection, get_projection
 from fp8num.verify.cases import CaseSet, standard
@@ -134,9 +135,9 @@ def check(
     (False, ['below smallest', 'near subnormal tie'])
     """
     fmt, source = get_format(fmt), get_source(source)
-    compare_nan = NanRule(compare_nan)
+    compare_nan = member("compare_nan", compare_nan, NanRule)
     budget = check_budget(budget)
-    if Direction(direction) is Direction.DECODE:
+    if member("direction", direction, Direction) is Direction.DECODE:
         return check_decoder(
             as_implementation(implementation, timeout=timeout),
             fmt,
@@ -234,10 +235,7 @@ def assert_conforms(
 
 def check_budget(budget: int) -> int:
     """Return a number of mismatches that are allowed; ValueError if it is none."""
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
-        msg = f"budget must be a number of mismatches from 0 on, got {budget!r}"
-        raise ValueError(msg)
-    return budget
+    return integer("budget", budget, 0)
 
 
 def judge(

@@ -17,7 +17,6 @@ import bisect
 import html
 import json
 import math
-import textwrap
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fp8num._records import plain, wrapped
 from fp8num._text import cut, printable
 from fp8num.projection import NanResult
 from fp8num.verify.classes import gaps
@@ -86,18 +86,6 @@ def exclusions_of(projection: Projection, fmt: Format, compare_nan: NanRule) -> 
     if compare_nan is NanRule.CLASS and fmt.has_nan:
         found.append("which code of NaN is given")
     return tuple(found)
-
-
-def _wrapped(label: str, text: str) -> list[str]:
-    """Break a long line of the verdict; names and hex floats stay whole."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=f"  {label:<10}",
-        subsequent_indent=" " * 12,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -244,7 +232,7 @@ class Conformance:
                 "witnesses": [self._flag_witness(witness) for witness in self.flags.witnesses],
             },
             "layouts": list(self.layouts),
-            "findings": [{"fault": f.fault.value, "detail": f.detail} for f in self.findings],
+            "findings": plain(self.findings),
             "agrees": list(self.agrees),
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
             "seconds": self.seconds,
@@ -420,7 +408,7 @@ class Conformance:
         if not self.agrees:
             return []
         classes = ", ".join(name for name, _ in self.tally.mismatches)
-        return _wrapped(
+        return wrapped(
             "hint",
             f"all {self.tally.total:,} mismatches ({classes}) are of another convention: "
             f"{' or '.join(self.agrees)} agrees with every case",
@@ -442,17 +430,17 @@ class Conformance:
                     f"  at        {flag['input']}: expected {flag['expected']}, got {flag['got']}"
                 )
         for finding in self.findings:
-            wrong += _wrapped("fault", f"{finding.fault.value}: {finding.detail}")
+            wrong += wrapped("fault", f"{finding.fault.value}: {finding.detail}")
         classes: list[str] = []
         for name, count in self.tally.mismatches:
             of = dict(self.cases).get(name)
             share = "" if of is None else f" of {of:,}"
             classes.append(f"  {'' if classes else 'classes':<8}  {count:,}{share}: {name}")
         tried = [
-            *_wrapped("domain", f"{self.tally.cases:,} cases: {self.domain}"),
+            *wrapped("domain", f"{self.tally.cases:,} cases: {self.domain}"),
             *(f"  excluded  {exclusion}" for exclusion in self.exclusions),
         ]
-        tried += _wrapped("given", "; ".join(self.layouts)) if self.layouts else []
+        tried += wrapped("given", "; ".join(self.layouts)) if self.layouts else []
         if self.coverage is not None:
             tried.append(f"  coverage  {str(self.coverage).splitlines()[0]}")
         tried.append(f"  time      {self.seconds:.3g} s")

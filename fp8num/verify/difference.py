@@ -17,7 +17,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fp8num._arguments import member, refuse_kind
 from fp8num._tasks import check_executor
+from fp8num._text import brief
 from fp8num.formats import get_format
 from fp8num.projection import PROFILES, Profile, Projection
 from fp8num.verify.classes import CLASSES
@@ -107,7 +109,7 @@ def diff(
     0x1.d04p+8 to inf, 7,360 inputs: 7e, 7f
     -inf to -0x1.d04p+8, 7,360 inputs: fe, ff
     """
-    fmt, source, rule = get_format(fmt), get_source(source), _nan_rule(nan)
+    fmt, source, rule = get_format(fmt), get_source(source), member("nan", nan, NanRule)
     check_executor(executor)
     one = _side(a, "a", fmt, source, takes=takes, timeout=timeout)
     other = _side(b, "b", fmt, source, takes=takes, timeout=timeout)
@@ -143,14 +145,6 @@ def diff(
     )
 
 
-def _nan_rule(nan: NanRule | str) -> NanRule:
-    """Return the rule that a name stands for."""
-    if nan not in {*NanRule, *(rule.value for rule in NanRule)}:
-        msg = f"nan must be 'code' or 'class', got {nan!r}"
-        raise ValueError(msg)
-    return NanRule(nan)
-
-
 def _side(
     given: Conversion,
     argument: str,
@@ -164,7 +158,7 @@ def _side(
     if isinstance(given, str):
         if given not in PROFILES:
             msg = (
-                f"{argument} must be a profile, one of {', '.join(PROFILES)}, got {given!r}; "
+                f"{argument} must be a profile, one of {', '.join(PROFILES)}, got {brief(given)}; "
                 "or pass a Projection, or a callable from values to codes"
             )
             raise ValueError(msg)
@@ -177,11 +171,8 @@ def _side(
     if isinstance(given, Projection):
         return Side(describe_projection(given), truth_of(fmt, given, source))
     if not callable(given) and not isinstance(given, Implementation):
-        msg = (
-            f"{argument} must be a profile or its name, a Projection, or a callable from values "
-            f"to codes, got {type(given).__name__}"
-        )
-        raise TypeError(msg)
+        wanted = "a profile or its name, a Projection, or a callable from values to codes"
+        refuse_kind(argument, wanted, given)
     implementation = as_implementation(given, takes=takes, timeout=timeout)
     return Side(implementation.name, implementation=implementation)
 

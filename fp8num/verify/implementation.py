@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import choice, refuse, refuse_kind
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -267,8 +269,7 @@ def check_timeout(timeout: float | None) -> None:
     if timeout is None:
         return
     if not (isinstance(timeout, int | float) and 0 < timeout < MOST_SECONDS):
-        msg = f"timeout must be seconds above 0, got {timeout!r}; None waits for ever"
-        raise ValueError(msg)
+        refuse("timeout", "seconds above 0", timeout, "None waits for ever")
 
 
 def as_implementation(
@@ -302,15 +303,10 @@ def as_implementation(
     if isinstance(implementation, Implementation):
         return implementation
     if not callable(implementation):
-        msg = (
-            "implementation must be callable, taking an array of values and returning one of "
-            f"codes, got {type(implementation).__name__}; "
-            "fp8num.verify.peers.get_peer(name, fmt, source) gives an installed library's"
-        )
-        raise TypeError(msg)
-    if takes not in {"values", "bits"}:
-        msg = f"takes must be 'values' or 'bits', got {takes!r}"
-        raise ValueError(msg)
+        wanted = "callable, taking an array of values and returning one of codes"
+        advice = "fp8num.verify.peers.get_peer(name, fmt, source) gives an installed library's"
+        refuse_kind("implementation", wanted, implementation, advice)
+    choice("takes", takes, ("values", "bits"))
     check_timeout(timeout)
     kind = type(implementation)
     named = implementation if hasattr(implementation, "__qualname__") else kind

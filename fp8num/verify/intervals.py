@@ -13,13 +13,13 @@ The record says over which domain it was made, and never more than was tried the
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fp8num._names import in_a_line
+from fp8num._records import counted, wrapped
 from fp8num._text import printable
 
 if TYPE_CHECKING:
@@ -277,15 +277,15 @@ class Difference:
             verdict = "EQUAL" if self.exact else "NO DIFFERENCE FOUND"
             yield f"{verdict}: {printable(self.name_a)} and {printable(self.name_b)}, {arrow}"
         else:
-            intervals = _plural(len(self.intervals), "interval")
+            intervals = counted(len(self.intervals), "interval")
             yield f"DIFFERENT: {printable(self.name_a)} and {printable(self.name_b)}, {arrow}"
             yield f"  inputs    {self.count:,} of {self.cases:,} disagree, in {intervals}"
             if self.omitted:
                 yield f"            and beyond, where {self.omitted:,} inputs were counted only"
-        yield from _wrapped("domain", f"{self.domain}; {_plural(self.cases, 'case')}")
+        yield from wrapped("domain", f"{self.domain}; {counted(self.cases, 'case')}")
         yield f"  NaN       compared by {self.nan.value}"
         for note in self.notes:
-            yield from _wrapped("note", note)
+            yield from wrapped("note", note)
         groups: dict[tuple[str, ...], list[Interval]] = {}
         for interval in self.intervals:
             # Both signs together: their intervals are mirror images as a rule.
@@ -296,19 +296,19 @@ class Difference:
             yield from self._group(kinds, intervals_of)
         hidden = sum(len(group) for _, group in largest[GROUPS:])
         if hidden:
-            yield f"\n{_plural(hidden, 'interval')} of other classes not shown"
+            yield f"\n{counted(hidden, 'interval')} of other classes not shown"
 
     def _group(self, kinds: tuple[str, ...], intervals: list[Interval]) -> Iterator[str]:
         """Write the intervals whose inputs are of the same classes."""
         total = sum(interval.count for interval in intervals)
         yield (
-            f"\n{', '.join(kinds)}: {_plural(total, 'input')} "
-            f"in {_plural(len(intervals), 'interval')}"
+            f"\n{', '.join(kinds)}: {counted(total, 'input')} "
+            f"in {counted(len(intervals), 'interval')}"
         )
         heading = ("from", "to", "decimal", "inputs", *map(printable, (self.name_a, self.name_b)))
         yield from _columns([heading, *map(self._row, intervals[:SHOWN])])
         if len(intervals) > SHOWN:
-            yield f"  ... and {_plural(len(intervals) - SHOWN, 'more interval')}"
+            yield f"  ... and {counted(len(intervals) - SHOWN, 'more interval')}"
 
     def _row(self, interval: Interval) -> tuple[str, ...]:
         low, high = interval.decimals
@@ -322,18 +322,6 @@ class Difference:
             self.code_text(interval.code_a),
             self.code_text(interval.code_b),
         )
-
-
-def _wrapped(heading: str, sentence: str) -> Iterator[str]:
-    """Write a sentence under a heading, in lines of a readable length."""
-    yield from textwrap.wrap(
-        sentence, WIDTH, initial_indent=f"  {heading:<10}", subsequent_indent=" " * 12
-    )
-
-
-def _plural(count: int, noun: str) -> str:
-    """Write a number of things."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse
 from fp8num._kernels.words import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Layout
 
 if TYPE_CHECKING:
@@ -190,8 +191,7 @@ def get_source(spec: SourceType | npt.DTypeLike | str) -> SourceType:
         name = "" if isinstance(spec, str) else np.dtype(spec).name
     except TypeError:
         name = ""
-    if name in SOURCES:
-        return SOURCES[name]
-    names = ", ".join(f"{source.name} ({source.short})" for source in SOURCES.values())
-    msg = f"source must be one of {names}, got {spec!r:.80}"
-    raise ValueError(msg)
+    if name not in SOURCES:
+        names = ", ".join(f"{source.name} ({source.short})" for source in SOURCES.values())
+        refuse("source", f"one of {names}", spec)
+    return SOURCES[name]

@@ -199,7 +199,7 @@ def test_a_table_has_every_projection_that_was_named(output: Any) -> None:
         (["e4m3fn", "--json", "--flags"], r"--flags has no meaning with --json"),
         (["e4m3fn", "--decode", "--rounding", "rz"], r"--rounding has no meaning with --decode"),
         (["e4m3fn", "--decode", "--limit", "0"], r"limit must be at least 1, got 0"),
-        (["e4m3fn", "--limit", "-1"], r"limit must be at least 1, got -1"),
+        (["e4m3fn", "--limit", "-1"], r"limit must be an integer, at least 1, got -1"),
         (["e4m3fn", "--output", "x", "--expected"], r"--expected has no meaning with --output"),
         (["e4m3fn", "--table", "c", "--cases", "every"], r"--cases has no meaning with --table"),
         (["e4m3fn", "e5m2", "--table", "c"], r"--table is of one FORMAT and one --source"),

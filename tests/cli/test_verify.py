@@ -330,7 +330,7 @@ def test_a_sweep_of_all_float16_is_resumed_from_its_journal(
         (["e4m3fn", "ml_dtypes", "--decode", "--rounding", "rz"], "no meaning with --decode"),
         (["e4m3fn", "--exec", "true", "--decode"], "--decode has no meaning with --exec"),
         (["e4m3fn", "-", "--takes", "bits"], "--takes has no meaning with lines"),
-        (["e4m3fn", "-", "--budget", "-1"], "budget must be a number of mismatches from 0 on"),
+        (["e4m3fn", "-", "--budget", "-1"], "budget must be an integer, at least 0"),
         (["--manifest", "no/such/manifest.json"], "manifest"),
     ],
 )

@@ -104,7 +104,7 @@ def test_an_error_within_ends_the_processes_and_stays_what_it_is() -> None:
 )
 def test_a_wrong_count_is_refused(count: Any, kind: type[Exception]) -> None:
     with (
-        pytest.raises(kind, match="count must be an integer, at least 1 and at most 1024, got"),
+        pytest.raises(kind, match="count must be an integer from 1 to 1024, got"),
         nn.processes(count),
     ):
         pass

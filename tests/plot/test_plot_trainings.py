@@ -180,7 +180,7 @@ def test_names_are_shown_as_they_are(ax: Axes, name: str) -> None:
         (lambda ax: plot.curves(pd.DataFrame({"recipe": ["a"], "epoch": [0], "los": [1.0]}), ax),
          ValueError, "must have a column 'loss', got recipe, epoch, los; did you mean 'los'?"),
         (lambda ax: plot.curves(compared(), ax, what="accuracy"), ValueError,
-         "what must be 'loss' or 'difference' of a Comparison, got 'accuracy'"),
+         "what must be 'loss' or 'difference', got 'accuracy'"),
         (lambda ax: plot.curves(compared(), ax, by="day"), ValueError, "by must be 'epoch'"),
         (lambda ax: plot.curves(compared(), ax, interval="box"), ValueError, "interval must be"),
         (lambda ax: plot.differences({}, ax), ValueError, "must have a row with an interval"),

@@ -391,7 +391,7 @@ def test_half_of_structured_words_can_lie_in_the_range_of_a_format() -> None:
 @pytest.mark.parametrize("count", [0, -1, (1 << 15) + 1])
 def test_counts_of_structured_words_out_of_range_are_refused(count: int) -> None:
     """Of 2^16 words at most half can be asked for."""
-    message = rf"count must be from 1 to 2\*\*15 for float16, got {count}; every\(\) lists"
+    message = rf"count must be an integer from 1 to 32768, got {count}; every\(\) lists"
     with pytest.raises(ValueError, match=message):
         structured(F16, count)
 

@@ -642,7 +642,7 @@ def test_a_profile_says_what_it_rests_on() -> None:
             (NONE, NONE, "E5M2"),
             {"nan": "payload"},
             ValueError,
-            "nan must be 'code' or 'class', got",
+            "nan must be 'class' or 'code', got",
         ),
         (("ml_dtypes", NONE, "POSIT8"), {}, ValueError, "says nothing about POSIT8"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fp8num._arguments import choice, integer
 from fp8num.verify.cases.constructed import boundaries, every, specials
 from fp8num.verify.cases.plans import standard
 from fp8num.verify.cases.sampling import structured
@@ -50,12 +51,8 @@ def case_set(
     ValueError
         If there is no set of that name, the limit is below 1, or the set is too large.
     """
-    if name not in CASE_SETS:
-        msg = f"cases must be one of {', '.join(CASE_SETS)}, got {name!r:.80}"
-        raise ValueError(msg)
-    if limit is not None and limit < 1:
-        msg = f"limit must be at least 1, got {limit}"
-        raise ValueError(msg)
+    choice("cases", name, CASE_SETS)
+    limit = None if limit is None else integer("limit", limit, 1)
     if name == "structured":
         return structured(source, limit or STRUCTURED, seed, fmt)
     if name == "every":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import integer
 from fp8num.formats import get_format
 from fp8num.verify.cases.sets import CaseSet, first_of_each
 from fp8num.verify.classes import gaps
@@ -115,12 +116,7 @@ def structured(
     source = get_source(source)
     fmt = None if fmt is None else get_format(fmt)
     most = 1 << (source.bits - 1)
-    if not 1 <= count <= most:
-        msg = (
-            f"count must be from 1 to 2**{source.bits - 1} for {source.name}, got {count}; "
-            "every() lists all words of a 16-bit type"
-        )
-        raise ValueError(msg)
+    count = integer("count", count, 1, most, advice="every() lists all words of a 16-bit type")
     found = np.zeros(0, source.word)
     drawn = 0  # numbers used, by threes
     while found.size < count:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fp8num._arguments import choice
 from fp8num._names import Catalogue
 from fp8num.formats import Format, get_format
 from fp8num.verify.peers.library import load
@@ -76,12 +77,7 @@ def get_peer(
     >>> peer.function(np.array([1.0, 2.0**-10 * (1 + 2.0**-52)]))  # the second just above a tie
     array([56,  0], dtype=uint8)
     """
-    if name not in LIBRARIES:
-        msg = (
-            f"implementation must be one of {', '.join(LIBRARIES)}, got {name!r}; "
-            "or name a file, or module:function"
-        )
-        raise ValueError(msg)
+    choice("implementation", name, LIBRARIES, advice="or name a file, or module:function")
     fmt, source, library = get_format(fmt), get_source(source), LIBRARIES[name]
     if fmt.name not in library.formats:
         msg = f"fmt must be one of {', '.join(library.formats)} for {name}, got {fmt.name}"

@@ -14,9 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from fp8num._arguments import integer, member
+from fp8num._records import as_dict
 from fp8num._text import brief
 from fp8num.projection import NanResult
 from fp8num.verify.implementation import as_implementation, fingerprint
@@ -27,11 +26,13 @@ from fp8num.verify.tally import NanRule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
+
     from fp8num.formats import Format
     from fp8num.projection import Projection
     from fp8num.verify.implementation import Implementation
 
-__all__ = ["Plan", "integer", "make_plan", "projection_dict"]
+__all__ = ["Plan", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ class Plan:
             "fingerprint": fingerprint(self.implementation),
             "takes": getattr(self.implementation, "takes", None),
             "format": self.fmt.to_dict(),
-            "projection": projection_dict(self.projection),
+            "projection": as_dict(self.projection),
             "source": self.source_name,
             "compare_nan": self.compare_nan.value,
             "digests": self.digests,
@@ -137,18 +138,6 @@ class Plan:
             "count": self.count,
             "seed": self.seed,
         }
-
-
-def projection_dict(projection: Projection) -> dict[str, Any]:
-    """Return a projection as a dictionary that JSON can hold."""
-    return {
-        "rounding": projection.rounding.value,
-        "saturation": projection.saturation.value,
-        "nan": projection.nan.value,
-        "moved": [list(step) for step in projection.moved],
-        "results": [[result.value, code] for result, code in projection.results],
-        "sign_dropped": projection.sign_dropped,
-    }
 
 
 def make_plan(
@@ -198,21 +187,13 @@ def make_plan(
         projection=projection,
         rule=rule,
         source_name=source.name,
-        compare_nan=_nan_rule(compare_nan),
+        compare_nan=member("compare_nan", compare_nan, NanRule),
         digests=digests,
         chunk_bits=integer("chunk_bits", chunk_bits, 4, 32),
         first=start,
         count=size,
         seed=None if samples is None else integer("seed", seed, 0),
     )
-
-
-def _nan_rule(rule: NanRule | str) -> NanRule:
-    try:
-        return NanRule(rule)
-    except ValueError:
-        msg = f"compare_nan must be 'class' or 'code', got {rule!r}"
-        raise ValueError(msg) from None
 
 
 def _extent(
@@ -227,7 +208,7 @@ def _extent(
             )
             raise ValueError(msg)
         if first != 0 or count is not None:
-            msg = f"samples has no first and count, got first={first!r}, count={count!r}"
+            msg = f"samples has no first and count, got first={brief(first)}, count={brief(count)}"
             raise ValueError(msg)
         return 0, integer("samples", samples, 1)
     first = integer("first", first, 0, (1 << source.bits) - 1)
@@ -236,13 +217,3 @@ def _extent(
         msg = "source float64 has 2**64 words; give samples, such as 2**24, or first and count"
         raise ValueError(msg)
     return first, left if count is None else integer("count", count, 1, left)
-
-
-def integer(name: str, value: int, low: int, high: int | None = None) -> int:
-    """Return an argument as an integer; ValueError if it is none, or out of range."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        rest = "on" if high is None else f"to {high}"
-        msg = f"{name} must be an integer from {low} {rest}, got {brief(value)}"
-        raise ValueError(msg)
-    return int(value)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fp8num._records import as_dict, plain
 from fp8num.verify.conformance import Conformance, Direction, Finding, exclusions_of
 from fp8num.verify.implementation import Fault
-from fp8num.verify.sweeping.plan import Plan, projection_dict
 from fp8num.verify.tally import NanRule, Tally
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fp8num.projection import Projection
     from fp8num.verify.sources import SourceType
     from fp8num.verify.sweeping.chunks import Part
+    from fp8num.verify.sweeping.plan import Plan
 
 __all__ = ["FAULTS", "Sweep", "combine"]
 
@@ -112,7 +113,7 @@ class Sweep:
             "implementation": self.implementation,
             "format": self.fmt.to_dict(),
             "source": self.source.name,
-            "projection": projection_dict(self.projection),
+            "projection": as_dict(self.projection),
             "rule": self.rule,
             "compare_nan": self.compare_nan.value,
             "domain": self.domain,
@@ -132,7 +133,7 @@ class Sweep:
                 for witness in self.tally.witnesses
             ],
             "digests": list(self.digests),
-            "faults": [{"fault": f.fault.value, "detail": f.detail} for f in self.faults],
+            "faults": plain(self.faults),
             "seconds": self.seconds,
         }
 

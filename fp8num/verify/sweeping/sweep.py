@@ -18,15 +18,15 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
+from fp8num._arguments import MOST_AT_ONCE, integer
 from fp8num._tasks import IN_FLIGHT, check_executor, check_task, pool, results, sorted_as
-from fp8num.codec._arguments import MOST_AT_ONCE
 from fp8num.formats import Format, get_format
 from fp8num.projection import get_projection
 from fp8num.verify.conformance import describe_projection
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.sweeping.chunks import Part, judge_chunk
 from fp8num.verify.sweeping.journal import Journal
-from fp8num.verify.sweeping.plan import Plan, integer, make_plan
+from fp8num.verify.sweeping.plan import Plan, make_plan
 from fp8num.verify.sweeping.record import Sweep, combine
 from fp8num.verify.truth import truth_of
 

@@ -21,9 +21,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse
 from fp8num._names import in_a_line
 from fp8num._reading import InputError, open_file, parse_json
-from fp8num._records import Check, entries, listed, made, mapping, maybe, text, whole
+from fp8num._records import (
+    Check,
+    as_dict,
+    counted,
+    entries,
+    listed,
+    made,
+    mapping,
+    maybe,
+    one_of,
+    text,
+    whole,
+)
 from fp8num._text import brief, shown
 from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.projection import get_projection
@@ -38,7 +51,7 @@ from fp8num.verify.vectors.conversion import (
 from fp8num.verify.vectors.files import KINDS, MAX_ROWS, Rows, read_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
 __all__ = [
     "MANIFEST",
@@ -238,7 +251,7 @@ def _entry(what: str, record: object) -> Entry:
         record,
         {
             "name": _plain_name,
-            "kind": _one_of(KINDS),
+            "kind": one_of(KINDS),
             "bytes": whole(0, 1 << 62),
             "sha256": text,
             "format": made(_format),
@@ -271,25 +284,12 @@ def _plain_name(what: str, value: object) -> str:
     name = text(what, value)
     is_plain = "\0" not in name and Path(name).name == name and name not in {"", "..", MANIFEST}
     if not is_plain or len(name.encode(errors="replace")) > LONGEST_NAME:
-        msg = f"{what} must be a plain name of a file, got {brief(name)}"
-        raise ValueError(msg)
+        refuse(what, "a plain name of a file", name)
     return name
 
 
-def _one_of(names: Collection[str]) -> Check:
-    """Return the check of one of some names."""
-
-    def check(what: str, value: object) -> str:
-        if text(what, value) not in names:
-            msg = f"{what} must be one of {', '.join(names)}, got {brief(value)}"
-            raise ValueError(msg)
-        return text(what, value)
-
-    return check
-
-
 _CASES: dict[str, Check] = {
-    "set": _one_of(CASE_SETS),
+    "set": one_of(CASE_SETS),
     "limit": maybe(whole(1, 1 << 62)),
     "seed": whole(-(1 << 127), 1 << 127),
 }
@@ -353,31 +353,19 @@ class PackVerdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dictionary that JSON can hold."""
-        return {
-            "ok": self.ok,
-            "manifest": self.manifest,
-            "version": self.version,
-            "files": self.files,
-            "cases": self.cases,
-            "problems": list(self.problems),
-            "notes": list(self.notes),
-        }
+        return {"ok": self.ok} | as_dict(self)
 
     def __repr__(self) -> str:
         return in_a_line(self)
 
     def __str__(self) -> str:
-        what = f"{_plural(self.files, 'file')}, {_plural(self.cases, 'case')}"
+        what = f"{counted(self.files, 'file')}, {counted(self.cases, 'case')}"
         if self.ok:
             head = f"{what}: as the manifest says, and every code is that of the definition"
         else:
             found = self.problems or ("nothing was compared",)
-            head = "\n".join([f"{what}: {_plural(len(found), 'problem')}", *found])
+            head = "\n".join([f"{what}: {counted(len(found), 'problem')}", *found])
         return "\n".join([head, *self.notes])
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def check_manifest(path: Path | str) -> PackVerdict:

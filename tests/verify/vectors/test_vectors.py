@@ -147,7 +147,7 @@ def test_structured_cases_are_as_many_as_asked_for() -> None:
     ("name", "limit", "message"),
     [
         ("all", None, r"cases must be one of standard, every, .*structured, got 'all'"),
-        ("standard", 0, r"limit must be at least 1, got 0"),
+        ("standard", 0, r"limit must be an integer, at least 1, got 0"),
         ("every", None, r"source must have 16 bits"),
     ],
 )
