@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from fp8num._arguments import refuse_kind, text
 from fp8num._reading import parse_json
 from fp8num._records import mapping
 from fp8num._text import shown
@@ -74,15 +75,10 @@ def save_scaled(path: str | os.PathLike[str], arrays: Mapping[str, ScaledArray])
     tensors: dict[str, Writable] = {}
     metadata: dict[str, str] = {}
     for name, scaled in arrays.items():
-        if not isinstance(name, str):
-            msg = f"a name must be text, got {type(name).__name__}; convert it with str"
-            raise TypeError(msg)
+        text("a name", name, advice="convert it with str")
         if not isinstance(scaled, ScaledArray):
-            msg = (
-                f"{shown(name, 60)} must be a ScaledArray, got {type(scaled).__name__}; "
-                "scale_quantize() makes one, write_safetensors() writes other arrays"
-            )
-            raise TypeError(msg)
+            advice = "scale_quantize() makes one, write_safetensors() writes other arrays"
+            refuse_kind(shown(name, 60), "a ScaledArray", scaled, advice)
         formats = {"codes": scaled.format, "scales": scaled.scale_format}
         for part, array in scaled.to_tensors().items():
             tensors[f"{name}.{part}"] = _typed(array, formats.get(part))

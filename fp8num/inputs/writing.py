@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import refuse_mask
+from fp8num._arguments import refuse_kind, refuse_mask, text
 from fp8num._files import whole_file
 from fp8num._kernels.blocks import blocks_of
 from fp8num._text import shown
@@ -201,20 +201,18 @@ def _header(planned: list[_Planned], metadata: dict[str, str]) -> bytes:
     return text
 
 
-def _checked_text(text: object, what: str) -> str:
+def _checked_text(value: object, what: str) -> str:
     """Return what must be text that UTF-8 can hold, and no reserved name."""
-    if not isinstance(text, str):
-        msg = f"{what} must be text, got {type(text).__name__}; convert it with str or json.dumps"
-        raise TypeError(msg)
+    found = text(what, value, advice="convert it with str or json.dumps")
     try:
-        text.encode()
+        found.encode()
     except UnicodeEncodeError:
-        msg = f"{what} must be Unicode text, {shown(text, 60)} holds half a surrogate pair"
+        msg = f"{what} must be Unicode text, {shown(found, 60)} holds half a surrogate pair"
         raise ValueError(msg) from None
-    if text == "__metadata__" and what == "a name":
+    if found == "__metadata__" and what == "a name":
         msg = "a name must not be '__metadata__', which the format keeps for text; rename it"
         raise ValueError(msg)
-    return text
+    return found
 
 
 def _plan(name: str, value: object) -> _Planned:
@@ -223,11 +221,8 @@ def _plan(name: str, value: object) -> _Planned:
     array, dtype = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
     refuse_mask(array, where)
     if not isinstance(array, np.ndarray | np.generic):
-        msg = (
-            f"{where} must be an array, or an array of codes and the name of their type, got "
-            f"{type(array).__name__}; convert it with np.asarray"
-        )
-        raise TypeError(msg)
+        wanted = "an array, or an array of codes and the name of their type"
+        refuse_kind(where, wanted, array, "convert it with np.asarray")
     array = np.asarray(array)
     natural = _NAMES.get(array.dtype.name)
     if natural is None:

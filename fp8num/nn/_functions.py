@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fp8num._arguments import refuse_kind
 from fp8num.nn._operators import Operators
 
 if TYPE_CHECKING:
@@ -27,11 +28,8 @@ def clip_ends(low: float | None, high: float | None) -> dict[str, float]:
         if end is not None and (
             isinstance(end, bool) or not isinstance(end, int | float | np.integer | np.floating)
         ):
-            msg = (
-                f"{name} of clip must be a number or None, got {type(end).__name__}; minimum() and "
-                "maximum() take tensors"
-            )
-            raise TypeError(msg)
+            advice = "minimum() and maximum() take tensors"
+            refuse_kind(f"{name} of clip", "a number or None", end, advice)
     if low is None and high is None:
         msg = "clip must be given low or high, got neither"
         raise ValueError(msg)

@@ -181,7 +181,7 @@ def _title(setting: object) -> str:
     """Return what to call a setting in a message: of a record its name."""
     if isinstance(setting, dict):
         setting = setting.get("name", "a record")
-    return f"{setting!r:.80}"
+    return brief(setting)
 
 
 def _read(stream: IO[bytes], size: int, name: str) -> Checkpoint:

@@ -297,8 +297,7 @@ def _datasets(
 def _usable(data: object) -> Dataset:
     """Refuse what cannot be compared on."""
     if not isinstance(data, Dataset):
-        msg = f"dataset must return a Dataset, got {type(data).__name__}"
-        raise TypeError(msg)
+        refuse_kind("what dataset returns", "a Dataset", data)
     if not len(data.x) or not len(data.test_x):
         msg = (
             f"dataset must have inputs to train on and inputs held out, {data.name!r} has "

@@ -10,7 +10,7 @@ What recipes did in the same trainings: figures with error bars, curves, and wor
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fp8num._arguments import choice
@@ -210,15 +210,15 @@ class Comparison:
             Numbers that are none are None.
         """
         runs = [
-            {key: value for key, value in asdict(one).items() if key not in {"losses", "shares"}}
+            {key: value for key, value in plain(one).items() if key not in {"losses", "shares"}}
             for one in self.outcomes
         ]
         record = {
             "baseline": self.baseline,
             "margin": self.margin,
-            "seeds": list(self.seeds),
+            "seeds": self.seeds,
             "folds": self.folds,
-            "results": [asdict(one) for one in self.results],
+            "results": self.results,
             "verdict": self.verdict,
             "curves": self.curves().to_dict("records"),
             "tensors": self.tensors().to_dict("records"),

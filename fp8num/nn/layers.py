@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import choice, integer
+from fp8num._arguments import choice, integer, refuse
 from fp8num._kernels.state import float_arithmetic
 from fp8num._names import Catalogue
 from fp8num._text import brief
@@ -216,8 +216,7 @@ class MLP:
         """
         names = [layer.name for layer in self.layers]
         if not isinstance(state, Mapping) or sorted(state) != sorted(names):
-            shown = ", ".join(map(str, state)) if isinstance(state, Mapping) else repr(state)
-            msg = f"state must be of the layers {', '.join(names)}, got {shown:.80}"
-            raise ValueError(msg)
+            given = list(state) if isinstance(state, Mapping) else state
+            refuse("state", f"of the layers {', '.join(names)}", given)
         for layer in self.layers:
             layer.restore(state[layer.name])

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse_kind
 from fp8num._kernels.state import float_arithmetic
 from fp8num._records import as_it_is, entries, made, mapping, whole
+from fp8num._text import brief
 from fp8num.nn._parameters import check_like, gradient_norm
 from fp8num.nn.casts import Operands, records_of, watch
 from fp8num.nn.dataset import batches, generator_from, generator_state
@@ -390,6 +392,5 @@ def _tensors(what: str, state: object) -> dict[str, Array]:
     """Return what was captured, if it is that."""
     for name, array in mapping(what, state).items():
         if not isinstance(array, np.ndarray):
-            msg = f"{name!r:.60} of {what} must be an array, got {type(array).__name__}"
-            raise TypeError(msg)
+            refuse_kind(f"{brief(name)} of {what}", "an array", array)
     return dict(mapping(what, state))

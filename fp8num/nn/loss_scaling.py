@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fp8num._arguments import integer
+from fp8num._arguments import integer, refuse_kind
 from fp8num._kernels.blocks import blocks_of
 from fp8num._kernels.state import float_arithmetic
+from fp8num._text import brief
 from fp8num.nn._parameters import named
 from fp8num.nn._scale_rule import ScaleRule, scale_rule
 
@@ -337,15 +338,14 @@ class LossScaler:
         if not self.enabled:
             return
         if not isinstance(state, Mapping):
-            msg = f"state must be what state() returned, got {type(state).__name__}"
-            raise TypeError(msg)
+            refuse_kind("state", "what state() returned", state)
         names = [field.name for field in fields(ScaleRule)]
         wanted = {"scale", "tracker", "skipped", *names}
         if wrong := sorted(wanted ^ set(state)):
             what = "does not have" if wrong[0] in wanted else "has"
             msg = (
                 f"state must be what state() of an enabled scaler returned, with "
-                f"{', '.join(sorted(wanted))}; this one {what} {wrong[0]!r}"
+                f"{', '.join(sorted(wanted))}; this one {what} {brief(wrong[0])}"
             )
             raise ValueError(msg)
         settings: dict[str, Any] = {name: state[name] for name in names}

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse_kind
 from fp8num._names import Catalogue
 from fp8num.nn.special import normal_cdf, normal_density, sigmoid
 
@@ -298,8 +299,7 @@ def _concatenate_derivatives(g: Array, y: Array, *parts: Array, axis: int) -> li
 
 def _where(a: Array, b: Array, *, condition: Array) -> Array:
     if not isinstance(condition, np.ndarray) or condition.dtype != np.bool_:
-        msg = f"condition must be an array of booleans, got {type(condition).__name__}"
-        raise TypeError(msg)
+        refuse_kind("condition", "an array of booleans", condition)
     return np.where(condition, a, b)
 
 

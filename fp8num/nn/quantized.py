@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._text import brief
 from fp8num.accumulate import BlasSum, FloatSum
 from fp8num.codec import encode, quantize
 from fp8num.formats import Format
@@ -343,12 +344,12 @@ class Casts:
         wanted = f"state of layer {self.name!r} must be what state() returned"
         known = isinstance(state, Mapping) and set(state) == {"recipe", "delayed", "rng"}
         if not known or not isinstance(state["delayed"], Mapping):
-            msg = f"{wanted}, with recipe, delayed and rng, got {state!r:.80}"
+            msg = f"{wanted}, with recipe, delayed and rng, got {brief(state)}"
             raise ValueError(msg)
         if state["recipe"] != self.recipe.name or set(state["delayed"]) != set(self.states):
             msg = (
                 f"{wanted} with recipe {self.recipe.name!r}, got one with "
-                f"{state['recipe']!r:.60} and delayed scales of "
+                f"{brief(state['recipe'])} and delayed scales of "
                 f"{sorted(map(str, state['delayed'])) or 'nothing'!s:.80}"
             )
             raise ValueError(msg)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import choice, integer, number, refuse
+from fp8num._arguments import choice, integer, number, refuse, refuse_kind
 from fp8num._text import brief
 from fp8num.nn._attributes import described_attributes
 from fp8num.nn._widths import widths
@@ -118,8 +118,7 @@ def check_callable(argument: str, value: object) -> None:
         If it is something else.
     """
     if value is not None and not callable(value):
-        msg = f"{argument} must be callable or None, got {type(value).__name__}"
-        raise TypeError(msg)
+        refuse_kind(argument, "callable or None", value)
 
 
 def make_recipes(
@@ -154,8 +153,7 @@ def make_recipes(
     if scaler is None:
         return recipes, LossScaler(enabled=False)
     if not isinstance(scaler, LossScaler):
-        msg = f"loss_scaler must be a LossScaler or None, got {type(scaler).__name__}"
-        raise TypeError(msg)
+        refuse_kind("loss_scaler", "a LossScaler or None", scaler)
     found = copy.deepcopy(scaler)
     some = [recipe for recipe in recipes.values() if recipe is not None]
     if found.saturation_is_overflow:  # in every layer: let them count

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array, flag, text
+from fp8num._arguments import as_array, flag, refuse_kind, text
 from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._arrays import float_array, unbroadcast
 from fp8num.nn._functions import Functions
@@ -256,11 +256,8 @@ def record(
     """
     for position, source in enumerate(inputs):
         if not isinstance(source, Tensor):
-            msg = (
-                f"inputs must be Tensors, got {type(source).__name__} as input {position}; "
-                "leave constants out, or wrap them: Tensor(x)"
-            )
-            raise TypeError(msg)
+            advice = "leave constants out, or wrap them: Tensor(x)"
+            refuse_kind(f"input {position} of inputs", "a Tensor", source, advice)
     result = Tensor(value, name=name)
     if is_recording() and any(source.requires_grad for source in inputs):
         result.requires_grad = True

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import integer, member
+from fp8num._arguments import integer, member, refuse_kind
 from fp8num.formats import Format, get_format
 from fp8num.projection import NanResult, Projection, get_projection
 from fp8num.verify.cases import CaseSet, standard
@@ -152,11 +152,8 @@ def check(
     if cases is None:
         cases = standard(fmt, source)
     if not isinstance(cases, CaseSet):
-        msg = (
-            f"cases must be a CaseSet, got {type(cases).__name__}; fp8num.verify.cases makes "
-            "them, CaseSet(name, domain, words) of words of your own"
-        )
-        raise TypeError(msg)
+        advice = "fp8num.verify.cases has some, CaseSet(name, domain, words) is of your own words"
+        refuse_kind("cases", "a CaseSet", cases, advice)
     truth_of(fmt, projection, source)  # raises before any work if there is none
     if with_flags:
         expected_flags(cases.words[:0], fmt, source, projection)  # as that

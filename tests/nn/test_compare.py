@@ -514,7 +514,7 @@ def by_seed(seed: int) -> Dataset:
     ("options", "kind", "message"),
     [
         ({"dataset": DATA.x}, TypeError, "dataset must be a Dataset or a function .* got ndarray"),
-        ({"dataset": lambda seed: 3}, TypeError, "dataset must return a Dataset, got int"),
+        ({"dataset": lambda seed: 3}, TypeError, "what dataset returns must be a Dataset, got"),
         ({"dataset": UNUSABLE}, ValueError, "inputs held out, 'bare' has 60 and 0"),
         ({"folds": 5}, ValueError, "folds must be None with one data set, got 5; give a function"),
         ({"folds": 0}, ValueError, "folds must be an integer, at least 1, got 0"),

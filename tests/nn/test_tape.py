@@ -449,5 +449,5 @@ def test_a_rule_made_by_hand_may_give_any_strides() -> None:
 
 
 def test_inputs_of_a_rule_made_by_hand_are_tensors() -> None:
-    with pytest.raises(TypeError, match="inputs must be Tensors, got ndarray as input 1"):
+    with pytest.raises(TypeError, match="input 1 of inputs must be a Tensor, got ndarray"):
         record(np.ones(1), [Tensor([1.0]), np.ones(1)], lambda g: [g, g])  # type: ignore[list-item]

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import refuse
 from fp8num._records import entries, listed, made, maybe, text, whole
-from fp8num._text import brief
 from fp8num.verify.classes import CLASSES
 from fp8num.verify.conformance import Finding
 from fp8num.verify.implementation import Fault, ImplementationError, ask
@@ -121,8 +121,7 @@ class Part:
             msg = f"mismatches {counts!s:.80} and {len(witnesses)} witnesses of {cases} words"
             raise ValueError(msg)
         if (digest is not None) != (plan.digests and fault is None) or not _is_digest(digest):
-            msg = f"digest of a part must be that of its codes, got {brief(digest)}"
-            raise ValueError(msg)
+            refuse("digest of a part", "that of its codes", digest)
         finding = None if fault is None else Finding(*fault)
         return cls(Tally(cases, record["mismatches"], witnesses), digest, finding)
 
@@ -130,8 +129,7 @@ class Part:
 def _known_class(name: object) -> str:
     """Return the name of a class; ValueError if there is none of that name."""
     if not isinstance(name, str) or name not in CLASSES:
-        msg = f"a class must be one of those of a sweep, got {brief(name)}"
-        raise ValueError(msg)
+        refuse("a class", "one of those of a sweep", name)
     return name
 
 

@@ -818,7 +818,7 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
         ({"samples": 10}, "samples is for float64, got source float32, which is swept whole"),
         ({"source": "float64", "samples": 0}, "samples must be an integer, at least 1, got 0"),
         ({"source": "float64", "samples": 5, "first": 3}, "samples has no first and count, got fi"),
-        ({"source": "float64", "samples": 5, "seed": -1}, "seed must be an integer, at least 0, got"),
+        ({"source": "float64", "samples": 5, "seed": -1}, "seed must be an integer, at least 0"),
         ({"first": -1}, "first must be an integer from 0 to 4294967295, got -1"),
         ({"first": 1.0}, "first must be an integer from 0 to 4294967295, got 1.0"),
         (

@@ -331,7 +331,7 @@ def test_what_is_no_manifest_is_refused(text: bytes, message: str, tmp_path: Pat
         ({"generator": {}}, r"generator of the manifest must also have name, version"),
         ({"generator": {"name": "x", "version": 1}}, r"version of .* must be text, got int 1"),
         ({"cases": {"set": "x", "limit": None, "seed": 0}}, r"set of .* must be one of .*got 'x'"),
-        ({"cases": {"set": "every", "limit": "1", "seed": 0}}, r"limit of .* integer .*str '1'"),
+        ({"cases": {"set": "every", "limit": "1", "seed": 0}}, r"limit of .* integer .* got '1'"),
         ({"files": None}, r"is no manifest of vectors"),
         ({"files": [None]}, r"is no manifest of vectors"),
     ],
