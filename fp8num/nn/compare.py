@@ -235,8 +235,9 @@ def _add_baseline(arms: Arms, baseline: str | Recipe | None) -> str:
         raise ValueError(msg)
     if baseline is not None and own != {"recipe": found}:
         msg = (
-            "baseline must not share its name with another of recipes, or one that has options "
-            f"of its own, got {brief(found.name)}; to compare with that, give the name as text"
+            "baseline must not share its name with another of recipes, or with one that has "
+            f"options of its own, got {brief(found.name)}; to compare with that, give the name as "
+            "text"
         )
         raise ValueError(msg)
     return found.name

@@ -92,7 +92,9 @@ def test_ml_dtypes_is_available_and_says_its_version() -> None:
 
 
 def test_an_unknown_name_lists_those_that_there_are() -> None:
-    with pytest.raises(ValueError, match=r"one of ml_dtypes, .*torch.*, got 'mldtypes'; or"):
+    with pytest.raises(
+        ValueError, match=r"one of ml_dtypes, .*torch.*, got 'mldtypes'; did you mean ml_dtypes"
+    ):
         get_peer("mldtypes", "E4M3FN")
 
 
