@@ -120,7 +120,7 @@ REFUSALS: tuple[tuple[Callable[[], object], type[Exception], str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("call", "error", "message"), REFUSALS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("call", "error", "message"), REFUSALS, ids=[r[2] for r in REFUSALS])
 def test_what_is_wrong_is_said(
     call: Callable[[], object], error: type[Exception], message: str
 ) -> None:
