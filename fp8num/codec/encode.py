@@ -34,7 +34,7 @@ from fp8num.projection import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Request", "encode", "quantize", "request"]
+__all__ = ["Plan", "Request", "encode", "quantize", "request"]
 
 
 class Plan(NamedTuple):

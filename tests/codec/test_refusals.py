@@ -74,7 +74,7 @@ PARAMETERS = {"name": "mine", "exponent_bits": 4, "mantissa_bits": 3, "specials"
         ({"overflow": "infinity"}, ValueError, "overflow cannot be 'infinity'"),
         ({"specials": "none", "overflow": "nan"}, ValueError, "overflow cannot be 'nan'"),
         ({"overflow": "wrap"}, ValueError, "overflow must be one of .* got 'wrap'"),
-        ({"name": 3}, TypeError, "name must be .* got 3"),
+        ({"name": 3}, TypeError, "name must be .* got int 3"),
     ],
 )
 def test_impossible_parameters_are_refused(wrong: Any, error: Any, message: str) -> None:
@@ -221,7 +221,7 @@ def test_a_wrong_code_far_inside_is_found() -> None:
         ({"saturation": True}, TypeError, "saturation must be one of .* got True"),
         ({"nan": "ignore"}, ValueError, "nan must be one of .* got 'ignore'"),
         ({"like": "numpy"}, ValueError, "like must be one of ml_dtypes.* got 'numpy'"),
-        ({"like": 3}, TypeError, "like must be .* got 3"),
+        ({"like": 3}, TypeError, "like must be .* got int 3"),
         ({"like": "ml_dtypes", "rounding": "rz"}, ValueError, "like='ml_dtypes' decides rounding"),
         ({"like": "ml_dtypes", "saturation": "SatNone"}, ValueError, "like=.* decides"),
         ({"like": "ml_dtypes", "nan": "raise"}, ValueError, "like=.* decides"),
