@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from common import TASKS, Task
 
-from fp8num.analysis import gaussian_cost, recommend
+from fp8num.analysis import recommend
+from fp8num.analysis.schemes import least_cost
 from fp8num.nn import evaluate, no_grad, train
 from fp8num.scaling import get_rule, scale_quantize
 
@@ -147,7 +148,7 @@ def _layer_rows(
             "layer": i,
             "scheme": scheme,
             "plant": plant,
-            "weight_error": trial.median * gaussian_cost(trial.scheme),
+            "weight_error": trial.median * least_cost(trial.scheme, fmt),
             "output_error": trial.output_error,
             "noise_db": -trial.sqnr_db,
             "passes": trial.passes,
