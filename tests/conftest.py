@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
+import time
+from concurrent.futures import Executor, Future
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -84,3 +87,36 @@ def each() -> Callable[[Iterable[Any], Callable[..., object]], None]:
             raise AssertionError(text) from failed[0][1]
 
     return check_each
+
+
+class Reversed(Executor):
+    """Does what it is given, the last first, when nothing more has come for a while."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self.most = 0
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def submit(self, task: Any, /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.tasks.append((future, lambda: task(*args, **options)))
+        return future
+
+    def work(self) -> None:
+        while True:
+            before = len(self.tasks)
+            time.sleep(0.01)
+            if before == len(self.tasks):
+                self.most = max(self.most, before)
+                for _ in range(before):
+                    future, task = self.tasks.pop()
+                    future.set_result(task())
+
+    def shutdown(self, *_: Any, **options: Any) -> None:
+        pytest.fail(f"an executor of the caller's was shut down with {options}")
+
+
+@pytest.fixture
+def last_first() -> Executor:
+    """An executor whose results come in reverse; `most` says how many waited at once."""
+    return Reversed()

@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 import threading
-import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from fp8num._tasks import check_executor, in_order, results, sorted_as
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-
-class Reversed(Executor):
-    """Does what it is given, the last first, when nothing more has come for a while."""
-
-    def __init__(self) -> None:
-        self.tasks: list[tuple[Future[Any], Callable[[], Any]]] = []
-        self.most = 0
-        threading.Thread(target=self.work, daemon=True).start()
-
-    def submit(self, task: Any, /, *args: Any, **options: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.tasks.append((future, lambda: task(*args, **options)))
-        return future
-
-    def work(self) -> None:
-        while True:
-            before = len(self.tasks)
-            time.sleep(0.01)
-            if before == len(self.tasks):
-                self.most = max(self.most, before)
-                for _ in range(before):
-                    future, task = self.tasks.pop()
-                    future.set_result(task())
-
-
-def test_results_come_as_they_are_there_or_in_order() -> None:
+def test_results_come_as_they_are_there_or_in_order(last_first: Any) -> None:
     """Of an executor that does the last first, with a bounded number in flight."""
-    executor = Reversed()
-
-    found = list(results(lambda item: -item, range(50), executor, 20))
-    ordered = list(in_order(lambda item: -item, range(50), executor, 20))
+    found = list(results(lambda item: -item, range(50), last_first, 20))
+    ordered = list(in_order(lambda item: -item, range(50), last_first, 20))
 
     assert found != sorted(found)
     assert sorted(found) == [(item, -item) for item in range(50)]
     assert ordered == [-item for item in range(50)]
-    assert 1 < executor.most <= 20
+    assert 1 < last_first.most <= 20
 
 
 def test_without_an_executor_tasks_are_done_here_when_they_are_wanted() -> None:

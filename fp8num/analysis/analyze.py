@@ -239,7 +239,7 @@ def analyze_tensor(
             operands = scaled.operands
             results = decoded(scaled, space, operands)
             judged = RowTally(rows, mean_squares) if rows is not None and known else None
-            whole = total.tally.add(
+            is_complete = total.tally.add(
                 block,
                 _in_storage_order(scaled, tensor),
                 _in_storage_order(results, tensor),
@@ -249,7 +249,7 @@ def analyze_tensor(
                 look=None if judged is None else judged.add,
             )
             total.add_scales(ScaleRange.of(scaled, operands))
-            if judged is not None and whole:
+            if judged is not None and is_complete:
                 total.rows.append(judged.errors)
             elif rows is not None:
                 total.rows.append(rows.errors(_as_rows(results), mean_squares))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array, refuse_mask
+from fp8num._arguments import array_text, as_array, generator, refuse
+from fp8num._arguments import random_width as width_of
+from fp8num._text import brief
 
 if TYPE_CHECKING:
     from fp8num.formats import Format
@@ -16,12 +18,9 @@ if TYPE_CHECKING:
 __all__ = [
     "as_codes",
     "check_codes",
-    "check_threads",
     "codes_advice",
-    "describe",
     "holds",
     "named_dtype",
-    "output",
     "raise_out_of_range",
     "random_source",
     "refuse_random",
@@ -31,49 +30,6 @@ __all__ = [
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "longdouble")
 #: Precision, smallest and largest exponent of a bit, of each type values may have.
 _BFLOAT16_RANGE = (8, -133, 127)
-#: Threads or processes at once.  Each takes memory and a place in the system's table.
-MOST_AT_ONCE = 1024
-
-
-def describe(array: npt.NDArray[Any]) -> str:
-    """Return an array's type and shape for a message."""
-    return f"{array.dtype} of shape {array.shape}"
-
-
-def check_threads(threads: int) -> int:
-    """Return the number of threads."""
-    whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
-    if not whole or not 1 <= threads <= MOST_AT_ONCE:
-        msg = (
-            f"threads must be a positive integer of at most {MOST_AT_ONCE}, got {threads!r:.60}; "
-            "as many as there are processors are of use"
-        )
-        raise ValueError(msg)
-    return int(threads)
-
-
-def output(
-    out: npt.NDArray[Any] | None,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    inputs: tuple[npt.NDArray[Any], ...],
-) -> npt.NDArray[Any]:
-    """Return the array to fill: `out` if it fits, else a new one."""
-    if out is None:
-        return np.empty(shape, dtype)
-    refuse_mask(out, "out")
-    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
-        got = describe(out) if isinstance(out, np.ndarray) else type(out).__name__
-        msg = f"out must be an array of {dtype} of shape {shape}, got {got}"
-        raise ValueError(msg)
-    if not out.flags.writeable:
-        msg = f"out must be writeable, got a read-only array of {describe(out)}"
-        raise ValueError(msg)
-    for given in inputs:
-        if np.may_share_memory(out, given) and np.shares_memory(out, given):
-            msg = "out must not overlap an input, their memory is shared; pass a separate array"
-            raise ValueError(msg)
-    return out
 
 
 def as_codes(codes: npt.ArrayLike, fmt: Format) -> npt.NDArray[Any]:
@@ -88,7 +44,7 @@ def as_codes(codes: npt.ArrayLike, fmt: Format) -> npt.NDArray[Any]:
         if array.dtype.newbyteorder("=") == fmt.code_dtype:
             return array
         msg = (
-            f"codes must be {fmt.code_dtype} for {fmt.name}, got {describe(array)}; "
+            f"codes must be {fmt.code_dtype} for {fmt.name}, got {array_text(array)}; "
             f"{codes_advice(array, fmt)}"
         )
         raise TypeError(msg)
@@ -144,7 +100,7 @@ def named_dtype(dtype: npt.DTypeLike | str) -> tuple[np.dtype[Any], bool]:
         found = np.dtype(object)
     known = found.kind == "f" and found.isnative and found.itemsize != 1
     if not known and found.name != "bfloat16":
-        msg = f"dtype must be one of {', '.join(_FLOATS)}, got {dtype!r}"
+        msg = f"dtype must be one of {', '.join(_FLOATS)}, got {brief(dtype)}"
         raise TypeError(msg)
     return found, isinstance(dtype, str)
 
@@ -194,19 +150,13 @@ def random_source(
             "(a numpy.random.Generator)"
         )
         raise ValueError(msg)
-    if random_width is None and rng is not None:
-        random_width = 32
-    whole = isinstance(random_width, int | np.integer) and not isinstance(random_width, bool)
-    if random_width is None or not whole or not 1 <= random_width <= 32:
-        msg = f"random_width must be an integer from 1 to 32, got {random_width!r}"
-        raise ValueError(msg)
+    if random_width is None and random_bits is not None:
+        refuse("random_width", "an integer from 1 to 32", None, "say how many bits there are")
+    width = 32 if random_width is None else width_of(random_width)
     if rng is not None:
-        if not isinstance(rng, np.random.Generator):
-            msg = f"rng must be a numpy.random.Generator, got {type(rng).__name__}"
-            raise TypeError(msg)
-        return rng, int(random_width)
+        return generator("rng", rng), width
     assert random_bits is not None
-    return _given_bits(random_bits, int(random_width), shape), int(random_width)
+    return _given_bits(random_bits, width, shape), width
 
 
 def _given_bits(
@@ -214,7 +164,7 @@ def _given_bits(
 ) -> npt.NDArray[Any]:
     bits = as_array(random_bits, "random_bits")
     if bits.dtype.kind not in "iu":
-        msg = f"random_bits must be integers, got {describe(bits)}"
+        msg = f"random_bits must be integers, got {array_text(bits)}"
         raise TypeError(msg)
     low, high = (int(bits.min()), int(bits.max())) if bits.size else (0, 0)
     if low < 0 or high >> random_width:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import output, thread_count
 from fp8num._kernels.blocks import LOOKUP_BLOCK, run
 from fp8num._kernels.encoder import decoder, pair_type
 from fp8num.codec._arguments import (
     as_codes,
     check_codes,
-    check_threads,
     named_dtype,
-    output,
     require_exact,
 )
 from fp8num.codec.encode import encode
@@ -81,7 +80,7 @@ def decode(
     [1.0, 448.0, 0.001953125]
     """
     fmt = get_format(fmt)
-    array, threads = as_codes(codes, fmt), check_threads(threads)
+    array, threads = as_codes(codes, fmt), thread_count(threads)
     found, by_name = named_dtype(dtype)
     require_exact(fmt, found, by_name=by_name)
     values = output(out, array.shape, found, (array,))
@@ -154,7 +153,7 @@ def convert(
     126
     """
     from_format, to_format = get_format(from_format), get_format(to_format)
-    array, threads = as_codes(codes, from_format), check_threads(threads)
+    array, threads = as_codes(codes, from_format), thread_count(threads)
     refuse_nan = NanResult.parse(nan) is NanResult.RAISE and not to_format.has_nan
     if random_bits is not None or rng is not None:
         values = decode(array, from_format, dtype=np.float64, threads=threads)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import output, thread_count
 from fp8num._kernels.blocks import BLOCK, LOOKUP_BLOCK, blocks_of, run
 from fp8num._kernels.encoder import Kernel, decoder, encoder, quantizer
 from fp8num._kernels.table import Table
 from fp8num._kernels.words import Source, as_values, source_of
 from fp8num.codec._arguments import (
-    check_threads,
     named_dtype,
-    output,
     random_source,
     refuse_random,
     require_exact,
@@ -275,7 +274,7 @@ def encode(
         random_width=random_width,
         rng=rng,
     )
-    values, threads = asked.values, check_threads(threads)
+    values, threads = asked.values, thread_count(threads)
     codes = output(out, values.shape, asked.fmt.code_dtype, asked.inputs)
     kernel = asked.kernel
     if asked.random is None:
@@ -360,7 +359,7 @@ def quantize(
         random_width=random_width,
         rng=rng,
     )
-    values, threads = asked.values, check_threads(threads)
+    values, threads = asked.values, thread_count(threads)
     own = np.dtype(np.float64) if values.dtype.kind in "iu" else values.dtype.newbyteorder("=")
     found, by_name = (own, False) if dtype is None else named_dtype(dtype)
     require_exact(asked.fmt, found, by_name=by_name)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fp8num._arguments import integer
+from fp8num._arguments import MOST_AT_ONCE, integer
 from fp8num._tasks import pool
-from fp8num.codec._arguments import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

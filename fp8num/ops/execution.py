@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fp8num._arguments import output, thread_count
 from fp8num._kernels.arithmetic import Arithmetic, serves
 from fp8num._kernels.blocks import run
 from fp8num._kernels.search import Search
@@ -27,8 +28,6 @@ from fp8num._kernels.words import FLOAT64
 from fp8num.codec._arguments import (
     as_codes,
     check_codes,
-    check_threads,
-    output,
     random_source,
     refuse_random,
 )
@@ -225,7 +224,7 @@ def apply(
     convention = Convention.parse(options.get("convention"), every)
     codes = _broadcast(operands, each)
     random, width = _random(to_format, mode, options, codes[0].shape)
-    threads = check_threads(options.get("threads", 1))
+    threads = thread_count(options.get("threads", 1))
     result = output(options.get("out"), codes[0].shape, to_format.code_dtype, codes)
     asked = _Request(
         operation,
@@ -367,7 +366,7 @@ def by_block(
             check_codes(block, fmt)
         work(*blocks)
 
-    run(checked, (*arrays, result), check_threads(threads))
+    run(checked, (*arrays, result), thread_count(threads))
     return result
 
 
@@ -382,7 +381,7 @@ def look_up(
         check_codes(block, fmt)
         table.take(block, out=out, mode="wrap")
 
-    run(work, (array, result), check_threads(threads))
+    run(work, (array, result), thread_count(threads))
     return result
 
 

@@ -14,8 +14,8 @@ import os
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
+from fp8num._arguments import MOST_AT_ONCE, integer
 from fp8num._kernels.state import float_arithmetic
-from fp8num.codec._arguments import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +113,7 @@ def compare_on_digits(
             progress=report,
         )
 
-    count = _processors() if workers is None else _positive(workers)
+    count = _processors() if workers is None else integer("workers", workers, 1, MOST_AT_ONCE)
     if count > 1 and not multiprocessing.current_process().daemon:  # which may have no children
         try:
             with processes(count) as executor:
@@ -121,17 +121,6 @@ def compare_on_digits(
         except _NO_PROCESSES:
             pass  # an error of the training itself comes again below
     return run(None)
-
-
-def _positive(workers: int) -> int:
-    whole = isinstance(workers, int) and not isinstance(workers, bool)
-    if not whole or not 1 <= workers <= MOST_AT_ONCE:
-        msg = (
-            f"workers must be an integer of at least 1 and at most {MOST_AT_ONCE}, or None, "
-            f"got {workers!r:.60}"
-        )
-        raise ValueError(msg)
-    return workers
 
 
 def _processors() -> int:

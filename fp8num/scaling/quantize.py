@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array
+from fp8num._arguments import as_array, thread_count
 from fp8num._kernels.blocks import share
 from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import add, as_float32, as_float64, divide, multiply
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num.codec import decode, encode
-from fp8num.codec._arguments import check_threads, random_source, refuse_random
+from fp8num.codec._arguments import random_source, refuse_random
 from fp8num.formats import E4M3FN
 from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, slabs
 from fp8num.scaled.array import assembled, quantized_by
@@ -345,7 +345,7 @@ def _job(
         values, axis = values.reshape(1), 0
         random_bits = None if random_bits is None else np.reshape(random_bits, 1)
     found = rule.choose_format(fmt)
-    threads = check_threads(threads)
+    threads = thread_count(threads)
     unscaled = rule.is_unscaled and not given
     apply = applier(rule, found, values.dtype, unscaled=unscaled)
     random = None

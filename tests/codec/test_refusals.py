@@ -325,7 +325,7 @@ def test_threads_are_a_positive_number(threads: Any) -> None:
         lambda: fp.convert(CODES, "E4M3FN", "E5M2", threads=threads),
     ):
         with pytest.raises(
-            (ValueError, TypeError), match="threads must be a positive integer of at most 1024, got"
+            (ValueError, TypeError), match="threads must be an integer from 1 to 1024, got"
         ):
             call()
 

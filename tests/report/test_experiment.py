@@ -111,9 +111,7 @@ def test_a_daemon_which_may_have_no_children_trains_itself(
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, True, "2"])
 def test_wrong_workers_are_refused(workers: Any) -> None:
-    with pytest.raises(
-        ValueError, match="workers must be an integer of at least 1 and at most 1024, or None, got"
-    ):
+    with pytest.raises((TypeError, ValueError), match="workers must be an integer from 1 to 1024"):
         compare_on_digits(**TINY, workers=workers)
 
 

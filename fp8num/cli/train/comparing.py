@@ -55,7 +55,7 @@ def compare_recipes(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace) -> Comparison:
     """Do all trainings, with a progress bar."""
-    from fp8num.codec._arguments import MOST_AT_ONCE
+    from fp8num._arguments import MOST_AT_ONCE
     from fp8num.nn.compare import MOST_SEEDS, compare
     from fp8num.nn.processes import processes
     from fp8num.nn.recipes import get_recipe

@@ -9,10 +9,9 @@ import json
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections import Counter
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
@@ -299,33 +298,6 @@ def test_a_fault_of_an_implementation_of_its_own_kind_is_kept() -> None:
 # How the work is done.
 
 
-class Reversed(Executor):
-    """Does what it is given, the last first, when nothing more has come for a while."""
-
-    def __init__(self) -> None:
-        self.tasks: list[tuple[Future[Any], Callable[[], Any]]] = []
-        self.most = 0
-        threading.Thread(target=self.work, daemon=True).start()
-
-    def submit(self, task: Any, /, *args: Any, **options: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.tasks.append((future, lambda: task(*args, **options)))
-        return future
-
-    def work(self) -> None:
-        while True:
-            before = len(self.tasks)
-            time.sleep(0.01)
-            if before == len(self.tasks):
-                self.most = max(self.most, before)
-                for _ in range(before):
-                    future, task = self.tasks.pop()
-                    future.set_result(task())
-
-    def shutdown(self, *_: Any, **options: Any) -> None:
-        pytest.fail(f"an executor of the caller's was shut down with {options}")
-
-
 @pytest.fixture(scope="module")
 def serial() -> dict[str, Any]:
     return record(sweep(TRUNCATES, "E4M3FN", **SMALL))
@@ -342,11 +314,11 @@ def test_threads_give_the_serial_record(serial: dict[str, Any]) -> None:
         assert executor.submit(int, 3).result() == 3  # it is still there
 
 
-def test_an_executor_in_reverse_gives_the_serial_record(serial: dict[str, Any]) -> None:
-    executor = Reversed()
-
-    assert record(sweep(TRUNCATES, "E4M3FN", executor=executor, **SMALL)) == serial
-    assert executor.most > 1  # or nothing was out of order
+def test_an_executor_in_reverse_gives_the_serial_record(
+    serial: dict[str, Any], last_first: Any
+) -> None:
+    assert record(sweep(TRUNCATES, "E4M3FN", executor=last_first, **SMALL)) == serial
+    assert last_first.most > 1  # or nothing was out of order
 
 
 def test_blocks_do_not_show(serial: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -531,12 +503,14 @@ def test_faults_are_kept_in_a_journal(tmp_path: Path) -> None:
     assert len(first.faults) == 1
 
 
-def test_a_sweep_that_was_given_up_gives_the_same_record_when_resumed(tmp_path: Path) -> None:
+def test_a_sweep_that_was_given_up_gives_the_same_record_when_resumed(
+    tmp_path: Path, last_first: Any
+) -> None:
     """Whatever else was finished by then."""
     options = SMALL | {"journal": tmp_path / "sweep.jsonl"}
     serial = record(sweep(wrong_shape, "E4M3FN", **SMALL))
 
-    first = sweep(wrong_shape, "E4M3FN", executor=Reversed(), **options)
+    first = sweep(wrong_shape, "E4M3FN", executor=last_first, **options)
 
     assert record(first) == record(sweep(wrong_shape, "E4M3FN", **options)) == serial
 
