@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fp8num._kernels.words import FLOAT64, Layout, widen
-from fp8num.projection import Projection, Rounding
+from fp8num.projection import Projection, Result, Rounding
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,7 +35,8 @@ __all__ = ["Arithmetic", "serves"]
 def serves(fmt: Format, projection: Projection) -> bool:
     """Whether a format is parametric, without a hole above zero, and rounded by the rules."""
     regular = fmt.emin is not None and fmt.subnormals and fmt.emin >= -FLOAT64.bias
-    return regular and not projection.moved and not projection.sign_dropped
+    steps = projection.moved or Result.MINUS_UNDERFLOW in dict(projection.results)
+    return regular and not steps and not projection.sign_dropped
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,9 @@ def _place(result: Result, fmt: Format, projection: Projection) -> tuple[int, in
     """Return where the code of a kind of number stands among the outputs."""
     negative = result.value.startswith("-")
     kind = result.value.removeprefix("-")
+    if result is Result.MINUS_UNDERFLOW and (fmt.signed or not fmt.has_zero):
+        msg = f"results must not change {result.value} for {fmt.name}: it has a sign or no zero"
+        raise ValueError(msg)
     shows = (
         fmt.overflow is not Overflow.MAX
         and projection.saturation is Saturation.SAT_NONE
@@ -98,7 +101,7 @@ def _place(result: Result, fmt: Format, projection: Projection) -> tuple[int, in
     if result in {Result.ZERO, Result.MINUS_ZERO} and fmt.has_zero:
         msg = f"results must not change zero for {fmt.name}: numbers near it become zero too"
         raise ValueError(msg)
-    column = {"zero": 0, "overflow": -3, "infinity": -2, "nan": -1}[kind]
+    column = {"zero": 0, "underflow": 1, "overflow": -3, "infinity": -2, "nan": -1}[kind]
     return int(negative), column
 
 
@@ -144,6 +147,9 @@ def _thresholds(fmt: Format, projection: Projection, *, negative: bool) -> npt.N
     for step, integer, exponent, begins_at in projection.moved:
         moved = dyadic_words(np.array([integer]), np.array([exponent]))[0] * np.uint64(2)
         found[step if not fmt.has_zero else step - 1] = moved + (at if begins_at else above)
+    if negative and Result.MINUS_UNDERFLOW in dict(projection.results):
+        # A step of its own beside zero; all others below zero have one code in such a format.
+        found[:2] = above, found[0]
     return found
 
 

@@ -37,15 +37,12 @@ def _nans(positive: int, negative: int) -> tuple[tuple[Result, int], ...]:
 # E8M0, which has no sign, no zero and no infinity.
 
 _ZERO_IS_SMALLEST = ((Result.ZERO, 0), (Result.MINUS_ZERO, 0))
-#: The library takes the hidden bit for the last bit of the code: ties go up, and so does
-#: all between 2**-127 and 2**-126, for float32 has it among the subnormals.
-_E8M0_TIES_UP = Projection(
-    rounding=Rounding.NEAREST_TIES_TO_AWAY,
-    saturation=Saturation.SAT_NONE,
-    moved=((1, 1, -127, False),),
-)
+#: The library takes the hidden bit for the last bit of the code: ties go up.
+_E8M0_TIES_UP = Projection(rounding=Rounding.NEAREST_TIES_TO_AWAY, saturation=Saturation.SAT_NONE)
+#: So does all between 2**-127 and 2**-126, for float32 has it among the subnormals.
+_E8M0_SUBNORMALS_UP = replace(_E8M0_TIES_UP, moved=((1, 1, -127, False),))
 #: Besides, zero is the smallest value and the sign is dropped.
-_E8M0_NEAREST = replace(_E8M0_TIES_UP, results=_ZERO_IS_SMALLEST, sign_dropped=True)
+_E8M0_NEAREST = replace(_E8M0_SUBNORMALS_UP, results=_ZERO_IS_SMALLEST, sign_dropped=True)
 _E8M0_DOWN = Projection(rounding=Rounding.TOWARD_ZERO, sign_dropped=True)
 _E8M0_UP = Projection(rounding=Rounding.TOWARD_POSITIVE, sign_dropped=True)
 _E8M0_UP_NOSAT = replace(_E8M0_UP, saturation=Saturation.SAT_NONE, results=_ZERO_IS_SMALLEST)
@@ -93,12 +90,26 @@ _STANDARDS = (
     ),
 )
 
-_ML_DTYPES = _profile(
-    "ml_dtypes",
-    "ml_dtypes 0.6.0, array.astype; from float64 it rounds twice, through float32",
-    replace(_SAT_NONE, nan=NanResult.ZERO),
-    _FP8 | {"E4M3IEEE", "E3M4", "E4M3B11FNUZ", "E2M3FN", "E3M2FN", "E2M1FN", "BFLOAT16"},
-    E8M0FNU=_E8M0_TIES_UP,
+_ML_DTYPES_FORMATS = _FP8 | {
+    "E4M3IEEE", "E3M4", "E4M3B11FNUZ", "E2M3FN", "E3M2FN", "E2M1FN", "BFLOAT16",
+}  # fmt: skip
+_ML_DTYPES = (
+    _profile(
+        "ml_dtypes",
+        "ml_dtypes 0.7.0, array.astype",
+        replace(_SAT_NONE, nan=NanResult.ZERO),
+        _ML_DTYPES_FORMATS,
+        _EVERY_SOURCE,
+        E8M0FNU=_E8M0_TIES_UP,
+        UE5M3=replace(_SAT_NONE, results=((Result.MINUS_UNDERFLOW, 0xFF),)),
+    ),
+    _profile(
+        "ml_dtypes<0.7",
+        "ml_dtypes 0.6.0, array.astype; from float64 it rounds twice, through float32",
+        replace(_SAT_NONE, nan=NanResult.ZERO),
+        _ML_DTYPES_FORMATS,
+        E8M0FNU=_E8M0_SUBNORMALS_UP,
+    ),
 )
 
 _TORCH = (
@@ -224,7 +235,7 @@ _GFLOATS = (
     ),
 )
 
-_ALL = (_ML_DTYPES, *_STANDARDS, *_TORCH, *_CUDA, *_ONNX_PROFILES, _TINYGRAD, *_GFLOATS)
+_ALL = (*_ML_DTYPES, *_STANDARDS, *_TORCH, *_CUDA, *_ONNX_PROFILES, _TINYGRAD, *_GFLOATS)
 #: Further names, by which others gate: E4M3FN's change is in the main branch as of
 #: 2.12.0.dev0, but not in the releases 2.12.0 and 2.12.1; 2.13.0 is the first that has it.
 _ALIASES = {"torch>=2.12": "torch>=2.13", "torch<2.12": "torch<2.13"}

@@ -109,6 +109,7 @@ class Result(Enum):
 
     ZERO = "zero"  #: +0, into a format without zero
     MINUS_ZERO = "-zero"  #: -0, into a format without zero
+    MINUS_UNDERFLOW = "-underflow"  #: below zero and rounded to it, into a format without sign
     OVERFLOW = "overflow"  #: a finite number beyond the range, to nearest under ``SatNone``
     MINUS_OVERFLOW = "-overflow"  #: the same, negative
     INFINITY = "infinity"  #: +infinity

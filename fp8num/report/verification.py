@@ -27,14 +27,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fp8num.formats import Format
+    from fp8num.projection import Profile
 
 __all__ = ["Verified", "verify_codec"]
 
 #: Bits of the widest formats that are compared here: the exact definition of a format of 16
 #: bits takes seconds to work out, which the package's tests spend.
 WIDEST = 8
-#: Types that ml_dtypes rounds once from.
-_PEER_SOURCES = ("float16", "bfloat16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +79,15 @@ def verify_codec(formats: Iterable[Format]) -> tuple[Verified, ...]:
     tuple of Verified
         For each format of at most 8 bits and each of float16, bfloat16, float32 and float64:
         nearest with ties to even and SatFinite, against the exact definition; and
-        ``like="ml_dtypes"`` against that library, codes of NaN included, from the types that
-        it rounds once from.
+        the profile of the ml_dtypes that is installed against that library, codes of NaN
+        included, from the types that it rounds once from.
 
     Raises
     ------
     RuntimeError
         If the codec gives no codes that could be compared.
     """
-    found = []
+    found, peer = [], _installed_ml_dtypes()
     for fmt in formats:
         if fmt.bits > WIDEST:
             continue
@@ -104,8 +103,8 @@ def verify_codec(formats: Iterable[Format]) -> tuple[Verified, ...]:
             if verdict.findings:
                 raise RuntimeError(str(verdict))
             comparisons = {"the exact definition": verdict.tally}
-            if fmt.name in PROFILES["ml_dtypes"].formats and source.name in _PEER_SOURCES:
-                ours = encode(source.values(cases.words), fmt, like="ml_dtypes")
+            if fmt.name in peer.formats and source.name in peer.sources:
+                ours = encode(source.values(cases.words), fmt, like=peer.name)
                 theirs = get_peer("ml_dtypes", fmt, source).codes(cases.words, source, fmt)
                 comparisons[f"ml_dtypes {version('ml_dtypes')}"] = tally(
                     cases.words, theirs, ours, fmt, source, nan=NanRule.CODE
@@ -122,3 +121,8 @@ def verify_codec(formats: Iterable[Format]) -> tuple[Verified, ...]:
                 for against, result in comparisons.items()
             ]
     return tuple(found)
+
+
+def _installed_ml_dtypes() -> Profile:
+    major, minor = version("ml_dtypes").split(".")[:2]
+    return PROFILES["ml_dtypes" if (int(major), int(minor)) >= (0, 7) else "ml_dtypes<0.7"]

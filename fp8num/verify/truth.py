@@ -223,6 +223,9 @@ def _override(sides: list[_Runs], fmt: Format, projection: Projection, source: S
         negative = result.value.startswith("-")
         runs = sides[negative]
         starts = [start for start, _ in runs]
+        if kind == "underflow":
+            runs[starts.index(1)] = (1, code)
+            continue
         if kind != "overflow":
             runs[starts.index(places[kind])] = (places[kind], code)
             continue

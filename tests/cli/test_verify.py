@@ -195,7 +195,7 @@ def test_what_an_implementation_prints_is_no_verdict(capsys: pytest.CaptureFixtu
         (["my_kernels:from_bits", "--takes", "bits"], 0),
         (["my_kernels:decode", "--decode"], 0),
         (["ml_dtypes", "--like", "ml_dtypes"], 0),
-        (["ml_dtypes", "--like", "ml_dtypes", "--source", "f64"], 1),
+        (["ml_dtypes", "--like", "ocp-sat", "--source", "f64"], 1),
     ],
 )
 def test_functions_and_libraries_are_judged(arguments: list[str], code: int) -> None:

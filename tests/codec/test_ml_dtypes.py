@@ -1,7 +1,11 @@
-"""`like="ml_dtypes"` is what ml_dtypes casts give, from the types it rounds once from."""
+"""The profile of ml_dtypes is what its casts give, from the types it rounds once from.
+
+From 0.7 on that is "ml_dtypes", and every type of values; before, "ml_dtypes<0.7" and no float64.
+"""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import ml_dtypes
@@ -10,6 +14,8 @@ import pytest
 
 import fp8num as fp
 
+OLD = tuple(map(int, version("ml_dtypes").split(".")[:2])) < (0, 7)
+LIKE = "ml_dtypes<0.7" if OLD else "ml_dtypes"
 #: Every floating-point type of ml_dtypes, and the format it is.
 TYPES = {
     "float8_e4m3fn": "E4M3FN",
@@ -24,6 +30,7 @@ TYPES = {
     "float6_e3m2fn": "E3M2FN",
     "float4_e2m1fn": "E2M1FN",
     "bfloat16": "BFLOAT16",
+    **({} if OLD else {"float8_e5m3fnu": "UE5M3"}),
 }
 by_type = pytest.mark.parametrize("name", TYPES)
 
@@ -40,7 +47,7 @@ def assert_cast(assert_codes: Any) -> Any:
     """Assert that an array is converted as ml_dtypes does."""
 
     def compare(x: Any, name: str) -> None:
-        actual = fp.encode(x, TYPES[name], like="ml_dtypes")
+        actual = fp.encode(x, TYPES[name], like=LIKE)
 
         assert_codes(actual, cast(x, name), x, f"{name} from {x.dtype}")
 
@@ -70,6 +77,15 @@ def test_every_bfloat16_is_cast_alike(name: str, every_bfloat16: Any, assert_cas
 def test_every_boundary_is_cast_alike(name: str, boundaries: Any, assert_cast: Any) -> None:
     """Values, midpoints, their float32 neighbours; NaNs of every kind and the ends of float32."""
     assert_cast(boundaries(fp.get_format(TYPES[name]), np.float32), name)
+
+
+@pytest.mark.skipif(OLD, reason="ml_dtypes before 0.7 rounds float64 twice")
+@by_type
+def test_every_boundary_in_float64_is_cast_alike(
+    name: str, boundaries: Any, assert_cast: Any
+) -> None:
+    """Midpoints with their float64 neighbours, which float32 does not tell apart."""
+    assert_cast(boundaries(fp.get_format(TYPES[name]), np.float64), name)
 
 
 @by_type
@@ -110,19 +126,30 @@ def test_e8m0_differs_where_it_is_known_to(x: float, nearest: int, theirs: int) 
     """Ties, zero, negative numbers and overflow, by this package's rules and by theirs."""
     value = np.float32(x)
     assert fp.encode(value, "E8M0FNU") == nearest
-    assert fp.encode(value, "E8M0FNU", like="ml_dtypes") == theirs
+    assert fp.encode(value, "E8M0FNU", like=LIKE) == theirs
     assert cast(value, "float8_e8m0fnu") == theirs
 
 
-def test_e8m0_rounds_up_all_of_its_lowest_gap_in_ml_dtypes() -> None:
-    """Between 2^-127 and 1.5 * 2^-127 the nearer value is 2^-127; ml_dtypes gives 2^-126."""
+def test_e8m0_rounds_up_all_of_its_lowest_gap_before_ml_dtypes_0_7() -> None:
+    """Between 2^-127 and 1.5 * 2^-127 the nearer value is 2^-127; ml_dtypes 0.6 gives 2^-126."""
     # float32 subnormals: 2^-127 is 0x400000, 1.5 * 2^-127 is 0x600000.
     bits = np.arange(0x400001, 0x600000, 0x101, dtype=np.uint32)
     x = bits.view(np.float32)
 
-    assert (cast(x, "float8_e8m0fnu") == 1).all()
-    assert (fp.encode(x, "E8M0FNU", like="ml_dtypes") == 1).all()
+    assert (cast(x, "float8_e8m0fnu") == OLD).all()
+    assert (fp.encode(x, "E8M0FNU", like="ml_dtypes<0.7") == 1).all()
+    assert (fp.encode(x, "E8M0FNU", like="ml_dtypes") == 0).all()
     assert (fp.encode(x, "E8M0FNU") == 0).all()
+
+
+def test_all_below_zero_is_nan_in_ml_dtypes_type_without_sign() -> None:
+    """What rounds to zero too; -0 is zero. Under SatNone the package rounds first."""
+    x = np.array([-0.0, -(2.0**-149), -(2.0**-18), -(2.0**-17), -1.0, 2.0**-149], np.float32)
+
+    assert fp.encode(x, "UE5M3", like="ml_dtypes").tolist() == [0, 255, 255, 255, 255, 0]
+    assert fp.encode(x, "UE5M3", saturation="SatNone").tolist() == [0, 0, 0, 255, 255, 0]
+    if not OLD:
+        assert cast(x, "float8_e5m3fnu").tolist() == [0, 255, 255, 255, 255, 0]
 
 
 @pytest.mark.parametrize("name", ["float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"])
@@ -132,7 +159,7 @@ def test_nan_is_zero_of_the_other_sign_in_ml_dtypes_small_types(name: str) -> No
     x = np.array([0x7FC00000, 0xFFC00000, 0x7F800001, 0xFF800001], np.uint32).view(np.float32)
     minus_zero = 1 << (fmt.bits - 1)
 
-    assert fp.encode(x, fmt, like="ml_dtypes").tolist() == [minus_zero, 0] * 2
+    assert fp.encode(x, fmt, like=LIKE).tolist() == [minus_zero, 0] * 2
     assert cast(x, name).tolist() == [minus_zero, 0] * 2
 
 
@@ -142,7 +169,7 @@ def test_rounding_twice_is_an_error_only_of_their_array_cast() -> None:
     x = np.concatenate([x, 1.0625 * (1 + np.ldexp(x, -45))])  # near a tie
     expected = [ml_dtypes.float8_e4m3fn(value).view(np.uint8) for value in x.tolist()]
 
-    actual = fp.encode(x, "E4M3FN", like="ml_dtypes")
+    actual = fp.encode(x, "E4M3FN", like=LIKE)
 
     np.testing.assert_array_equal(actual, expected)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib.metadata import version
 from itertools import product
 from typing import Any
 
@@ -67,7 +68,8 @@ def test_just_above_nine_is_ten(x: Any) -> None:
 
 def test_ml_dtypes_array_cast_gives_eight() -> None:
     """Exhibit: through float32 the same number becomes 9, a tie, and then the even 8."""
-    assert float(np.array([JUST_ABOVE_9]).astype(ml_dtypes.float8_e5m2)[0]) == 8
+    if version("ml_dtypes") < "0.7":  # later ones do not pass through float32
+        assert float(np.array([JUST_ABOVE_9]).astype(ml_dtypes.float8_e5m2)[0]) == 8
     assert float(np.float32(JUST_ABOVE_9)) == 9
     assert fp.quantize(np.float32(JUST_ABOVE_9), "E5M2") == 8
 

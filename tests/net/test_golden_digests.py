@@ -595,6 +595,10 @@ def reported(**options: Any) -> dict[str, object]:
         found: dict[str, object] = {"csv": made.csv.read_bytes(), "decisions": None}
         for key in ("versions", "fp8num", "version", "files"):
             record.pop(key, None)
+        # What ml_dtypes is compared in depends on its version.
+        record["verification"] = [
+            row for row in record["verification"] if row["against"] == "the exact definition"
+        ]
         found["json"] = record
         if made.recommendation is not None:
             found["decisions"] = made.recommendation.to_dict()

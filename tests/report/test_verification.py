@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+#: It rounds float64 twice.
+OLD = tuple(map(int, version("ml_dtypes").split(".")[:2])) < (0, 7)
 FORMATS = [fp.E4M3FN, fp.HIFLOAT8, fp.BFLOAT16]
 
 
@@ -30,9 +33,8 @@ def test_every_format_of_8_bits_is_compared_from_every_type() -> None:
         for source in ("float16", "bfloat16", "float32", "float64")
     ]
     peers = [one for one in found if one.against.startswith("ml_dtypes ")]
-    assert [(one.format, one.source) for one in peers] == [
-        ("E4M3FN", source) for source in ("float16", "bfloat16", "float32")
-    ]
+    once = ("float16", "bfloat16", "float32", "float64")[: 3 if OLD else 4]
+    assert [(one.format, one.source) for one in peers] == [("E4M3FN", source) for source in once]
     assert all(one.mismatches == 0 for one in found)
     assert {one.cases for one in found if one.source == "float16"} == {65_536}
     assert all(one.cases > 3_000 for one in found)
@@ -57,7 +59,7 @@ def test_page_and_json_show_it(tmp_path: Path) -> None:
 
     rows = json.loads(files.json.read_text())["verification"]
     assert {(row["format"], row["mismatches"]) for row in rows} == {("E4M3FN", 0)}
-    assert len(rows) == 7
+    assert len(rows) == 4 + (3 if OLD else 4)
     page = files.page.read_text()
     assert "What was verified" in page
     assert "0 of 65,536" in page

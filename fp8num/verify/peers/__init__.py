@@ -74,8 +74,8 @@ def get_peer(
     --------
     >>> import numpy as np
     >>> peer = get_peer("ml_dtypes", "E4M3FN", "float64")
-    >>> peer.function(np.array([1.0, 2.0**-10 * (1 + 2.0**-52)]))  # the second just above a tie
-    array([56,  0], dtype=uint8)
+    >>> peer.function(np.array([1.0, 464.0, 480.0]))  # 464 is the tie between 448 and 480
+    array([ 56, 126, 127], dtype=uint8)
     """
     choice("implementation", name, LIBRARIES, advice="or name a file, or module:function")
     fmt, source, library = get_format(fmt), get_source(source), LIBRARIES[name]

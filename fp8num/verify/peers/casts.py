@@ -36,26 +36,36 @@ _ML_DTYPES = {
     "E5M2FNUZ": "float8_e5m2fnuz",
     "E4M3B11FNUZ": "float8_e4m3b11fnuz",
     "E8M0FNU": "float8_e8m0fnu",
+    "UE5M3": "float8_e5m3fnu",  # from ml_dtypes 0.7 on
     "E2M3FN": "float6_e2m3fn",
     "E3M2FN": "float6_e3m2fn",
     "E2M1FN": "float4_e2m1fn",
 }
-_SIX_BITS = {"E2M3FN", "E3M2FN"}
+_NOT_IN_JAX = {"E2M3FN", "E3M2FN", "UE5M3"}
 _FOUR = ("E4M3FN", "E5M2", "E4M3FNUZ", "E5M2FNUZ")
 
 
+def _ml_dtypes_type(name: str) -> np.dtype[Any]:
+    found = getattr(load("ml_dtypes"), name, None)
+    if found is None:
+        msg = f"the ml_dtypes installed has no {name}; pip install --upgrade ml_dtypes"
+        raise ValueError(msg)
+    dtype: np.dtype[Any] = np.dtype(found)
+    return dtype
+
+
 def _ml_dtypes(x: Array, name: str) -> Array:
-    return np.asarray(x.astype(getattr(load("ml_dtypes"), name)).view(np.uint8))
+    return np.asarray(x.astype(_ml_dtypes_type(name)).view(np.uint8))
 
 
 def _ml_dtypes_scalar(x: Array, name: str) -> Array:
-    convert = getattr(load("ml_dtypes"), name)
+    convert = _ml_dtypes_type(name).type
     codes = [convert(value) for value in x.astype(np.float64).ravel().tolist()]
     return np.array(codes, convert).view(np.uint8).reshape(x.shape)
 
 
 def _ml_dtypes_decode(codes: Array, name: str) -> Array:
-    return np.asarray(codes.view(getattr(load("ml_dtypes"), name)).astype(np.float32))
+    return np.asarray(codes.view(_ml_dtypes_type(name)).astype(np.float32))
 
 
 def _jax(x: Array, name: str) -> Array:
@@ -248,8 +258,8 @@ CASTS: Mapping[str, Library] = Catalogue(
             about="jax.numpy's astype on a CPU, 64-bit types enabled",
             install="jax",
             modules=("jax", "jax.numpy"),
-            # Its six-bit types cannot be had on a CPU: "Invalid XLA PrimitiveType".
-            formats={name: _ML_DTYPES[name] for name in _ML_DTYPES if name not in _SIX_BITS},
+            # It has no UE5M3, its six-bit types not on a CPU: "Invalid XLA PrimitiveType".
+            formats={name: _ML_DTYPES[name] for name in _ML_DTYPES if name not in _NOT_IN_JAX},
             encode=_jax,
             decode=_jax_decode,
         ),

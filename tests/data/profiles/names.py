@@ -11,8 +11,10 @@ PATTERNS = {
     "onnx": r"Cast\(to=FLOAT(.+)\)",
     "tinygrad": r"float_to_fp8\(dtypes\.fp8(.+)\)",
     "gfloat": r"encode_float\(round_float\((.+)\)\)",
+    "ml_dtypes": r"astype\(float[468]_(.+)\)",
 }
 SHORT = {
+    "e5m3fnu": "UE5M3",
     "e4m3": "E4M3FN",
     "e8m0": "E8M0FNU",
     "e2m3": "E2M3FN",
@@ -48,6 +50,10 @@ def profiles_of(library: str, version: str, conversion: str) -> tuple[str, list[
     if library == "torch":
         major, minor = (int(part) for part in version.split(".")[:2])
         return long_name(what), ["torch>=2.13" if (major, minor) >= (2, 13) else "torch<2.13"]
+    if library == "ml_dtypes":
+        old = tuple(int(part) for part in version.split(".")[:2]) < (0, 7)
+        name = "E4M3IEEE" if what == "e4m3" else long_name(what)
+        return name, ["ml_dtypes<0.7" if old else "ml_dtypes"]
     if library == "tinygrad":
         return long_name(what), ["tinygrad"]
     if library == "gfloat":

@@ -1,8 +1,8 @@
 """
 Write down every code that a library's conversions give, as runs.
 
-``python record.py torch > torch-2.13.0.txt``, with torch, onnx, tinygrad or gfloat installed
-(and ml_dtypes, for bfloat16 arrays).  WORKERS in the environment is the number of processes,
+``python record.py torch > torch-2.13.0.txt``, with torch, onnx, tinygrad, gfloat or ml_dtypes
+installed (that for bfloat16 arrays too).  WORKERS in the environment is the number of processes,
 one unless given.  It knows nothing of fp8num.
 
 A line is: conversion, where it ran, source type, then FIRST_WORD:CODE of each run.  Words
@@ -148,11 +148,27 @@ def gfloat_conversions() -> dict[str, dict[str, Callable[[Any, str], Any]]]:
     return found
 
 
+def ml_dtypes_conversions() -> dict[str, dict[str, Callable[[Any, str], Any]]]:
+    """Return ``array.astype(...)`` for each type of at most 8 bits."""
+    import ml_dtypes
+
+    def to(target: str) -> dict[str, Callable[[Any, str], Any]]:
+        def convert(words: Any, source: str) -> Any:
+            with np.errstate(all="ignore"):
+                return values(words, source).astype(getattr(ml_dtypes, target)).view(np.uint8)
+
+        return {"cpu": convert}
+
+    types = [name for name in dir(ml_dtypes) if name.startswith("float")]
+    return {f"astype({name})": to(name) for name in types}
+
+
 LIBRARIES: dict[str, tuple[Callable[[], Any], bool]] = {  # and whether every float32 is tried
     "torch": (torch_conversions, True),
     "onnx": (onnx_conversions, False),
     "tinygrad": (tinygrad_conversions, False),
     "gfloat": (gfloat_conversions, False),
+    "ml_dtypes": (ml_dtypes_conversions, True),
 }
 _CONVERSIONS: dict[str, dict[str, Callable[[Any, str], Any]]] = {}
 
