@@ -37,30 +37,39 @@ class CompareCodes(Protocol):
     def __call__(self, actual: Array, expected: Array, x: Any, label: str = "") -> None: ...
 
 
-@lru_cache(maxsize=512)
-def magnitudes(fmt: Format) -> tuple[Fraction, ...]:
-    """Return the finite values that are not negative, ascending, from the reference."""
-    data = (reference.decode(code, fmt) for code in range(1 << fmt.bits))
-    return tuple(sorted({datum.value for datum in data if datum.is_finite and datum.value >= 0}))
+def value_of(code: int, fmt: Format) -> Fraction:
+    """Return the value of a finite code, from the reference."""
+    return reference.decode(code, fmt).value
 
 
-@lru_cache(maxsize=512)
-def turning_points(fmt: Format) -> tuple[Fraction, ...]:
+def gaps(fmt: Format) -> list[tuple[Fraction, Fraction]]:
     """
-    Return where a projection may change: values, midpoints, and what follows them.
+    Return neighbouring finite values that are not negative, ascending, from the reference.
 
     Of a format with more than 8 bits these are of a sample of the codes, with the
     lowest and the highest ones.
     """
-    values = list(magnitudes(fmt))
-    last = values[-1] - values[-2]
+    if fmt.bits <= 8:
+        data = (reference.decode(code, fmt) for code in range(1 << fmt.bits))
+        finite = {datum.value for datum in data if datum.is_finite and datum.value >= 0}
+        return list(itertools.pairwise(sorted(finite)))
+    # Of these formats the codes ascend with their values, and the specials are above them.
+    last = (1 << (fmt.bits - fmt.signed)) - 1
+    while not reference.decode(last, fmt).is_finite:
+        last -= 1
+    chosen = np.random.default_rng(fmt.bits).choice(last, SAMPLED_CODES, replace=False)
+    codes = sorted({*chosen.tolist(), *range(20), *range(last - 20, last)})
+    return [(value_of(code, fmt), value_of(code + 1, fmt)) for code in codes]
+
+
+@lru_cache(maxsize=512)
+def turning_points(fmt: Format) -> tuple[Fraction, ...]:
+    """Return where a projection may change: values, midpoints, and what follows them."""
+    pairs = gaps(fmt)
+    low, high = pairs[-1]
     # What would follow the largest value, and twice as far: one of them is in every format
     # what overflow is measured against (a top binade may hold one value alone).
-    values += [values[-1] + last, values[-1] + 2 * last, 2 * values[-1]]
-    pairs = list(itertools.pairwise(values))
-    if fmt.bits > 8:
-        chosen = np.random.default_rng(fmt.bits).choice(len(pairs), SAMPLED_CODES, replace=False)
-        pairs = [pairs[i] for i in sorted({*chosen.tolist(), *range(20), *range(-20, 0)})]
+    pairs += itertools.pairwise([high, 2 * high - low, 3 * high - 2 * low, 2 * high])
     points = {point for low, high in pairs for point in (low, (low + high) / 2, high)}
     if fmt.exponent_bits is None:  # posit8's boundaries to nearest are no midpoints
         steps = reference.breakpoints(fmt, "NearestTiesToEven", "SatFinite")

@@ -48,12 +48,18 @@ def assert_defined(assert_codes: Callable[..., None]) -> Callable[..., None]:
 # Formats of at most 8 bits: all of it.
 
 
+def turns(fmt: fp.Format) -> list[tuple[fp.Rounding, fp.Saturation]]:
+    """Return each rounding with a saturation, another one in the next format."""
+    first = list(fp.FORMATS.values()).index(fmt)
+    return [(mode, SATURATIONS[(first + i) % 3]) for i, mode in enumerate(ROUNDINGS)]
+
+
 @by_format
 def test_every_half_precision_input_gives_the_defined_code(
     fmt: Any, every_float16: Any, every_bfloat16: Any, assert_defined: Any
 ) -> None:
-    """All 65,536 float16 and all 65,536 bfloat16 bit patterns, NaNs included, in all modes."""
-    for rounding, saturation in MODES:
+    """All 65,536 float16 and all 65,536 bfloat16 bit patterns, NaNs included."""
+    for rounding, saturation in turns(fmt):
         assert_defined(every_float16, fmt, rounding, saturation)
         assert_defined(every_bfloat16, fmt, rounding, saturation)
 
@@ -62,18 +68,53 @@ def test_every_half_precision_input_gives_the_defined_code(
 def test_every_boundary_gives_the_defined_code(
     fmt: Any, boundaries: Any, assert_defined: Any
 ) -> None:
-    """Every value and midpoint, and the float32 and float64 on both sides of it, in all modes."""
-    for (rounding, saturation), dtype in product(MODES, (np.float32, np.float64)):
+    """Every value and midpoint, and the float32 and float64 on both sides of it."""
+    for (rounding, saturation), dtype in product(turns(fmt), (np.float32, np.float64)):
         assert_defined(boundaries(fmt, dtype), fmt, rounding, saturation)
+
+
+@by_format
+def test_saturation_decides_beyond_the_range_and_nowhere_else(
+    fmt: Any, boundaries: Any, assert_codes: Any
+) -> None:
+    """In range the codes are alike in all modes; beyond it they are the definition's."""
+    least = fmt.min if fmt.has_zero else fmt.smallest_normal
+    for dtype, rounding in product((np.float32, np.float64), ROUNDINGS):
+        x = boundaries(fmt, dtype)
+        within = (x >= least) & (x <= fmt.max)
+        # Some of the numbers beyond, the first and the last, and what is no number.
+        beyond = np.unique(x[~within & np.isfinite(x)])
+        some = beyond[np.linspace(0, beyond.size - 1, min(8, beyond.size)).astype(int)]
+        specials = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan], dtype)
+        some, in_range = np.concatenate([some, specials]), None
+        for saturation in SATURATIONS:
+            label = f"{fmt.name} {rounding.value} {saturation.value}"
+            codes = fp.encode(x[within], fmt, rounding=rounding, saturation=saturation)
+            in_range = codes if in_range is None else in_range
+            assert_codes(codes, in_range, x[within], label)
+            codes = fp.encode(some, fmt, rounding=rounding, saturation=saturation)
+            expected = [reference.project(v, fmt, rounding, saturation) for v in some]
+            assert_codes(codes, np.array(expected, np.uint8), some, label)
+
+
+@pytest.mark.exhaustive
+@by_format
+def test_every_mode_gives_the_defined_code(
+    fmt: Any, every_float16: Any, every_bfloat16: Any, boundaries: Any, assert_defined: Any
+) -> None:
+    """As above, of every rounding with every saturation."""
+    inputs = (every_float16, every_bfloat16, *map(boundaries, (fmt, fmt), (np.float32, float)))
+    for x, mode in product(inputs, MODES):
+        assert_defined(x, fmt, *mode)
 
 
 @by_format
 def test_every_sticky_bit_counts(fmt: Any, every_bfloat16: Any, assert_defined: Any) -> None:
     """What lies below a float32's upper half decides a tie, wherever it is."""
     upper = every_bfloat16.view(np.uint16).astype(np.uint32) << np.uint32(16)
-    for rounding, lower in product(ROUNDINGS, (1, 0x8000, 0xFFFF)):
+    for (rounding, saturation), lower in product(turns(fmt), (1, 0x8000, 0xFFFF)):
         x = (upper | np.uint32(lower)).view(np.float32)
-        assert_defined(x, fmt, rounding, fp.Saturation.SAT_NONE)
+        assert_defined(x, fmt, rounding, saturation)
 
 
 # 16-bit formats: what the default suite's time allows; the rest is exhaustive.
@@ -177,12 +218,12 @@ def test_wide_formats_give_the_defined_code_everywhere(
 def test_every_small_p3109_format_gives_the_defined_code(
     bits: int, boundaries: Any, every_float16: Any, assert_defined: Any
 ) -> None:
-    """All 120 formats of 3 to 8 bits: one of all modes each, and to nearest below 8 bits."""
+    """All 120 formats of 3 to 8 bits: one of all modes each, and to nearest up to 6 bits."""
     nearest = (fp.Rounding.NEAREST_TIES_TO_EVEN, fp.Saturation.SAT_NONE)
     for name in p3109_names(bits):
         fmt = fp.get_format(name)
         chosen = MODES[P3109.index(name) * 5 % len(MODES)]
-        for mode in {chosen, nearest} if bits < 8 else {chosen}:
+        for mode in {chosen, nearest} if bits <= 6 else {chosen}:
             assert_defined(boundaries(fmt, np.float32), fmt, *mode)
             assert_defined(boundaries(fmt, np.float64), fmt, *mode)
             assert_defined(every_float16, fmt, *mode)

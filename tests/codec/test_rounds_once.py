@@ -29,11 +29,16 @@ def name_of(parameter: Any) -> str:
     return str(getattr(parameter, "name", parameter))
 
 
-def modes_of(fmt: fp.Format) -> list[tuple[fp.Rounding, fp.Saturation]]:
-    """Return all modes; of a wide format, whose tables take long, one for each rounding."""
-    return MODES if fmt.bits <= 8 else list(zip(ROUNDINGS, SATURATIONS * 2, strict=True))
+def modes_of(fmt: fp.Format, *, every: bool) -> list[tuple[fp.Rounding, fp.Saturation]]:
+    """Return all modes; or each rounding with a saturation, another one in the next format."""
+    first = list(fp.FORMATS).index(fmt.name)
+    return MODES if every else [(m, SATURATIONS[(first + i) % 3]) for i, m in enumerate(ROUNDINGS)]
 
 
+#: Whether to try all there is: the default suite's time allows a part.
+by_extent = pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["some", "every"]
+)
 by_format = pytest.mark.parametrize("fmt", fp.FORMATS.values(), ids=name_of)
 by_rounding = pytest.mark.parametrize("rounding", ROUNDINGS, ids=name_of)
 
@@ -94,12 +99,17 @@ def test_peers_round_these_twice(x: float, fmt: str, value: float) -> None:
 # float64 far outside float32's range.
 
 
+@by_extent
 @by_format
-def test_numbers_beyond_float32_are_rounded_once(fmt: Any, assert_codes: Any) -> None:
+def test_numbers_beyond_float32_are_rounded_once(
+    fmt: Any, assert_codes: Any, *, every: bool
+) -> None:
     """1e39 is no infinity and 1e-60 no zero: directed and odd rounding see them."""
     magnitudes = [1e39, 1e-60, 5e-324, 1e308, 3.5e38, 2.0**-150]
+    if every:
+        magnitudes += np.ldexp([1.0, 1.5, 1.75], [[e] for e in range(-1074, 1024)]).ravel().tolist()
     x = np.array([*magnitudes, *(-value for value in magnitudes)])
-    for rounding, saturation in modes_of(fmt):
+    for rounding, saturation in modes_of(fmt, every=every):
         expected = [reference.project(value, fmt, rounding, saturation) for value in x]
 
         actual = fp.encode(x, fmt, rounding=rounding, saturation=saturation)
@@ -150,17 +160,20 @@ SHORT = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 LARGE = ["binary8p2se", "binary8p1ue", "w6m1b31-ieee", "w4m3b-50-fn", "uw4m3b-55-none"]
 
 
+@by_extent
 @by_rounding
 @pytest.mark.parametrize("dtype", INTEGERS, ids=lambda dtype: dtype.__name__)
-def test_integers_are_rounded_once(dtype: Any, rounding: Any, assert_codes: Any) -> None:
+def test_integers_are_rounded_once(
+    dtype: Any, rounding: Any, assert_codes: Any, *, every: bool
+) -> None:
     """From every integer type, at its ends and beside ties that float64 cannot tell apart."""
     x = np.array(INTEGERS[dtype], dtype)
     assert x.tolist() == INTEGERS[dtype]
     formats = [*fp.FORMATS.values(), *map(fp.get_format, LARGE)]
     turn = ROUNDINGS.index(rounding)
-    for fmt in formats[turn % 2 :: 2] if dtype in SHORT else formats:
-        turn += 1
-        saturation = SATURATIONS[(turn + x.itemsize) % 3]
+    some = formats[turn % 2 :: 2] if dtype in SHORT else formats
+    cases = [(fmt, SATURATIONS[(turn + i + 1 + x.itemsize) % 3]) for i, fmt in enumerate(some)]
+    for fmt, saturation in product(formats, SATURATIONS) if every else cases:
         expected = [reference.project(n, fmt, rounding, saturation) for n in x.tolist()]
 
         actual = fp.encode(x, fmt, rounding=rounding, saturation=saturation)
@@ -179,12 +192,14 @@ def test_an_int64_beside_a_tie_is_told_from_it() -> None:
     assert (codes - codes[0]).tolist() == [0, 0, 1]
 
 
+@by_extent
 @by_rounding
-def test_python_integers_of_any_size(rounding: Any) -> None:
+def test_python_integers_of_any_size(rounding: Any, *, every: bool) -> None:
     """2**70 is finite; so is 10**400, which is beyond float64."""
+    formats = fp.FORMATS.values()
     for n in (2**70, 10**400, 2**64, 2**63, 2**2000 + 1, 3 * 2**69 + 1):
-        for turn, fmt in enumerate(fp.FORMATS.values()):
-            saturation = SATURATIONS[(turn + n.bit_length()) % 3]
+        some = [(fmt, SATURATIONS[(i + n.bit_length()) % 3]) for i, fmt in enumerate(formats)]
+        for fmt, saturation in product(formats, SATURATIONS) if every else some:
             for x in (n, -n):
                 expected = reference.project(x, fmt, rounding, saturation)
 
@@ -208,11 +223,15 @@ def test_a_large_integer_is_no_infinity() -> None:
 
 
 @needs_longdouble
+@by_extent
 @by_format
-def test_longdouble_beside_every_boundary(fmt: Any, boundaries: Any, assert_codes: Any) -> None:
+def test_longdouble_beside_every_boundary(
+    fmt: Any, boundaries: Any, assert_codes: Any, *, every: bool
+) -> None:
     """One longdouble ulp from values and midpoints: float64 would not see the difference."""
     with np.errstate(invalid="ignore"):  # signalling NaNs become quiet
-        points = boundaries(fmt, np.float64)[:: 197 if fmt.bits <= 8 else 571].astype(np.longdouble)
+        points = boundaries(fmt, np.float64).astype(np.longdouble)
+    points = points[:: 1 if every else 97 if fmt.bits <= 8 else 571]
     x = np.concatenate(
         [
             points,
@@ -220,7 +239,7 @@ def test_longdouble_beside_every_boundary(fmt: Any, boundaries: Any, assert_code
             np.nextafter(points, np.longdouble(-np.inf)),
         ]
     )
-    for rounding, saturation in modes_of(fmt):
+    for rounding, saturation in modes_of(fmt, every=every):
         expected = [reference.project(value, fmt, rounding, saturation) for value in x]
 
         actual = fp.encode(x, fmt, rounding=rounding, saturation=saturation)
@@ -229,8 +248,9 @@ def test_longdouble_beside_every_boundary(fmt: Any, boundaries: Any, assert_code
 
 
 @needs_longdouble
+@by_extent
 @by_format
-def test_longdouble_beyond_float64(fmt: Any, assert_codes: Any) -> None:
+def test_longdouble_beyond_float64(fmt: Any, assert_codes: Any, *, every: bool) -> None:
     """1e4000 is finite and 1e-4000 is not zero."""
     texts = ("1e4000", "1e-4000", "1e309", "1e-330")
     magnitudes = np.array(
@@ -239,7 +259,7 @@ def test_longdouble_beyond_float64(fmt: Any, assert_codes: Any) -> None:
     assert np.isfinite(magnitudes).all()
     assert (magnitudes > 0).all()
     x = np.concatenate([magnitudes, -magnitudes, [np.inf, -np.inf, np.nan, 0]])
-    for rounding, saturation in modes_of(fmt):
+    for rounding, saturation in modes_of(fmt, every=every):
         expected = [reference.project(value, fmt, rounding, saturation) for value in x]
 
         actual = fp.encode(x, fmt, rounding=rounding, saturation=saturation)

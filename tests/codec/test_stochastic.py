@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,7 @@ def test_all_random_bits_follow_the_formula(name: str, mode: str, assert_codes: 
     places = [(sign, *place) for place in points(fmt) for sign in (1, -1)]
     x = np.array([exact_float(place[1]) * place[0] for place in places])
 
+    @cache
     def code(value: Fraction, sign: int, saturation: str) -> int:
         """Return the code of a value of the format, or what overflow there gives."""
         datum = reference.Datum.finite(value * sign, negative=sign < 0)
