@@ -245,17 +245,18 @@ def test_every_small_p3109_format_gives_the_defined_code(
     ]
     + [pytest.param("binary16p9uf", marks=pytest.mark.exhaustive)],
 )
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_wider_p3109_formats_give_the_defined_code(
-    name: str, boundaries: Any, assert_codes: Any
+    name: str, boundaries: Any, assert_codes: Any, *, every: bool
 ) -> None:
     """Above 8 bits: fifty inputs at boundaries for each mode, and the type's ends."""
     fmt = fp.get_format(name)
     x = boundaries(fmt, np.float64)
     rng = np.random.default_rng(fmt.bits)
     # Tables of wide formats take long: one saturation for each rounding.
-    turns = zip(ROUNDINGS, SATURATIONS * 2, strict=True)
-    for rounding, saturation in MODES if fmt.bits < 12 else turns:
-        some = np.concatenate([rng.choice(x, 50), x[-24:]])
+    pairs = zip(ROUNDINGS, SATURATIONS * 2, strict=True)
+    for rounding, saturation in MODES if every or fmt.bits < 12 else pairs:
+        some = x if every else np.concatenate([rng.choice(x, 50), x[-24:]])
 
         actual = fp.encode(some, fmt, rounding=rounding, saturation=saturation)
 

@@ -32,17 +32,26 @@ def raised(x: Any, fmt: Any, **options: Any) -> list[list[bool]]:
     return np.stack([getattr(found, name) for name in NAMES], axis=-1).tolist()
 
 
+def modes_of(fmt: fp.Format, *, every: bool) -> list[tuple[Any, Any, str]]:
+    """Return all modes; or each rounding and tininess with a saturation, by turns."""
+    if every:
+        return list(product(ROUNDINGS, SATURATIONS, ("after", "before")))
+    pairs = enumerate(product(ROUNDINGS, ("after", "before")), FORMATS.index(fmt))
+    return [(rounding, SATURATIONS[turn % 3], tininess) for turn, (rounding, tininess) in pairs]
+
+
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["some", "every"]
+)
 @pytest.mark.parametrize("fmt", FORMATS, ids=name_of)
-def test_flags_are_the_definitions(fmt: Any, boundaries: Any) -> None:
-    """At boundaries and specials, in all modes, tininess after and before rounding."""
+def test_flags_are_the_definitions(fmt: Any, boundaries: Any, *, every: bool) -> None:
+    """At boundaries and specials, around the smallest normal number, in every rounding."""
     rng = np.random.default_rng(fmt.bits)
-    modes = product(ROUNDINGS, SATURATIONS, ("after", "before"))
-    if fmt.bits > 8:  # whose tables take long
-        modes = zip(ROUNDINGS * 2, SATURATIONS * 4, ["after", "before"] * 6, strict=True)
-    for rounding, saturation, tininess in modes:
+    for rounding, saturation, tininess in modes_of(fmt, every=every):
         dtype = np.float32 if saturation is fp.Saturation.SAT_PROPAGATE else np.float64
+        normal = fmt.smallest_normal * np.array([1, -1, 0.75, 1.03125], dtype)
         x = boundaries(fmt, dtype)
-        x = np.concatenate([rng.choice(x, 20), x[-28:]])
+        x = np.concatenate([normal, rng.choice(x, 2000 if every else 20), x[-28:]])
         modes = {"rounding": rounding, "saturation": saturation, "tininess": tininess}
 
         actual = raised(x, fmt, **modes)
@@ -57,7 +66,8 @@ def test_flags_are_the_definitions(fmt: Any, boundaries: Any) -> None:
 def test_tiny_numbers_raise_underflow_by_the_definition(fmt: Any, rounding: Any) -> None:
     """Around the smallest normal number, where after and before rounding differ."""
     precision, normal = fmt.precision, Fraction(fmt.smallest_normal)
-    for sixty_fourths in range(-16, 9):
+    # -64 is the number below the smallest normal one if its binade went on, -32 the midpoint.
+    for sixty_fourths in (-96, -80, -65, -64, -63, -48, -33, -32, -31, *range(-16, 9)):
         exact = normal * (1 + Fraction(sixty_fourths, 64) / 2**precision)
         x = float(exact)
         assert Fraction(x) == exact
@@ -159,6 +169,11 @@ def test_random_bits_decide_flags_too() -> None:
             assert raised(value, "E4M3FN", rounding="srb", saturation="SatNone", **options) == list(
                 expected
             )
+
+
+def test_a_dropped_sign_is_inexact() -> None:
+    """-2 becomes 2 where a library converts the magnitude."""
+    assert raised([2.0, -2.0], "E8M0FNU", like="torch>=2.13") == [[F, F, F, F], [T, F, F, T]]
 
 
 def test_flags_of_wide_numbers() -> None:
