@@ -17,6 +17,7 @@ from fp8num.verify import reference
 
 #: Each example makes a table, or converts dozens of values one by one in the reference.
 few = settings(max_examples=max(20, settings.default.max_examples // 10))
+fewer = settings(max_examples=max(8, settings.default.max_examples // 12))
 some = settings(max_examples=max(50, settings.default.max_examples // 5))
 
 DETERMINISTIC = [mode for mode in fp.Rounding if not mode.value.startswith("Stochastic")]
@@ -196,7 +197,7 @@ def test_any_format_has_the_defined_values(fmt: fp.Format) -> None:
 # Corners that drawn formats reach seldom.
 
 
-@pytest.mark.parametrize("stride", [41, pytest.param(1, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("stride", [83, pytest.param(1, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(
     "name",
     [
@@ -274,9 +275,9 @@ def test_a_bias_is_a_power_of_two(name: str, bits: list[int], bias: int) -> None
     assert_scaled(name, bits, bias)
 
 
-@few
+@fewer  # of a table that is tried in vain
 @given(
-    bits=st.lists(st.integers(0, 2**32 - 1), min_size=50, max_size=200),
+    bits=st.lists(st.integers(0, 2**32 - 1), min_size=100, max_size=300),
     bias=st.integers(-600, 600),
 )
 def test_a_bias_is_a_power_of_two_in_16_bits_too(bits: list[int], bias: int) -> None:
