@@ -48,13 +48,17 @@ PROFILE_FORMATS = [
     if profile.name == name
     for fmt in [*sorted(profile.formats), *(P3109 if profile.p3109 else ())]
 ]
-by_profile_and_format = pytest.mark.parametrize(
-    ("name", "fmt"),
-    [  # the exact reference takes its time over the 65,536 values of bfloat16
-        pytest.param(*pair, marks=[pytest.mark.exhaustive] * (pair[1] == "BFLOAT16"))
-        for pair in PROFILE_FORMATS
+#: The exact reference takes its time over the 65,536 values of bfloat16.
+by_width = pytest.mark.parametrize(
+    "pairs",
+    [
+        [pair for pair in PROFILE_FORMATS if pair[1] != "BFLOAT16"],
+        pytest.param(
+            [pair for pair in PROFILE_FORMATS if pair[1] == "BFLOAT16"],
+            marks=pytest.mark.exhaustive,
+        ),
     ],
-    ids=["-".join(pair) for pair in PROFILE_FORMATS],
+    ids=["narrow", "wide"],
 )
 
 
@@ -70,26 +74,34 @@ def words_around(known: Truth) -> Any:
     return np.concatenate([around.astype(source.word), *(cases.words for cases in sets)])
 
 
-@by_profile_and_format
-def test_the_codec_gives_the_truth(name: str, fmt: str) -> None:
+@by_width
+def test_the_codec_gives_the_truth(pairs: Any, each: Any) -> None:
     """Every float16 and bfloat16; of float32 and float64 what is near a change, and NaNs."""
-    for source in ("float16", "bfloat16", "float32", "float64"):
-        known = truth(fmt, source, like=name)
-        words = known.source.every() if known.source.bits == 16 else words_around(known)
 
-        actual = fp.encode(known.source.values(words), fmt, like=name)
+    def compare(name: str, fmt: str) -> None:
+        for source in ("float16", "bfloat16", "float32", "float64"):
+            known = truth(fmt, source, like=name)
+            words = known.source.every() if known.source.bits == 16 else words_around(known)
 
-        np.testing.assert_array_equal(actual, known.codes_of(words), source)
+            actual = fp.encode(known.source.values(words), fmt, like=name)
+
+            np.testing.assert_array_equal(actual, known.codes_of(words), source)
+
+    each(pairs, compare)
 
 
-@by_profile_and_format
-def test_the_runs_of_the_truth_ascend(name: str, fmt: str) -> None:
+@by_width
+def test_the_runs_of_the_truth_ascend(pairs: Any, each: Any) -> None:
     """Whatever a library departs in, each word is in one run, and neighbours differ."""
-    for source in SOURCES:
-        known = truth(fmt, source, like=name)
-        assert known.starts[0] == 0
-        assert (known.starts[1:] > known.starts[:-1]).all()
-        assert (known.codes[1:] != known.codes[:-1]).all()
+
+    def check(name: str, fmt: str) -> None:
+        for source in SOURCES:
+            known = truth(fmt, source, like=name)
+            assert known.starts[0] == 0
+            assert (known.starts[1:] > known.starts[:-1]).all()
+            assert (known.codes[1:] != known.codes[:-1]).all()
+
+    each(pairs, check)
 
 
 # CUDA, PyTorch and ml_dtypes, recorded on an H200.
@@ -216,17 +228,22 @@ def differences(recording: Recording, fmt: str, name: str) -> Any:
     return words[recording.codes[at] != known.codes_of(words)]
 
 
-@pytest.mark.parametrize("recording", recordings(), ids=str)
-def test_a_profile_gives_the_recorded_codes(recording: Recording) -> None:
+def test_a_profile_gives_the_recorded_codes(each: Any) -> None:
     """Every number of a type (of float32*, a sample), the codes of NaNs included."""
-    fmt, names = profiles_of(recording)
-    assert names
-    for name in names:
-        wrong = differences(recording, fmt, name)
-        if gpu_loses_the_sign(recording):
-            assert wrong.tolist() == [0xFC01]  # where float16's negative NaNs begin
-        else:
-            assert not wrong.size, f"{name}: {[hex(word) for word in wrong[:10].tolist()]}"
+
+    def compare(text: str) -> None:
+        recording = lines[text]
+        fmt, names = profiles_of(recording)
+        assert names
+        for name in names:
+            wrong = differences(recording, fmt, name)
+            if gpu_loses_the_sign(recording):
+                assert wrong.tolist() == [0xFC01]  # where float16's negative NaNs begin
+            else:
+                assert not wrong.size, f"{name}: {[hex(word) for word in wrong[:10].tolist()]}"
+
+    lines = {str(recording): recording for recording in recordings()}
+    each(lines, compare)
 
 
 def test_every_profile_and_format_was_recorded() -> None:
@@ -453,10 +470,13 @@ def test_a_format_that_the_library_lacks_is_refused(name: str, fmt: str, message
 @pytest.mark.parametrize(
     "options", [{"rounding": "rz"}, {"saturation": "SatNone"}, {"nan": "raise"}], ids=str
 )
-@pytest.mark.parametrize("name", PROFILES)
-def test_a_profile_decides_the_projection(name: str, options: Any) -> None:
-    with pytest.raises(ValueError, match=f"like='{re.escape(name)}' decides rounding, saturation"):
-        fp.encode(1.0, "E4M3FN", like=name, **options)
+def test_a_profile_decides_the_projection(options: Any, each: Any) -> None:
+    def check(name: str) -> None:
+        message = f"like='{re.escape(name)}' decides rounding, saturation"
+        with pytest.raises(ValueError, match=message):
+            fp.encode(1.0, "E4M3FN", like=name, **options)
+
+    each(PROFILES, check)
 
 
 # Overrides that cannot be.
