@@ -124,6 +124,8 @@ def number(
 
 def thread_count(threads: object) -> int:
     """Return how many threads there are to be."""
+    if type(threads) is int and 1 <= threads <= MOST_AT_ONCE:  # asked in each conversion
+        return threads
     advice = "as many as there are processors are of use"
     return integer("threads", threads, 1, MOST_AT_ONCE, advice=advice)
 

@@ -98,7 +98,10 @@ def share(work: Callable[[T], None], parts: Iterable[T], threads: int) -> None:
 
 def _are_plain(arrays: Arrays) -> bool:
     """Whether blocks of all the arrays are slices: contiguous, in C order, native."""
-    return all(array.flags.c_contiguous and array.dtype.isnative for array in arrays)
+    for array in arrays:  # noqa: SIM110 - asked in each conversion: no generator
+        if not (array.flags.c_contiguous and array.dtype.isnative):
+            return False
+    return True
 
 
 def blocks_of(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:

@@ -159,7 +159,7 @@ def as_values(x: npt.ArrayLike, argument: str = "x") -> npt.NDArray[Any]:
     """
     if isinstance(x, int) and not isinstance(x, bool) and x.bit_length() > 63:
         return np.asarray(_odd_float(x))
-    values = as_array(x, argument)
+    values = x if type(x) is np.ndarray else as_array(x, argument)
     if values.dtype.kind not in "fiu":
         source_of(values.dtype)  # bfloat16 passes; others say why not
     return values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,174 +10,165 @@ import numpy.typing as npt
 
 from fp8num._arguments import output, thread_count
 from fp8num._kernels.blocks import BLOCK, LOOKUP_BLOCK, blocks_of, run
-from fp8num._kernels.encoder import Kernel, decoder, encoder, quantizer
+from fp8num._kernels.encoder import CACHE, Kernel, decoder, encoder, quantizer
 from fp8num._kernels.table import Table
 from fp8num._kernels.words import Source, as_values, source_of
-from fp8num.codec._arguments import (
-    named_dtype,
-    random_source,
-    refuse_random,
-    require_exact,
-)
+from fp8num.codec._arguments import named_dtype, random_source, refuse_random, require_exact
 from fp8num.formats import Format, get_format
-from fp8num.projection import (
-    NanResult,
-    Profile,
-    Projection,
-    Rounding,
-    Saturation,
-    get_projection,
-)
+from fp8num.projection import NanResult, get_projection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Plan", "Request", "encode", "quantize", "request"]
+    from fp8num.projection import Profile, Projection, Rounding, Saturation
+
+__all__ = ["Plan", "Random", "encode", "execute", "prepare", "quantize"]
 
 
-class Plan(NamedTuple):
-    """What a conversion's options come to for a type of values."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a conversion's options come to for values of a type: made once, and kept."""
 
     fmt: Format
     projection: Projection
     source: Source
-    stochastic: bool
+    kernel: Kernel | None  #: None if stochastic, as it then depends on the random bits
+    word: np.dtype[Any] | None  #: what floats are viewed as: unsigned, in their byte order
+    block: int  #: elements that are encoded at a time
+    code_dtype: np.dtype[Any]
     refuses_nan: bool
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the table, and about that of the rest."""
+        return 1024 + (0 if self.kernel is None else self.kernel.nbytes)
 
-def _plan(
+
+class Random(NamedTuple):
+    """Bits for stochastic rounding: how many to an element, and who draws them, if not given."""
+
+    width: int
+    rng: np.random.Generator | None
+
+
+def prepare(
+    x: npt.ArrayLike,
     fmt: Format | str,
-    dtype: np.dtype[Any],
     *,
     rounding: Rounding | str,
     saturation: Saturation | str,
     like: str | Profile | None,
     nan: NanResult | str,
+    random_bits: npt.ArrayLike | None,
+    random_width: int | None,
+    rng: np.random.Generator | None,
+) -> tuple[tuple[npt.NDArray[Any], ...], Plan, Random | None]:
+    """
+    Check a conversion's arguments; TypeError or ValueError before any work is done.
+
+    The first result is what is read: the values, and random bits if they are given.
+    """
+    values = as_values(x)
+    options = (fmt, values.dtype, rounding, saturation, like, nan)
+    try:
+        plan = CACHE.get((Plan, *options), lambda: _make_plan(*options))
+    except TypeError:  # an option has no hash, as a Profile, or is wrong: then it is told here
+        plan = _make_plan(*options)
+    if plan.refuses_nan:
+        _refuse_nan(values, plan)
+    if plan.kernel is None:
+        bits, width = random_source(random_bits, random_width, rng, values.shape)
+        if isinstance(bits, np.ndarray):
+            return (values, bits), plan, Random(width, None)
+        return (values,), plan, Random(width, bits)
+    if random_bits is not None or random_width is not None or rng is not None:
+        refuse_random(random_bits, random_width, rng, plan.projection.rounding.value)
+    return (values,), plan, None
+
+
+def _make_plan(  # noqa: PLR0917 - a key of the cache
+    fmt: Format | str,
+    dtype: np.dtype[Any],
+    rounding: Rounding | str,
+    saturation: Saturation | str,
+    like: str | Profile | None,
+    nan: NanResult | str,
 ) -> Plan:
-    """Read the options; TypeError or ValueError if one is wrong."""
     fmt = get_format(fmt)
     projection = get_projection(fmt, rounding, saturation, like, nan)
+    source = source_of(dtype)
+    layout, kernel, word = source.layout, None, None
+    if not projection.rounding.is_stochastic:
+        kernel = encoder(fmt, projection, layout)
+    if dtype.kind not in "iu" and dtype.itemsize == layout.dtype.itemsize:
+        word = layout.dtype.newbyteorder(dtype.byteorder)
+    # Only a view of the values is read, without temporaries of their size.
+    block = LOOKUP_BLOCK if isinstance(kernel, Table) and word is not None else BLOCK
     refuses_nan = projection.nan is NanResult.RAISE and not fmt.has_nan
-    stochastic = projection.rounding.is_stochastic
-    return Plan(fmt, projection, source_of(dtype), stochastic, refuses_nan)
+    return Plan(fmt, projection, source, kernel, word, block, fmt.code_dtype, refuses_nan)
 
 
-_cached_plan = lru_cache(maxsize=1024)(_plan)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A conversion's arguments, checked: values, how they are read, and what to do to them."""
-
-    values: npt.NDArray[Any]
-    source: Source
-    fmt: Format
-    projection: Projection
-    random: npt.NDArray[Any] | np.random.Generator | None = None
-    random_width: int = 0
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel for this conversion."""
-        return encoder(self.fmt, self.projection, self.source.layout, self.random_width)
-
-    @property
-    def inputs(self) -> tuple[npt.NDArray[Any], ...]:
-        """The arrays that are read, and must not be written to."""
-        given = (self.random,) if isinstance(self.random, np.ndarray) else ()
-        return (self.values, *given)
-
-    def operand(self) -> npt.NDArray[Any]:
-        """Return the values, floats as unsigned integers in their byte order."""
-        dtype, word = self.values.dtype, self.source.layout.dtype
-        if dtype.kind in "iu" or dtype.itemsize != word.itemsize:
-            return self.values
-        return self.values.view(word.newbyteorder(dtype.byteorder))
-
-    def execute(
-        self,
-        work: Callable[..., None],
-        out: tuple[npt.NDArray[Any], ...],
-        threads: int = 1,
-        *,
-        looks_up: bool = False,
-    ) -> None:
-        """Call ``work(words, [random,] *out)`` block by block."""
-        operand = self.operand()
-        with_words = work if self.source.is_view else self._with_words(work)
-        if self.random is None:  # only a view of the values is read: few temporaries
-            block = LOOKUP_BLOCK if looks_up and operand is not self.values else BLOCK
-            run(with_words, (operand, *out), threads, block, outputs=len(out))
-        elif isinstance(self.random, np.ndarray):
-            run(with_words, (operand, self.random, *out), threads, outputs=len(out))
-        else:  # blocks come in C order, and drawing cannot be shared
-            run(self._drawing(with_words), (operand, *out), outputs=len(out))
-
-    def refuse_nan(self) -> None:
-        """Raise ValueError if there is a NaN, looking at one block at a time."""
-        layout = self.source.layout
-        mask, infinity = layout.dtype.type(layout.magnitude_mask), layout.infinity
-        for block in blocks_of(self.operand()):
-            if (self.source.words(block) & mask > infinity).any():
-                msg = (
-                    f"x must hold no NaN, {self.fmt.name} has none; nan='max' makes it the largest"
-                )
-                raise ValueError(msg)
-
-    def _with_words(self, work: Callable[..., None]) -> Callable[..., None]:
-        """Return `work` on values that have to be converted to words."""
-        to_words = self.source.words
-
-        def converted(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
-            work(to_words(block), *rest)
-
-        return converted
-
-    def _drawing(self, work: Callable[..., None]) -> Callable[..., None]:
-        """Return `work` with random bits drawn for each block, one uint32 per element."""
-        rng, cut = self.random, np.uint32(32 - self.random_width)
-        assert isinstance(rng, np.random.Generator)
-
-        def draw(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
-            work(block, rng.integers(0, 1 << 32, block.shape, np.uint32) >> cut, *rest)
-
-        return draw
-
-
-def request(
-    x: npt.ArrayLike,
-    fmt: Format | str,
+def execute(
+    plan: Plan,
+    inputs: tuple[npt.NDArray[Any], ...],
+    random: Random | None,
+    work: Callable[..., None],
+    out: tuple[npt.NDArray[Any], ...],
     *,
-    rounding: Rounding | str = Rounding.NEAREST_TIES_TO_EVEN,
-    saturation: Saturation | str = Saturation.SAT_FINITE,
-    like: str | Profile | None = None,
-    nan: NanResult | str = NanResult.MAX,
-    random_bits: npt.ArrayLike | None = None,
-    random_width: int | None = None,
-    rng: np.random.Generator | None = None,
-) -> Request:
-    """Check a conversion's arguments; TypeError or ValueError before any work is done."""
-    values = as_values(x)
-    found: Plan | None
-    try:
-        found = _cached_plan(
-            fmt, values.dtype, rounding=rounding, saturation=saturation, like=like, nan=nan
-        )
-    except TypeError:  # an option has no hash, as a Profile, or is wrong: then it is told below
-        found = None
-    if found is None:
-        found = _plan(
-            fmt, values.dtype, rounding=rounding, saturation=saturation, like=like, nan=nan
-        )
-    fmt, projection, source, stochastic, refuses_nan = found
-    if refuses_nan:
-        Request(values, source, fmt, projection).refuse_nan()
-    if stochastic:
-        random, width = random_source(random_bits, random_width, rng, values.shape)
-        return Request(values, source, fmt, projection, random, width)
-    if random_bits is not None or random_width is not None or rng is not None:
-        refuse_random(random_bits, random_width, rng, projection.rounding.value)
-    return Request(values, source, fmt, projection)
+    threads: int = 1,
+    block: int = BLOCK,
+) -> None:
+    """Call ``work(words, [random bits,] *out)`` block by block."""
+    values, *bits = inputs
+    operand = values if plan.word is None else values.view(plan.word)
+    if not plan.source.is_view:
+        work = _with_words(plan.source, work)
+    if random is not None and random.rng is not None:
+        work, threads = _drawing(random.rng, random.width, work), 1  # in C order, by one
+    run(work, (operand, *bits, *out), threads, block, outputs=len(out))
+
+
+def _with_words(source: Source, work: Callable[..., None]) -> Callable[..., None]:
+    """Return `work` on values that have to be converted to words."""
+    to_words = source.words
+
+    def converted(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
+        work(to_words(block), *rest)
+
+    return converted
+
+
+def _drawing(
+    rng: np.random.Generator, width: int, work: Callable[..., None]
+) -> Callable[..., None]:
+    """Return `work` with random bits drawn for each block, one uint32 for each element."""
+    cut = np.uint32(32 - width)
+
+    def draw(block: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
+        work(block, rng.integers(0, 1 << 32, block.shape, np.uint32) >> cut, *rest)
+
+    return draw
+
+
+def _refuse_nan(values: npt.NDArray[Any], plan: Plan) -> None:
+    """Raise ValueError if there is a NaN, looking at one block at a time."""
+    layout = plan.source.layout
+    mask, infinity = layout.dtype.type(layout.magnitude_mask), layout.infinity
+    for block in blocks_of(values if plan.word is None else values.view(plan.word)):
+        if (plan.source.words(block) & mask > infinity).any():
+            name = plan.fmt.name
+            msg = f"x must hold no NaN, {name} has none; nan='max' makes it the largest"
+            raise ValueError(msg)
+
+
+def _stochastic(plan: Plan, width: int) -> Callable[..., None]:
+    """Return what encodes one block with random bits: ``(words, bits, codes)``."""
+    kernel: Any = encoder(plan.fmt, plan.projection, plan.source.layout, width)
+
+    def work(words: npt.NDArray[Any], bits: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+        kernel(words, out, bits.astype(np.uint64))
+
+    return work
 
 
 def encode(
@@ -263,7 +253,7 @@ def encode(
     >>> [f"{code:08b}" for code in encode([1.0, 1.0625, 1.063, -1e6], E4M3FN)]
     ['00111000', '00111000', '00111001', '11111110']
     """
-    asked = request(
+    inputs, plan, random = prepare(
         x,
         fmt,
         rounding=rounding,
@@ -274,19 +264,10 @@ def encode(
         random_width=random_width,
         rng=rng,
     )
-    values, threads = asked.values, thread_count(threads)
-    codes = output(out, values.shape, asked.fmt.code_dtype, asked.inputs)
-    kernel = asked.kernel
-    if asked.random is None:
-        asked.execute(kernel, (codes,), threads, looks_up=isinstance(kernel, Table))
-        return codes
-
-    def stochastic(
-        words: npt.NDArray[Any], random: npt.NDArray[Any], out: npt.NDArray[Any]
-    ) -> None:
-        kernel(words, out, random.astype(np.uint64))  # type: ignore[call-arg]
-
-    asked.execute(stochastic, (codes,), threads)
+    threads = thread_count(threads)
+    codes = output(out, inputs[0].shape, plan.code_dtype, inputs)
+    kernel: Any = plan.kernel if random is None else _stochastic(plan, random.width)
+    execute(plan, inputs, random, kernel, (codes,), threads=threads, block=plan.block)
     return codes
 
 
@@ -348,7 +329,7 @@ def quantize(
     >>> [float(value) for value in quantize([0.3, 500.0], E4M3FN)]
     [0.3125, 448.0]
     """
-    asked = request(
+    inputs, plan, random = prepare(
         x,
         fmt,
         rounding=rounding,
@@ -359,31 +340,31 @@ def quantize(
         random_width=random_width,
         rng=rng,
     )
-    values, threads = asked.values, thread_count(threads)
+    values, threads = inputs[0], thread_count(threads)
     own = np.dtype(np.float64) if values.dtype.kind in "iu" else values.dtype.newbyteorder("=")
     found, by_name = (own, False) if dtype is None else named_dtype(dtype)
-    require_exact(asked.fmt, found, by_name=by_name)
-    result = output(out, values.shape, found, asked.inputs)
+    require_exact(plan.fmt, found, by_name=by_name)
+    result = output(out, values.shape, found, inputs)
     # bfloat16 has no buffered iteration: its bits are copied instead.
     target = result.view(np.uint16) if found.name == "bfloat16" else result
-    work = _quantize_block(asked, found)
-    asked.execute(work, (target,), threads, looks_up=isinstance(asked.kernel, Table))
+    work = _quantizer(plan, random, found)
+    execute(plan, inputs, random, work, (target,), threads=threads, block=plan.block)
     return result
 
 
-def _quantize_block(asked: Request, dtype: np.dtype[Any]) -> Callable[..., None]:
-    """Return what quantises one block."""
-    if asked.random is None:
-        table = quantizer(asked.fmt, asked.projection, asked.source.layout, dtype)
+def _quantizer(plan: Plan, random: Random | None, dtype: np.dtype[Any]) -> Callable[..., None]:
+    """Return what quantises one block: ``(words, [random bits,] values)``."""
+    if random is None:
+        table = quantizer(plan.fmt, plan.projection, plan.source.layout, dtype)
         if table is not None:
             return lambda words, out: table(words, out.view(dtype))
-    kernel, values = asked.kernel, decoder(asked.fmt, dtype)
-    code_dtype = asked.fmt.code_dtype
+    kernel: Any = plan.kernel if random is None else _stochastic(plan, random.width)
+    values = decoder(plan.fmt, dtype)
 
     def work(words: npt.NDArray[Any], *rest: npt.NDArray[Any]) -> None:
-        *random, out = rest
-        codes = np.empty(words.shape, code_dtype)
-        kernel(words, codes, *(bits.astype(np.uint64) for bits in random))
+        *bits, out = rest
+        codes = np.empty(words.shape, plan.code_dtype)
+        kernel(words, *bits, codes)
         values.take(codes, out=out.view(dtype), mode="wrap")
 
     return work

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fp8num._kernels.search import Search, goes_up
 from fp8num._kernels.staircase import staircase
 from fp8num._kernels.words import FLOAT64, dyadic_words, widen
-from fp8num.codec.encode import Request, request
+from fp8num.codec.encode import Plan, execute, prepare
 from fp8num.projection import Rounding
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def flags(
     if tininess not in {"after", "before"}:
         msg = f"tininess must be 'after' or 'before', got {tininess!r}"
         raise ValueError(msg)
-    asked = request(
+    inputs, plan, random = prepare(
         x,
         fmt,
         rounding=rounding,
@@ -114,24 +114,23 @@ def flags(
         random_width=random_width,
         rng=rng,
     )
-    asked.fmt.require_float64()
-    judge = _Judge(asked, before=tininess == "before")
-    inexact, underflow, overflow, invalid = (
-        np.empty(asked.values.shape, np.bool_) for _ in range(4)
-    )
-    asked.execute(judge, (inexact, underflow, overflow, invalid))
+    plan.fmt.require_float64()
+    width = 0 if random is None else random.width
+    judge = _Judge(plan, width, before=tininess == "before")
+    inexact, underflow, overflow, invalid = (np.empty(inputs[0].shape, np.bool_) for _ in range(4))
+    execute(plan, inputs, random, judge, (inexact, underflow, overflow, invalid))
     return Flags(inexact, underflow, overflow, invalid)
 
 
 class _Judge:
     """Decide about a block of words."""
 
-    def __init__(self, request: Request, *, before: bool) -> None:
-        fmt, projection = request.fmt, request.projection
-        self.request, self.before = request, before
+    def __init__(self, plan: Plan, random_width: int, *, before: bool) -> None:
+        fmt, projection = plan.fmt, plan.projection
+        self.layout, self.random_width, self.before = plan.source.layout, random_width, before
         self.fmt, self.rounding = fmt, projection.rounding
         stairs = staircase(fmt, projection)
-        self.search = Search(fmt, projection, stairs, FLOAT64, request.random_width)
+        self.search = Search(fmt, projection, stairs, FLOAT64, random_width)
         values = fmt.values[stairs.outputs]  # what each output stands for
         self.results = np.abs(values).view(np.uint64)
         self.result_signs = np.signbit(values)
@@ -150,7 +149,7 @@ class _Judge:
         """Judge a block; `rest` is the random bits, if any, and the four outputs."""
         *given, inexact, underflow, overflow, invalid = rest
         random = given[0].astype(np.uint64) if given else None
-        layout = self.request.source.layout
+        layout = self.layout
         kind = layout.dtype.type
         negative = words > kind(layout.magnitude_mask)
         magnitude = widen(words & kind(layout.magnitude_mask), layout)
@@ -201,7 +200,7 @@ class _Judge:
                 low,
                 gap,
                 random=random,
-                random_width=self.request.random_width,
+                random_width=self.random_width,
                 rounding=self.rounding,
             )
             return tiny & ~up
