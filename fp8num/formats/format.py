@@ -15,7 +15,7 @@ derived facts are exact even where float64 is too narrow.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,8 +25,7 @@ import numpy.typing as npt
 
 from fp8num._names import html_table
 from fp8num._records import as_dict
-from fp8num.formats._validation import check_parameters
-from fp8num.formats.families import Overflow, Specials
+from fp8num.formats.families import Overflow, Specials, check_overflow, check_parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +119,7 @@ class Format:
 
     def __post_init__(self) -> None:
         """Check the parameters, before anything is derived from them."""
-        for name, value in check_parameters(self).items():
+        for name, value in check_parameters(vars(self)).items():
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -492,7 +491,7 @@ class Format:
     @property
     def spelling(self) -> str:
         """The command-line spelling of the parameters, such as ``w4m3b7-fn``."""
-        default = check_parameters(replace(self, overflow=None))["overflow"]
+        default = check_overflow(None, self._specials)
         sign = "" if self.signed else "u"
         parts = [
             f"{sign}w{self._exponent_bits}m{self._mantissa_bits}b{self._bias}",

@@ -23,8 +23,7 @@ import numpy as np
 
 from fp8num._arguments import integer
 from fp8num._records import as_dict
-from fp8num.formats._validation import check_name, check_overflow_name
-from fp8num.formats.families import Overflow
+from fp8num.formats.families import Overflow, check_name, check_overflow_name
 from fp8num.formats.format import Format, Magnitudes
 
 if TYPE_CHECKING:
