@@ -43,7 +43,8 @@ Options = dict[str, str]
 
 #: What each library says that it does.
 OWN: Mapping[str, Options] = {
-    **{name: {"like": "ml_dtypes"} for name in ("ml_dtypes", "ml_dtypes-scalar", "jax")},
+    **{name: {"like": "ml_dtypes"} for name in ("ml_dtypes", "ml_dtypes-scalar")},
+    "jax": {"like": "ml_dtypes<0.7"},
     "torch": {"like": "torch>=2.13"},
     "mlx": {"like": "ocp-sat"},
     **{name: {"like": name} for name in LIBRARIES if name.startswith("onnx-")},
