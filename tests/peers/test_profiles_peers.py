@@ -7,13 +7,13 @@ near a boundary; of float64, where the library takes it, what is near a boundary
 
 from __future__ import annotations
 
-import importlib.util
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+import names as recorded_names
 import numpy as np
 import pytest
+import record
 
 import fp8num as fp
 from fp8num.projection import PROFILES
@@ -21,21 +21,6 @@ from fp8num.verify.cases import boundaries, nan_payloads, specials
 from fp8num.verify.sources import get_source
 
 pytestmark = pytest.mark.peers
-
-FOLDER = Path(__file__).parent.parent / "data" / "profiles"
-
-
-def load(name: str) -> Any:
-    """Return a file of the recordings' folder as a module."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-RECORD, NAMES = load("record"), load("names")
 
 
 def words_of(fmt: str, source: str) -> Any:
@@ -45,7 +30,7 @@ def words_of(fmt: str, source: str) -> Any:
         return kind.every()
     sets = (boundaries(fmt, kind), specials(kind), nan_payloads(kind))
     words = np.concatenate([cases.words for cases in sets])
-    return np.concatenate([words, RECORD.sample()]) if source == "float32" else words
+    return np.concatenate([words, record.sample()]) if source == "float32" else words
 
 
 @pytest.mark.parametrize("source", ["float16", "bfloat16", "float32", "float64"])
@@ -54,8 +39,8 @@ def test_the_installed_library_gives_the_codes_of_its_profile(library: str, sour
     """The codes of NaNs included."""
     pytest.importorskip(library)
     tried = 0
-    for conversion, places in RECORD.LIBRARIES[library][0]().items():
-        fmt, names = NAMES.profiles_of(library, version(library), conversion)
+    for conversion, places in record.LIBRARIES[library][0]().items():
+        fmt, names = recorded_names.profiles_of(library, version(library), conversion)
         for name in names:
             if source not in PROFILES[name].sources:
                 continue
@@ -86,5 +71,5 @@ def test_what_onnx_gives_for_e8m0(x: float, saturate: int, mode: str, code: int)
     """Single numbers where it departs from its specification or from others."""
     pytest.importorskip("onnx")
     name = f"Cast(to=FLOAT8E8M0,saturate={saturate},round_mode={mode})"
-    convert = RECORD.LIBRARIES["onnx"][0]()[name]["cpu"]
+    convert = record.LIBRARIES["onnx"][0]()[name]["cpu"]
     assert convert(np.array([x], np.float32).view(np.uint32), "float32").tolist() == [code]

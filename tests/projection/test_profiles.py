@@ -8,13 +8,13 @@ departures apart from the codec.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import names as recorded_names
 import numpy as np
 import pytest
 
@@ -27,19 +27,6 @@ from fp8num.verify.sources import SOURCES, get_source
 from fp8num.verify.truth import truth_of
 
 DATA = Path(__file__).parent.parent / "data"
-
-
-def load(path: Path) -> Any:
-    """Return a file that is no part of a package as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-NAMES = load(DATA / "profiles" / "names.py")
 #: What the profiles are asked about: of P3109, which has hundreds, one of each kind.
 P3109 = ("Binary8p3se", "Binary8p4sf", "Binary8p1uf", "Binary4p2sf", "Binary6p3ue")
 PROFILE_FORMATS = [
@@ -204,7 +191,9 @@ def recordings() -> tuple[Recording, ...]:
 def profiles_of(recording: Recording) -> tuple[str, list[str]]:
     """Return the format of a recorded conversion, and the profiles that are to give the same."""
     library, version = recording.file.split("-")
-    found: tuple[str, list[str]] = NAMES.profiles_of(library, version, recording.conversion)
+    found: tuple[str, list[str]] = recorded_names.profiles_of(
+        library, version, recording.conversion
+    )
     return found
 
 

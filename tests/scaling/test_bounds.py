@@ -8,35 +8,19 @@ boundary of two blocks, exactly: each element by its own block's scale.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import sys
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+import scaling_oracle as oracle
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import fp8num as fp
 
-
-def load_oracle() -> Any:
-    """Return the oracle, once for all modules of this folder."""
-    name = "fp8num_tests_scaling_oracle"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("oracle.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-oracle = load_oracle()
 F32 = np.float32
 
 #: Rules whose scale may leave elements beyond the range: the standard's floor, a scale that is

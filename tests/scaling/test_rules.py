@@ -1,41 +1,25 @@
 """
 Every rule at every corner equals its formula, in every bit.
 
-The formulas are in `oracle.py`, one block at a time.  What they leave open is left open
+The formulas are in `scaling_oracle`, one block at a time.  What they leave open is left open
 here: the payloads of NaNs, and the codes of NaNs in a type that has none.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+import scaling_oracle as oracle
 
 import fp8num as fp
 from fp8num import scaling
 from fp8num.verify import reference
 
-
-def load_oracle() -> Any:
-    """Return the oracle, once for all modules of this folder."""
-    name = "fp8num_tests_scaling_oracle"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("oracle.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-oracle = load_oracle()
 F32 = np.float32
 FLT_MAX = float(oracle.FLT_MAX)
 

@@ -7,34 +7,18 @@ near a boundary.
 
 from __future__ import annotations
 
-import importlib.util
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
+import names as recorded_names
 import numpy as np
 import pytest
+import record
 
 import fp8num as fp
 from fp8num.verify.cases import boundaries, nan_payloads, specials
 from fp8num.verify.sources import get_source
 
 pytestmark = pytest.mark.torch
-
-FOLDER = Path(__file__).parent.parent / "data" / "profiles"
-
-
-def load(name: str) -> Any:
-    """Return a file of the recordings' folder as a module."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-RECORD, NAMES = load("record"), load("names")
 
 
 @pytest.mark.parametrize("source", ["float16", "bfloat16", "float32"])
@@ -43,11 +27,11 @@ def test_the_installed_torch_gives_the_codes_of_its_profile(short: str, source: 
     """The codes of NaNs included."""
     kind = get_source(source)
     conversion = f"to(torch.float8_{short})"
-    fmt, (name,) = NAMES.profiles_of("torch", version("torch"), conversion)
-    words = kind.every() if kind.bits == 16 else RECORD.sample()
+    fmt, (name,) = recorded_names.profiles_of("torch", version("torch"), conversion)
+    words = kind.every() if kind.bits == 16 else record.sample()
     sets = (boundaries(fmt, kind), specials(kind), nan_payloads(kind))
     words = np.concatenate([words, *(cases.words for cases in sets)])
-    theirs = RECORD.torch_conversions()[conversion]["cpu"](words, source)
+    theirs = record.torch_conversions()[conversion]["cpu"](words, source)
 
     ours = fp.encode(kind.values(words), fmt, like=name)
 
