@@ -111,7 +111,7 @@ UNITS = {
     "exact": Unit(lambda pair, c: exact_dot(pair, BINARY32, c), ANY, nan_bits=False),
 }
 #: An example is some outputs, and the reference takes a millisecond for each.
-few = settings(max_examples=settings.default.max_examples // 6)
+few = settings(max_examples=settings.default.max_examples // 9)
 by_unit = pytest.mark.parametrize("name", UNITS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 FORMATS = {"e4m3": E4M3FN, "e5m2": E5M2}
 OUTPUTS: dict[str, Any] = {"f32": np.float32, "bf16": ml_dtypes.bfloat16, "f16": np.float16}
 KINDS = ("codes", "normal", "wide", "special")
-by_pair = pytest.mark.parametrize(("a", "b"), [(a, b) for a in FORMATS for b in FORMATS])
-by_kind = pytest.mark.parametrize("kind", KINDS)
+#: What each instruction was given.
+GIVEN = list(product(FORMATS, FORMATS, KINDS))
 
 
 def chained(codes: Array) -> Array:
@@ -39,24 +40,24 @@ def narrowed(values: Array, output: str) -> Array:
     return narrow
 
 
-@by_kind
-@by_pair
 @pytest.mark.parametrize("steps", [1, 8])
-def test_wgmma(recording: Any, assert_bits: Any, steps: int, a: str, b: str, kind: str) -> None:
+def test_wgmma(recording: Any, assert_bits: Any, each: Any, steps: int) -> None:
     """`wgmma.m64n8k32.f32`, one step and eight in a chain."""
     data = recording("wgmma")
-    case = {name: data[f"{a}_{b}_{kind}_{steps}_{name}"] for name in "ABCD"}
 
-    found = matmul(
-        chained(case["A"]), chained(case["B"]), FORMATS[a], FORMATS[b],
-        accumulator="hopper", c=case["C"], transpose_b=True,
-    )  # fmt: skip
+    def replay(a: str, b: str, kind: str) -> None:
+        case = {name: data[f"{a}_{b}_{kind}_{steps}_{name}"] for name in "ABCD"}
 
-    assert_bits(found, case["D"])
+        found = matmul(
+            chained(case["A"]), chained(case["B"]), FORMATS[a], FORMATS[b],
+            accumulator="hopper", c=case["C"], transpose_b=True,
+        )  # fmt: skip
+
+        assert_bits(found, case["D"])
+
+    each(GIVEN, replay)
 
 
-@by_kind
-@by_pair
 @pytest.mark.parametrize(
     ("path", "accumulator"),
     [
@@ -65,19 +66,21 @@ def test_wgmma(recording: Any, assert_bits: Any, steps: int, a: str, b: str, kin
         ("wgmma_f16", "hopper-f16"),
     ],
 )
-def test_mma(
-    recording: Any, assert_bits: Any, path: str, accumulator: str, a: str, b: str, kind: str
-) -> None:
+def test_mma(recording: Any, assert_bits: Any, each: Any, path: str, accumulator: str) -> None:
     """`mma.sync`, and `wgmma` with float16 accumulators, special values included."""
     data = recording("mma")
-    case = {name: data[f"{path}_{a}_{b}_{kind}_{name}"] for name in "ABCD"}
 
-    found = matmul(
-        case["A"], case["B"], FORMATS[a], FORMATS[b],
-        accumulator=accumulator, c=case["C"], transpose_b=True, out_dtype=case["D"].dtype,
-    )  # fmt: skip
+    def replay(a: str, b: str, kind: str) -> None:
+        case = {name: data[f"{path}_{a}_{b}_{kind}_{name}"] for name in "ABCD"}
 
-    assert_bits(found, case["D"])
+        found = matmul(
+            case["A"], case["B"], FORMATS[a], FORMATS[b],
+            accumulator=accumulator, c=case["C"], transpose_b=True, out_dtype=case["D"].dtype,
+        )  # fmt: skip
+
+        assert_bits(found, case["D"])
+
+    each(GIVEN, replay)
 
 
 @pytest.mark.parametrize("k", [128, 512])
