@@ -432,30 +432,35 @@ def test_a_part_is_the_part_of_the_whole(assert_bits: Any, name: str) -> None:
     assert_bits(go(a[:1], b, *formats, c=c), go(np.repeat(a[:1], 3, 0), b, *formats, c=c))
 
 
-@by_unit
-def test_empty_products(name: str) -> None:
+def test_empty_products(each: Any) -> None:
     """No rows, no columns: an empty result; no products: zeros."""
-    formats = UNITS[name].formats[:2]
-    dtype = DTYPES[UNITS[name].binary]
     empty = partial(np.zeros, dtype=np.uint8)
 
-    for m, k, n in ((0, 8, 3), (2, 8, 0), (2, 0, 3)):
-        found = matmul(empty((m, k)), empty((k, n)), *formats, accumulator=name, out_dtype=dtype)
-        assert found.shape == (m, n)
-        assert found.dtype == dtype
-        assert not found.any()
+    def check(name: str) -> None:
+        formats, dtype = UNITS[name].formats[:2], DTYPES[UNITS[name].binary]
+        for m, k, n in ((0, 8, 3), (2, 8, 0), (2, 0, 3)):
+            pair = empty((m, k)), empty((k, n))
+            found = matmul(*pair, *formats, accumulator=name, out_dtype=dtype)
+            assert found.shape == (m, n)
+            assert found.dtype == dtype
+            assert not found.any()
+
+    each(UNITS, check)
 
 
-@by_unit
-def test_dot_is_an_element_of_matmul(name: str) -> None:
+def test_dot_is_an_element_of_matmul(each: Any) -> None:
     """Of vectors, a scalar of the same bits."""
-    unit = UNITS[name]
-    rng = np.random.default_rng(9)
-    a, b = rng.integers(0, 0x70, (2, 96)).astype(np.uint8)
-    options: dict[str, Any] = {"accumulator": name, "out_dtype": DTYPES[unit.binary]}
-    formats = [fmt for fmt in unit.formats if fmt.bits == 8][:2]
+    a, b = np.random.default_rng(9).integers(0, 0x70, (2, 96)).astype(np.uint8)
 
-    found = dot(a, b, *formats, **options)
+    def compare(name: str) -> None:
+        unit = UNITS[name]
+        options: dict[str, Any] = {"accumulator": name, "out_dtype": DTYPES[unit.binary]}
+        formats = [fmt for fmt in unit.formats if fmt.bits == 8][:2]
 
-    assert np.ndim(found) == 0
-    assert words(np.asarray(found)) == words(matmul(a[None], b[:, None], *formats, **options))[0, 0]
+        found = dot(a, b, *formats, **options)
+
+        assert np.ndim(found) == 0
+        product = matmul(a[None], b[:, None], *formats, **options)
+        assert words(np.asarray(found)) == words(product)[0, 0]
+
+    each(UNITS, compare)

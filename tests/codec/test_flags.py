@@ -62,12 +62,11 @@ def test_flags_are_the_definitions(fmt: Any, boundaries: Any, *, every: bool) ->
 
 
 @pytest.mark.parametrize("fmt", [fp.E4M3FN, fp.E5M2, fp.UE5M3, fp.E2M1FN], ids=name_of)
-@pytest.mark.parametrize("rounding", ROUNDINGS, ids=name_of)
-def test_tiny_numbers_raise_underflow_by_the_definition(fmt: Any, rounding: Any) -> None:
+def test_tiny_numbers_raise_underflow_by_the_definition(fmt: Any, each: Any) -> None:
     """Around the smallest normal number, where after and before rounding differ."""
     precision, normal = fmt.precision, Fraction(fmt.smallest_normal)
-    # -64 is the number below the smallest normal one if its binade went on, -32 the midpoint.
-    for sixty_fourths in (-96, -80, -65, -64, -63, -48, -33, -32, -31, *range(-16, 9)):
+
+    def check(rounding: fp.Rounding, sixty_fourths: int) -> None:
         exact = normal * (1 + Fraction(sixty_fourths, 64) / 2**precision)
         x = float(exact)
         assert Fraction(x) == exact
@@ -94,6 +93,10 @@ def test_tiny_numbers_raise_underflow_by_the_definition(fmt: Any, rounding: Any)
         assert bool(after.underflow) == (inexact and rounded < normal), x.hex()
         assert bool(before.underflow) == (inexact and exact < normal), x.hex()
         assert bool(after.inexact) == bool(before.inexact) == inexact
+
+    # -64 is the number below the smallest normal one if its binade went on, -32 the midpoint.
+    places = (-96, -80, -65, -64, -63, -48, -33, -32, -31, *range(-16, 9))
+    each(product(ROUNDINGS, places), check)
 
 
 def test_after_and_before_rounding_differ() -> None:
