@@ -157,6 +157,16 @@ def test_mode_c_takes_ties_of_the_random_bits_to_even() -> None:
         assert np.count_nonzero(codes == 0x39) == ups
 
 
+@pytest.mark.parametrize(("x", "code"), [(1.0, 0), (1 + 2.0**-52, 1), (1 - 2.0**-53, 0)])
+def test_a_trace_far_below_the_random_bits_decides_a_tie(x: float, code: int) -> None:
+    """nu = 2^-33 x with 32 bits: half of 1, which mode C takes to 0, or the least bit more."""
+    x *= 2.0**-9 * 2.0**-33  # from 0 to E4M3FN's 2^-9
+    options = {"rounding": "src", "random_bits": 2**32 - 1, "random_width": 32}
+
+    assert reference.project(x, fp.E4M3FN, saturation="SatFinite", **options) == code
+    assert fp.encode(x, "E4M3FN", **options) == code
+
+
 def test_values_of_the_format_never_move() -> None:
     """nu = 0: every finite code comes back, whatever the bits."""
     for name in NAMES:
