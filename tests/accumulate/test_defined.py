@@ -88,6 +88,11 @@ ROUND: dict[Rounding, Callable[[Fraction], int]] = {
     Rounding.TOWARD_POSITIVE: ceil,
     Rounding.NEAREST_TIES_TO_EVEN: round,
 }
+#: Those of sums, which have two more.
+OF_SUMS: dict[Rounding, Callable[[Fraction], int]] = ROUND | {
+    Rounding.NEAREST_TIES_TO_AWAY: lambda x: floor(abs(x) + Fraction(1, 2)) * (1 if x > 0 else -1),
+    Rounding.TO_ODD: lambda x: floor(x) | (x != floor(x)),  # of two neighbours one is odd
+}
 
 
 def rounded(x: Fraction, precision: int, rounding: Rounding, binary: Binary) -> Datum:
@@ -99,7 +104,7 @@ def rounded(x: Fraction, precision: int, rounding: Rounding, binary: Binary) -> 
     while abs(x) >= Fraction(2) ** (exponent + 1):
         exponent += 1
     quantum = Fraction(2) ** (exponent - precision + 1)
-    value = ROUND[rounding](x / quantum) * quantum
+    value = OF_SUMS[rounding](x / quantum) * quantum
     if abs(value) >= Fraction(2) ** (binary.emax + 1):
         return Datum.infinite(negative=x < 0)
     return Datum.finite(value)
@@ -246,6 +251,51 @@ def test_sums_in_a_format(
         assert found[0, 0] == 0
     else:
         assert_float32(found[0, 0], expected)
+
+
+@few
+@given(
+    rng=seeds,
+    mode=st.sampled_from(list(OF_SUMS)),
+    formats=st.tuples(*[st.sampled_from(EIGHT)] * 2),
+    k=st.integers(1, 20),
+    exact=st.booleans(),
+)
+def test_sums_in_float32_by_any_rounding(
+    rng: np.random.Generator,
+    mode: Rounding,
+    formats: tuple[Format, Format],
+    k: int,
+    exact: bool,  # noqa: FBT001
+) -> None:
+    """Of exact products, from an accumulator that has all of the bits or few."""
+    a, b = draw(rng, formats[0], (1, k)), draw(rng, formats[1], (k, 1))
+    c = (rng.integers(-8, 9) if exact else rng.normal()) * np.exp2(rng.integers(-16, 30))
+    c = np.array([[c]], np.float32)
+
+    found = matmul(a, b, *formats, accumulator=FloatSum(name="mine", rounding=mode), c=c)
+
+    total = Fraction(float(c[0, 0]))
+    for x, y in zip(a[0].tolist(), b[:, 0].tolist(), strict=True):
+        total = rounded(total + product(x, y, *formats).value.value, 24, mode, BINARY32).value
+    assert Fraction(float(found[0, 0])) == total
+
+
+def test_float32_sums_end_where_their_rounding_says() -> None:
+    """2**127 and as much again: infinity, or the largest number where rounding stops there."""
+    largest = np.finfo(np.float32).max
+    a = np.array([[0x3C]], np.uint8)  # 1
+    fmt = get_format("w5m2b-97-ieee")  # E5M2 with 1 for 2**112, and 2**127 among its values
+    b = np.flatnonzero(fmt.values == 2.0**127).astype(np.uint8)[:, None]
+    for mode, above, below in (
+        ("rne", np.inf, -np.inf), ("rna", np.inf, -np.inf), ("rz", largest, -largest),
+        ("ru", np.inf, -largest), ("rd", largest, -np.inf), ("ro", largest, -largest),
+    ):  # fmt: skip
+        unit = FloatSum(name="mine", rounding=mode)
+        for sign, expected in ((1, above), (-1, below)):
+            c = np.array([[sign * 2.0**127]], np.float32)
+            codes = b if sign > 0 else b | 0x80
+            assert matmul(a, codes, E5M2, fmt, accumulator=unit, c=c)[0, 0] == expected, mode
 
 
 def test_stochastic_sums_go_to_neighbours_as_often_as_they_should() -> None:

@@ -196,7 +196,7 @@ def test_an_int64_beside_a_tie_is_told_from_it() -> None:
 @by_rounding
 def test_python_integers_of_any_size(rounding: Any, *, every: bool) -> None:
     """2**70 is finite; so is 10**400, which is beyond float64."""
-    sizes = (2**70, 10**400, 2**64, 2**63, 2**2000 + 1, 3 * 2**69 + 1)
+    sizes = (2**70, 10**400, 2**64, 2**63, 2**63 + 1, 2**2000 + 1, 3 * 2**69 + 1)
     for fmt, size, sign in product(fp.FORMATS.values(), sizes, (1, -1)):
         for saturation in saturations(fmt, rounding, every=every):
             x = sign * size
