@@ -258,26 +258,7 @@ def _implementation(arguments: argparse.Namespace) -> Implementation | Callable[
 
 
 def load(name: str, fmt: Format | str, source: SourceType | str) -> Any:  # noqa: ANN401 - theirs
-    """
-    Return an implementation by its name on the command line.
-
-    Parameters
-    ----------
-    name : str
-        ``module:function``, found in the current directory too, or an installed library.
-    fmt, source
-        The format and the type of values, which a library must have.
-
-    Returns
-    -------
-    Implementation or callable
-        What was named.
-
-    Raises
-    ------
-    ValueError
-        If there is no such thing.
-    """
+    """Return an implementation by its name on the command line."""
     module, colon, function = name.partition(":")
     if not colon and ("/" in name or "." in name):
         msg = (

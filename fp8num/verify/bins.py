@@ -58,27 +58,10 @@ class Stretches(NamedTuple):
 
 @lru_cache(maxsize=64)
 def stretches_of(fmt: Format, source: SourceType) -> Stretches:
-    """
-    Return the stretches of words between neighbouring lines, of both signs.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format.
-    source : SourceType
-        The type of the words.
-
-    Returns
-    -------
-    Stretches
-        Each holds at least one word; arrays of one length, read-only.
-
-    Notes
-    -----
-    At the successor of the largest value and above guard is 0, and sticky tells whether it
-    is the successor; of zeros, infinities and NaNs both are 0.  Below the smallest value of
-    a format without zero, guard and sticky are 1.
-    """
+    """Return the stretches of words between neighbouring lines, of both signs."""
+    # At the successor of the largest value and above guard is 0, and sticky tells whether it is
+    # the successor; of zeros, infinities and NaNs both are 0.  Below the smallest value of a
+    # format without zero, guard and sticky are 1.
     ladder = gaps(fmt)
     rows = {0: (0, 0, 0)} if fmt.has_zero else {0: (-1, 0, 0), 1: (-1, 1, 1)}
 
@@ -109,24 +92,7 @@ def stretches_of(fmt: Format, source: SourceType) -> Stretches:
 
 
 def bin_of_each(stretches: Stretches, fmt: Format, rounding: Rounding) -> npt.NDArray[np.int64]:
-    """
-    Return the index of the bin of each stretch.
-
-    Parameters
-    ----------
-    stretches : Stretches
-        Those of the format and a source.
-    fmt : Format
-        The format.
-    rounding : Rounding
-        A deterministic mode.
-
-    Returns
-    -------
-    ndarray of int64
-        Below `BINS`: the index of the class in `RESULTS`, then a bit each for sign, last,
-        guard and sticky.
-    """
+    """Return the index of the bin of each stretch."""
     _, below, guard, sticky, sign, kind = stretches
     codes = fmt.magnitudes.codes.astype(np.int64)
     # What follows the largest value would have the next code; below all values is even.

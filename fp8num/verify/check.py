@@ -249,32 +249,7 @@ def judge(
     rule: str | None = None,
     budget: int = 0,
 ) -> Conformance:
-    """
-    Compare codes that are there already with what they should be.
-
-    Parameters
-    ----------
-    words : ndarray of the source's words, shape (n,)
-        The inputs.
-    codes : ndarray of codes, shape (n,), or None
-        What became of them; None if there was no answer.
-    fmt, source, projection
-        What the conversion is.
-    flags : ndarray of int, shape (n,), optional
-        The exceptions it raised, by `FLAG_BITS`.
-    compare_nan, implementation, domain, rule, budget
-        As in the verdict.
-
-    Returns
-    -------
-    Conformance
-        The verdict, without findings.
-
-    Raises
-    ------
-    ValueError
-        If the projection's rounding is stochastic.
-    """
+    """Compare codes that are there already with what they should be."""
     known = truth_of(fmt, projection, source)
     if projection.nan is NanResult.RAISE and not fmt.has_nan:
         keep = (words & source.word.type(source.sign - 1)) <= source.infinity

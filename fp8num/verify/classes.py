@@ -78,26 +78,7 @@ class Gap(NamedTuple):
 
 @lru_cache(maxsize=64)
 def gaps(fmt: Format) -> tuple[Gap, ...]:
-    """
-    Return the gaps between the magnitudes of a format.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format.
-
-    Returns
-    -------
-    tuple of Gap
-        Ascending, the one between the largest value and its successor included, if there
-        is one.  The gap of index ``i`` begins at the magnitude of index ``i``.
-
-    Examples
-    --------
-    >>> from fp8num.formats import E4M3FN
-    >>> [str(number) for number in gaps(E4M3FN)[-1]]
-    ['448', '464', '480']
-    """
+    """Return the gaps between the magnitudes of a format."""
     values = list(map(_dyadic, *(column.tolist() for column in fmt.magnitudes[1:])))
     if fmt.successor is not None:
         values.append(_dyadic(*fmt.successor))
@@ -163,49 +144,13 @@ def classify(words: npt.NDArray[Any], fmt: Format, source: SourceType) -> npt.ND
 
 
 def possible_classes(fmt: Format, source: SourceType) -> tuple[str, ...]:
-    """
-    Return the classes that some word of a source has.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format.
-    source : SourceType
-        The type that numbers come in; a narrow one may hold no tie.
-
-    Returns
-    -------
-    tuple of str
-        Those of `CLASSES` that at least one word is of; decided from where each class
-        begins among the words, not by trying them.
-
-    Examples
-    --------
-    >>> from fp8num.formats import E4M3FN
-    >>> from fp8num.verify.sources import get_source
-    >>> sorted(set(CLASSES) - set(possible_classes(E4M3FN, get_source("bfloat16"))))
-    ['near normal tie', 'near subnormal tie', 'negative']
-    """
+    """Return the classes that some word of a source has."""
     _, kinds = class_runs(fmt, source)
     return tuple(CLASSES[kind] for kind in np.unique(kinds))
 
 
 def check_words(words: npt.NDArray[Any], source: SourceType) -> None:
-    """
-    Refuse an array that does not hold words of a source type.
-
-    Parameters
-    ----------
-    words : ndarray
-        What should be words; either byte order will do.
-    source : SourceType
-        Their type.
-
-    Raises
-    ------
-    TypeError
-        If it is not an array of the source's unsigned integers.
-    """
+    """Refuse an array that does not hold words of a source type."""
     dtype = getattr(words, "dtype", type(words).__name__)
     if not isinstance(words, np.ndarray) or words.dtype.newbyteorder("=") != source.word:
         msg = (
@@ -217,22 +162,7 @@ def check_words(words: npt.NDArray[Any], source: SourceType) -> None:
 
 @lru_cache(maxsize=64)
 def class_runs(fmt: Format, source: SourceType) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
-    """
-    Return the classes of all words as runs.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format.
-    source : SourceType
-        The type of the words.
-
-    Returns
-    -------
-    tuple of ndarray
-        The first word of each run, ascending, and its class as an index into `CLASSES`;
-        neighbouring runs may share a class.  Both are read-only.
-    """
+    """Return the classes of all words as runs."""
     side = {0: "zero"}
     for point, inclusive, name in _stretches(fmt):
         place, is_number = source.place(point)

@@ -52,25 +52,12 @@ MOST_PROBES = 1 << 22
 
 @dataclass(frozen=True)
 class Side:
-    """
-    One of the two conversions.
+    """One of the two conversions."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    truth : Truth, optional
-        The code of every word, of a profile or a projection.
-    implementation : Implementation, optional
-        Who is asked, where that is not known.
-    notes : tuple of str
-        What is to be said about it.
-    """
-
-    name: str
-    truth: Truth | None = None
-    implementation: Implementation | None = None
-    notes: tuple[str, ...] = ()
+    name: str  #: what it is called
+    truth: Truth | None = None  #: the code of every word, of a profile or a projection
+    implementation: Implementation | None = None  #: who is asked, where that is not known
+    notes: tuple[str, ...] = ()  #: what is to be said about it
 
     def codes(self, words: npt.NDArray[Any], source: SourceType, fmt: Format) -> npt.NDArray[Any]:
         """Return the codes of words."""
@@ -98,26 +85,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """
-    What is compared, and how.
+    """What is compared, and how."""
 
-    Parameters
-    ----------
-    a, b : Side
-        The conversions.
-    fmt : Format
-        The format of the codes.
-    source : SourceType
-        The type of the words.
-    nan : NanRule
-        When two codes of NaN are equal.
-    """
-
-    a: Side
-    b: Side
-    fmt: Format
-    source: SourceType
-    nan: NanRule
+    a: Side  #: the conversions
+    b: Side  #: the conversions
+    fmt: Format  #: the format of the codes
+    source: SourceType  #: the type of the words
+    nan: NanRule  #: when two codes of NaN are equal
 
     def codes(self, words: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return both codes of words."""
@@ -133,27 +107,14 @@ class Pair:
 
 
 class Stretches(NamedTuple):
-    """
-    Stretches of words with one code of each conversion, as columns.
+    """Stretches of words with one code of each conversion, as columns."""
 
-    Parameters
-    ----------
-    first, last : ndarray of uint64, shape (n,)
-        The first and the last word of each.
-    words : ndarray of uint64, shape (n,)
-        How many of its words were compared.
-    a, b : ndarray of codes, shape (n,)
-        The codes.
-    kinds : ndarray of uint32, shape (n,)
-        The classes of its words: bit ``i`` stands for ``CLASSES[i]``.
-    """
-
-    first: npt.NDArray[np.uint64]
-    last: npt.NDArray[np.uint64]
-    words: npt.NDArray[np.uint64]
-    a: npt.NDArray[Any]
-    b: npt.NDArray[Any]
-    kinds: npt.NDArray[np.uint32]
+    first: npt.NDArray[np.uint64]  #: the first and the last word of each
+    last: npt.NDArray[np.uint64]  #: the first and the last word of each
+    words: npt.NDArray[np.uint64]  #: how many of its words were compared
+    a: npt.NDArray[Any]  #: the codes
+    b: npt.NDArray[Any]  #: the codes
+    kinds: npt.NDArray[np.uint32]  #: the classes of its words: bit ``i`` stands for ``CLASSES[i]``
 
     def joined(self, touching: npt.NDArray[np.bool_], source: SourceType) -> Stretches:
         """Join neighbours with the same codes, if they touch and are of one sign."""
@@ -197,29 +158,15 @@ def _names(kinds: int) -> tuple[str, ...]:
 
 
 class Found(NamedTuple):
-    """
-    What a comparison found.
+    """What a comparison found."""
 
-    Parameters
-    ----------
-    stretches : Stretches
-        Where the codes differ, in the order of the words; of implementations the first
-        `MOST_INTERVALS`.
-    counts : list of int
-        Words that differ, by class.
-    cases : int
-        Words that were compared.
-    domain : str
-        Which they were, in a sentence.
-    notes : tuple of str
-        What that does not say.
-    """
-
+    #: Where the codes differ, in the order of the words; of implementations the first
+    #: `MOST_INTERVALS`.
     stretches: Stretches
-    counts: list[int]
-    cases: int
-    domain: str
-    notes: tuple[str, ...] = ()
+    counts: list[int]  #: words that differ, by class
+    cases: int  #: words that were compared
+    domain: str  #: which they were, in a sentence
+    notes: tuple[str, ...] = ()  #: what that does not say
 
 
 def _count(kinds: npt.NDArray[np.uint8], sizes: npt.NDArray[np.uint64]) -> list[int]:
@@ -243,21 +190,7 @@ def _single(
 
 
 def by_runs(pair: Pair, a: Truth, b: Truth) -> Found:
-    """
-    Compare all words at once: cut them where either code or the class changes.
-
-    Parameters
-    ----------
-    pair : Pair
-        What is compared.
-    a, b : Truth
-        The codes of every word.
-
-    Returns
-    -------
-    Found
-        Every stretch that differs.
-    """
+    """Compare all words at once: cut them where either code or the class changes."""
     source = pair.source
     lines = class_runs(pair.fmt, source)[0].astype(np.uint64)
     starts = np.unique(np.concatenate([a.starts, b.starts, lines]))
@@ -279,23 +212,7 @@ def by_runs(pair: Pair, a: Truth, b: Truth) -> Found:
 def by_every_word(
     pair: Pair, executor: Executor | None, progress: Callable[[int], object] | None
 ) -> Found:
-    """
-    Give every word to the implementations, block by block.
-
-    Parameters
-    ----------
-    pair : Pair
-        What is compared.
-    executor : Executor or None
-        Where the blocks are worked on.
-    progress : callable or None
-        Told how many words more are done.
-
-    Returns
-    -------
-    Found
-        The first stretches that differ, and the number of all words that do.
-    """
+    """Give every word to the implementations, block by block."""
     source = pair.source
     kept: list[Stretches] = []
     counts, room = [0] * len(CLASSES), MOST_INTERVALS
@@ -348,19 +265,7 @@ def _part(pair: Pair, first: int, count: int) -> _Part:
 
 
 def by_cases(pair: Pair) -> Found:
-    """
-    Ask about the standard cases, then half way between neighbours of which one differs.
-
-    Parameters
-    ----------
-    pair : Pair
-        What is compared.
-
-    Returns
-    -------
-    Found
-        Stretches of words that were tried, with no other word that was tried in them.
-    """
+    """Ask about the standard cases, then half way between neighbours of which one differs."""
     from fp8num.verify.cases import standard
 
     source = pair.source

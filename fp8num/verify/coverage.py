@@ -61,28 +61,14 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True)
 class Count:
-    """
-    How many cases were in each bin of one projection.
+    """How many cases were in each bin of one projection."""
 
-    Parameters
-    ----------
-    fmt : Format
-        The format.
-    source : SourceType
-        The type of the inputs.
-    projection : Projection
-        How they were converted.
-    cases : tuple of int
-        By index of the bin.
-    binades : int
-        The source's binades that a case was in: bit ``i`` stands for the positive one of
-        index ``i`` in ``source.binades()``, and the bits above those for the negative ones.
-    """
-
-    fmt: Format
-    source: SourceType
-    projection: Projection
-    cases: tuple[int, ...]
+    fmt: Format  #: the format
+    source: SourceType  #: the type of the inputs
+    projection: Projection  #: how they were converted
+    cases: tuple[int, ...]  #: by index of the bin
+    #: The source's binades that a case was in: bit ``i`` stands for the positive one of index
+    #: ``i`` in ``source.binades()``, and the bits above those for the negative ones.
     binades: int
 
     @property
@@ -267,50 +253,10 @@ def _describe(count: Count) -> str:
 def cover(
     words: npt.NDArray[Any], fmt: Format, source: SourceType, projection: Projection
 ) -> Coverage:
-    """
-    Count cases by bin.
-
-    Parameters
-    ----------
-    words : ndarray of the source's words, shape (...)
-        The inputs.
-    fmt : Format
-        The format that they are converted to.
-    source : SourceType
-        The type of the words.
-    projection : Projection
-        How; another library's slips do not matter here, as bins are those of the rounding.
-
-    Returns
-    -------
-    Coverage
-        Mergeable with ``+``.
-
-    Raises
-    ------
-    TypeError
-        If the words are not of the source's unsigned integers.
-    ValueError
-        If the rounding is stochastic.
-
-    Notes
-    -----
-    The class is that of the rounded number before saturation, as the standards speak of it:
-    overflow is what rounds past the largest value, whatever it becomes; infinities and NaNs
-    are classes of inputs.  Guard and sticky are explained in `fp8num.verify.bins`; last is
-    the parity of the code of the value at or below the magnitude.
-
-    Examples
-    --------
-    The standard cases leave no hole, in any mode.
-
-    >>> from fp8num.verify.cases import crossing
-    >>> plan = crossing("E4M3FN", ["float32"])
-    >>> parts = (cover(cases.words, plan.fmt, source, how) for source, how, cases in plan)
-    >>> coverage = sum(parts, Coverage())
-    >>> len(coverage.counts), coverage.ratio
-    (18, 1.0)
-    """
+    """Count cases by bin; ValueError if the rounding is stochastic."""
+    # The class is that of the rounded number before saturation, as the standards speak of it:
+    # overflow is what rounds past the largest value, whatever it becomes; infinities and NaNs
+    # are classes of inputs.  Last is the parity of the code of the value at or below.
     check_words(words, source)
     if projection.rounding.is_stochastic:
         msg = (

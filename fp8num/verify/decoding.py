@@ -30,26 +30,7 @@ __all__ = ["check_decoded_lines", "check_decoder", "expected_words"]
 
 
 def expected_words(fmt: Format, source: SourceType) -> npt.NDArray[Any]:
-    """
-    Return the bits of every code's value.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format.
-    source : SourceType
-        The type of the values.
-
-    Returns
-    -------
-    ndarray of the source's words, shape (2**bits,)
-        A NaN is quiet and has no other payload.
-
-    Raises
-    ------
-    ValueError
-        If the type cannot hold every value.
-    """
+    """Return the bits of every code's value."""
     words = np.zeros(1 << fmt.bits, source.word)
     for code in range(1 << fmt.bits):
         datum = reference.decode(code, fmt)
@@ -77,34 +58,7 @@ def check_decoder(
     budget: int,
     probes: bool,
 ) -> Conformance:
-    """
-    Judge an implementation that takes codes and returns values.
-
-    Parameters
-    ----------
-    judged : Implementation
-        A `CallableImplementation`.
-    fmt : Format
-        The format of the codes.
-    source : SourceType
-        The type of the values that are expected.
-    compare_nan : NanRule
-        Whether the sign of a NaN matters; its payload does not.
-    budget : int
-        Mismatches that are allowed.
-    probes : bool
-        Whether to ask again, with other lengths and strides.
-
-    Returns
-    -------
-    Conformance
-        The verdict; the words of its witnesses are codes, and their outputs bits of values.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no callable, or the type cannot hold every value.
-    """
+    """Judge an implementation that takes codes and returns values."""
     if not isinstance(judged, CallableImplementation):
         msg = f"implementation must be a callable to be judged as a decoder, got {judged.name}"
         raise TypeError(msg)
@@ -162,26 +116,7 @@ def check_decoded_lines(
     compare_nan: NanRule = NanRule.CLASS,
     budget: int = 0,
 ) -> Conformance:
-    """
-    Judge the lines that a decoder wrote: each a code and the bits of its value.
-
-    Parameters
-    ----------
-    stream : text stream
-        The lines, in any order; every code must be there.
-    fmt, source, implementation, compare_nan, budget
-        As in the verdict.
-
-    Returns
-    -------
-    Conformance
-        The verdict.  A line that is no answer, and codes that are missing, are findings.
-
-    Raises
-    ------
-    ValueError
-        If the type cannot hold every value.
-    """
+    """Judge the lines that a decoder wrote: each a code and the bits of its value."""
     answers: dict[int, int] = {}
 
     def look_up(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -39,28 +39,7 @@ def other_conventions(
     nan: NanRule,
     found: Tally,
 ) -> tuple[str, ...]:
-    """
-    Return the options of `check` under which every one of these codes is right.
-
-    Parameters
-    ----------
-    words : ndarray of the source's words, shape (n,)
-        The inputs.
-    codes : ndarray of codes, shape (n,)
-        What became of them.
-    fmt, source, projection
-        What was expected.
-    nan : NanRule
-        When two codes of NaN are equal.
-    found : Tally
-        What is wrong with the codes.
-
-    Returns
-    -------
-    tuple of str
-        Such as ``"like='ml_dtypes'"``: profiles first, then another saturation or rounding;
-        at most three.
-    """
+    """Return the options of `check` under which every one of these codes is right."""
     named: list[str] = []
     if not found.total or fmt.bits > MOST_BITS:
         return ()

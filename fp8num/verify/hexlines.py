@@ -78,24 +78,7 @@ def code_digits(fmt: Format) -> int:
 
 
 def hex_lines(*columns: tuple[npt.NDArray[Any], int]) -> str:
-    r"""
-    Write arrays side by side.
-
-    Parameters
-    ----------
-    *columns : tuple of (ndarray of unsigned integers, shape (n,), and int)
-        Numbers, and how many hexadecimal digits each has.
-
-    Returns
-    -------
-    str
-        A line for each row, columns apart by a space.
-
-    Examples
-    --------
-    >>> hex_lines((np.array([0x3E99999A, 1]), 8), (np.array([0x2A, 0]), 2))
-    '3e99999a 2a\n00000001 00\n'
-    """
+    """Write arrays side by side."""
     rows = len(columns[0][0])
     text = np.full((rows, sum(digits + 1 for _, digits in columns)), ord(" "), np.uint8)
     place = 0
@@ -115,18 +98,7 @@ def _write(stream: IO[str], *columns: tuple[_Words, int]) -> None:
 
 
 def write_inputs(words: npt.NDArray[Any], source: SourceType, stream: IO[str]) -> None:
-    """
-    Write inputs, one a line.
-
-    Parameters
-    ----------
-    words : ndarray of the source's words, shape (n,)
-        The inputs.
-    source : SourceType
-        The type that they are the bits of.
-    stream : text file
-        Where to.
-    """
+    """Write inputs, one a line."""
     _write(stream, (words, source.digits))
 
 
@@ -139,24 +111,7 @@ def write_answers(
     *,
     flags: npt.NDArray[np.uint8] | None = None,
 ) -> None:
-    """
-    Write inputs with their codes, one pair a line.
-
-    Parameters
-    ----------
-    words : ndarray of the source's words, shape (n,)
-        The inputs.
-    codes : ndarray of the format's codes, shape (n,)
-        Their codes.
-    source : SourceType
-        The type that the inputs are the bits of.
-    fmt : Format
-        The format of the codes.
-    stream : text file
-        Where to.
-    flags : ndarray of uint8, shape (n,), optional
-        Their flags, the bits of `FLAGS`.
-    """
+    """Write inputs with their codes, one pair a line."""
     third = () if flags is None else ((flags, 2),)
     _write(stream, (words, source.digits), (codes, code_digits(fmt)), *third)
 
@@ -168,22 +123,7 @@ def write_decoded(
     source: SourceType,
     stream: IO[str],
 ) -> None:
-    """
-    Write codes, one a line, with what they stand for.
-
-    Parameters
-    ----------
-    codes : ndarray of the format's codes, shape (n,)
-        The inputs of a decoder.
-    words : ndarray of the type's words, shape (n,), or None
-        Its answers; None to write the codes alone.
-    fmt : Format
-        The format of the codes.
-    source : SourceType
-        The type that the words are the bits of.
-    stream : text file
-        Where to.
-    """
+    """Write codes, one a line, with what they stand for."""
     second = () if words is None else ((words, source.digits),)
     _write(stream, (codes, code_digits(fmt)), *second)
 
@@ -192,41 +132,7 @@ def write_decoded(
 
 
 def parse_results(stream: IO[str] | IO[bytes], source: SourceType, fmt: Format) -> Results:
-    r"""
-    Read what an encoder answered.
-
-    Empty lines and lines that begin with # are passed over; digits are of either case, with
-    or without 0x.
-
-    Parameters
-    ----------
-    stream : file
-        Lines of an input, its code, and perhaps flags.
-    source : SourceType
-        The type of the inputs.
-    fmt : Format
-        The format of the codes.
-
-    Returns
-    -------
-    Results
-        Words, codes and flags, in the order of the lines.
-
-    Raises
-    ------
-    ImplementationError
-        ``GARBAGE`` with the number and the text of a line that is no answer, ``RANGE`` if it
-        holds a code that the format does not have, ``MISSING`` if there is no answer at all.
-
-    Examples
-    --------
-    >>> import io
-    >>> from fp8num.formats import E4M3FN
-    >>> from fp8num.verify.sources import get_source
-    >>> found = parse_results(io.StringIO("3e99999a 2a\n"), get_source("f32"), E4M3FN)
-    >>> hex(found.inputs[0]), hex(found.answers[0]), found.flags
-    ('0x3e99999a', '0x2a', None)
-    """
+    """Read what an encoder answered; empty lines and those that begin with # are passed over."""
     one = source.layout.bias << source.layout.mantissa_bits
     reader = _Reader(
         _Column("input", source.bits, source.word),
@@ -237,28 +143,7 @@ def parse_results(stream: IO[str] | IO[bytes], source: SourceType, fmt: Format) 
 
 
 def parse_decoded(stream: IO[str] | IO[bytes], fmt: Format, source: SourceType) -> Results:
-    """
-    Read what a decoder answered.
-
-    Parameters
-    ----------
-    stream : file
-        Lines of a code and the word that it stands for.
-    fmt : Format
-        The format of the codes.
-    source : SourceType
-        The type of the words.
-
-    Returns
-    -------
-    Results
-        Codes and words, in the order of the lines.
-
-    Raises
-    ------
-    ImplementationError
-        As for `parse_results`.
-    """
+    """Read what a decoder answered."""
     reader = _Reader(
         _Column("input", fmt.bits, fmt.code_dtype),
         _Column(f"word of {source.name}", source.bits, source.word),

@@ -104,25 +104,15 @@ class Implementation(Protocol):
 
 @dataclass(frozen=True)
 class CallableImplementation:
-    """
-    A Python callable that takes an array and returns an array.
+    """A Python callable that takes an array and returns an array."""
 
-    Parameters
-    ----------
-    function : callable
-        Takes an array of any shape; a process pool needs it to be picklable.  NumPy's
-        floating-point errors are ignored while it runs, whatever the caller's `errstate`.
-    name : str
-        What it is called in a verdict.
-    takes : {"values", "bits"}
-        Whether it is given values of the source type, or their bits as unsigned integers.
-    timeout : float, optional
-        Seconds after which a call counts as hanging.  The thread that hangs is abandoned.
-    """
-
+    #: Takes an array of any shape; a process pool needs it to be picklable.  NumPy's floating-
+    #: point errors are ignored while it runs, whatever the caller's `errstate`.
     function: Callable[[npt.NDArray[Any]], Any]
-    name: str
+    name: str  #: what it is called in a verdict
+    #: Whether it is given values of the source type, or their bits as unsigned integers.
     takes: str = "values"
+    #: Seconds after which a call counts as hanging.  The thread that hangs is abandoned.
     timeout: float | None = None
 
     def codes(self, words: npt.NDArray[Any], source: SourceType, fmt: Format) -> npt.NDArray[Any]:
@@ -169,30 +159,7 @@ class CallableImplementation:
 def ask(
     implementation: Implementation, words: npt.NDArray[Any], source: SourceType, fmt: Format
 ) -> npt.NDArray[Any]:
-    """
-    Ask an implementation, whatever it does.
-
-    Parameters
-    ----------
-    implementation : Implementation
-        Who is asked.
-    words : ndarray of the source's words, shape (n,)
-        The inputs.
-    source : SourceType
-        Their type.
-    fmt : Format
-        The format of the codes.
-
-    Returns
-    -------
-    ndarray of codes, shape (n,)
-        The answer, in the format's type.
-
-    Raises
-    ------
-    ImplementationError
-        If it raises anything, or the answer holds no codes of the format.
-    """
+    """Ask an implementation, whatever it does."""
     try:
         answer = implementation.codes(words, source, fmt)
     except ImplementationError:
@@ -204,21 +171,7 @@ def ask(
 
 
 def fingerprint(implementation: Implementation) -> str:
-    """
-    Return a digest of the files that an implementation is in, empty if none are known.
-
-    Parameters
-    ----------
-    implementation : Implementation
-        A callable's module, or the files among a program's arguments, are read.  Any other
-        object has chosen its own name, and is known by that.
-
-    Returns
-    -------
-    str
-        SHA-256: another one after an edit, so that an older record is not taken for this
-        implementation's.  What those files import or call is not looked at.
-    """
+    """Return a digest of the files that an implementation is in, empty if none are known."""
     files: list[str | None] = list(getattr(implementation, "command", ()))
     if isinstance(implementation, CallableImplementation):
         function = implementation.function
@@ -278,28 +231,7 @@ def as_implementation(
     takes: str = "values",
     timeout: float | None = None,
 ) -> Implementation:
-    """
-    Return a callable as an implementation.
-
-    Parameters
-    ----------
-    implementation : Implementation or callable
-        An `Implementation` is returned as it is.
-    takes : {"values", "bits"}, optional
-        What a callable is given.
-    timeout : float, optional
-        Seconds after which a call of a callable counts as hanging.
-
-    Returns
-    -------
-    Implementation
-        The implementation.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not callable, or `takes` is neither.
-    """
+    """Return a callable as an implementation."""
     if isinstance(implementation, Implementation):
         return implementation
     if not callable(implementation):

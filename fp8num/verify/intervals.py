@@ -42,30 +42,15 @@ WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """
-    Words of one sign, one after the other, with one code of each conversion.
+    """Words of one sign, one after the other, with one code of each conversion."""
 
-    Parameters
-    ----------
-    source : SourceType
-        The type of the words.
-    first, last : int
-        The first and the last word, each an exact witness.
-    count : int
-        Words from `first` to `last` at which the conversions were compared.
-    code_a, code_b : int
-        What they gave.
-    kinds : tuple of str
-        The classes of the inputs, in the order of `CLASSES`.
-    """
-
-    source: SourceType
-    first: int
-    last: int
-    count: int
-    code_a: int
-    code_b: int
-    kinds: tuple[str, ...]
+    source: SourceType  #: the type of the words
+    first: int  #: the first and the last word, each an exact witness
+    last: int  #: the first and the last word, each an exact witness
+    count: int  #: words from `first` to `last` at which the conversions were compared
+    code_a: int  #: what they gave
+    code_b: int  #: what they gave
+    kinds: tuple[str, ...]  #: the classes of the inputs, in the order of `CLASSES`
 
     @property
     def width(self) -> int:

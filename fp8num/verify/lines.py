@@ -46,25 +46,7 @@ def check_lines(
     rule: str | None = None,
     budget: int = 0,
 ) -> Conformance:
-    """
-    Judge the answers that a stream holds.
-
-    Parameters
-    ----------
-    stream : text stream
-        Lines of an input, its code and perhaps its flags, in hexadecimal.
-    fmt, source, projection
-        What the conversion is.
-    cases : CaseSet or None
-        The inputs that must be answered, in any order; None judges whatever there is.
-    implementation, compare_nan, rule, budget
-        As in the verdict.
-
-    Returns
-    -------
-    Conformance
-        The verdict.  A line that is no answer, and answers that are missing, are findings.
-    """
+    """Judge the answers that a stream holds."""
     started = time.perf_counter()
     findings: list[Finding] = []
     words, codes, flags = np.empty(0, source.word), None, None

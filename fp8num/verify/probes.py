@@ -49,28 +49,7 @@ def probe(
     *,
     swap: bool,
 ) -> tuple[Finding, ...]:
-    """
-    Ask an implementation for codes that it has given already.
-
-    Parameters
-    ----------
-    inputs : ndarray, shape (n,)
-        What it was given.
-    outputs : ndarray, shape (n,)
-        What it answered.
-    answer : callable
-        Asks it about an array of any shape; raises ImplementationError.
-    describe : callable
-        Writes an input, the first answer and the second.
-    swap : bool
-        Whether there are arrays of the other byte order.
-
-    Returns
-    -------
-    tuple of Finding
-        One for each kind of dependence.  That it raises an exception for another byte order
-        than the machine's is none: who refuses an array does not misread it.
-    """
+    """Ask an implementation for codes that it has given already."""
     findings = []
     again = _again(inputs, outputs)
     # In an order of no meaning: neighbours in a list of cases are alike, and arrays of
@@ -104,21 +83,7 @@ def probed_layouts(*, swap: bool) -> tuple[str, ...]:
 def probe_buffer(
     inputs: npt.NDArray[Any], call: Callable[[npt.NDArray[Any]], object]
 ) -> tuple[Finding, ...]:
-    """
-    Ask for several arrays of one length, and look at the answers when all are there.
-
-    Parameters
-    ----------
-    inputs : ndarray, shape (n,)
-        What it can be given.
-    call : callable
-        Gives it an array and returns its own answer, which must not be a copy.
-
-    Returns
-    -------
-    tuple of Finding
-        One, if an answer is not any more what it was.
-    """
+    """Ask for several arrays of one length, and look at the answers when all are there."""
     part = inputs[np.random.default_rng(1).permutation(inputs.size)[:MOST]]
     answers, copies = [], []
     for k in range(KEPT if part.size > 1 else 0):
@@ -146,19 +111,7 @@ def probe_order(
     answer: Answer,
     describe: Callable[[int, int, int], str],
 ) -> tuple[Finding, ...]:
-    """
-    Ask again for all codes, in the reversed order: for what takes inputs one by one.
-
-    Parameters
-    ----------
-    inputs, outputs, answer, describe
-        As of `probe`.
-
-    Returns
-    -------
-    tuple of Finding
-        One, if an answer is another now.
-    """
+    """Ask again for all codes, in the reversed order: for what takes inputs one by one."""
     trials = iter([("", inputs[::-1].copy(), outputs[::-1])])
     what = "asked again, in the reversed order"
     finding = _first_difference(trials, answer, Fault.UNSTABLE, what, describe)

@@ -29,22 +29,11 @@ __all__ = ["SOURCES", "SourceType", "get_source"]
 
 @dataclass(frozen=True, slots=True)
 class SourceType:
-    """
-    A floating-point type that values come in.
+    """A floating-point type that values come in."""
 
-    Parameters
-    ----------
-    name : str
-        float16, bfloat16, float32 or float64.
-    short : str
-        f16, bf16, f32 or f64.
-    layout : Layout
-        The fields of its words.
-    """
-
-    name: str
-    short: str
-    layout: Layout
+    name: str  #: float16, bfloat16, float32 or float64
+    short: str  #: f16, bf16, f32 or f64
+    layout: Layout  #: the fields of its words
 
     def __reduce__(self) -> tuple[Any, ...]:
         return get_source, (self.name,)  # one object for each, in every process
@@ -164,24 +153,7 @@ SOURCES = {
 
 
 def get_source(spec: SourceType | npt.DTypeLike | str) -> SourceType:
-    """
-    Return the source type that a name or a dtype stands for.
-
-    Parameters
-    ----------
-    spec : SourceType, str or dtype
-        Such as ``"float32"``, ``"f32"`` or ``np.float32``.
-
-    Returns
-    -------
-    SourceType
-        The type.
-
-    Raises
-    ------
-    ValueError
-        If it is none of the four.
-    """
+    """Return the source type that a name or a dtype stands for."""
     if isinstance(spec, SourceType):
         return spec
     for source in SOURCES.values():

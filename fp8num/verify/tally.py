@@ -61,21 +61,12 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """
-    Counts of cases and mismatches.
+    """Counts of cases and mismatches."""
 
-    Parameters
-    ----------
-    cases : int
-        Inputs that were compared.
-    mismatches : tuple of (str, int)
-        By class, in the order of `CLASSES`, those with none left out.
-    witnesses : tuple of Witness
-        The first `WITNESSES` of each class, in the order of the inputs.
-    """
-
-    cases: int = 0
+    cases: int = 0  #: inputs that were compared
+    #: By class, in the order of `CLASSES`, those with none left out.
     mismatches: tuple[tuple[str, int], ...] = ()
+    #: The first `WITNESSES` of each class, in the order of the inputs.
     witnesses: tuple[Witness, ...] = ()
 
     @property
@@ -120,27 +111,7 @@ def tally(
     *,
     nan: NanRule = NanRule.CLASS,
 ) -> Tally:
-    """
-    Compare codes.
-
-    Parameters
-    ----------
-    words : ndarray of the source's words, shape (n,)
-        The inputs.
-    expected, got : ndarray of codes, shape (n,)
-        The right codes and the others.
-    fmt : Format
-        The format of the codes.
-    source : SourceType
-        The type of the words.
-    nan : NanRule, optional
-        When two codes of NaN count as equal.
-
-    Returns
-    -------
-    Tally
-        What was found.
-    """
+    """Compare codes."""
     wrong = differing(expected, got, fmt, nan)
     if not wrong.size:
         return Tally(words.size)

@@ -28,30 +28,7 @@ __all__ = ["read_answers", "stand_ins"]
 def read_answers(
     answers: npt.NDArray[Any], fmt: Format
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """
-    Return answers as codes, and which of them the format has.
-
-    Parameters
-    ----------
-    answers : ndarray of int or float, shape (...)
-        Codes, or values.
-    fmt : Format
-        The format.
-
-    Returns
-    -------
-    codes : ndarray of the format's codes, shape (...)
-        0 where the format does not have the answer.
-    known : ndarray of bool, shape (...)
-        Whether it does.  -0 is a value of every format that has 0.
-
-    Examples
-    --------
-    >>> from fp8num.formats import E4M3FN
-    >>> codes, known = read_answers(np.array([1.0, -448.0, 480.0, np.nan]), E4M3FN)
-    >>> [f"{code:02x}" for code in codes], known.tolist()
-    (['38', 'fe', '00', '7f'], [True, True, False, True])
-    """
+    """Return answers as codes, and which of them the format has."""
     if answers.dtype.kind in "iu":
         known = (answers >= 0) & (answers < 1 << fmt.bits)
         return np.where(known, answers, 0).astype(fmt.code_dtype), known
@@ -77,30 +54,7 @@ def _codes_by_bits(fmt: Format) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.
 
 
 def stand_ins(x: npt.NDArray[Any], fmt: Format) -> npt.NDArray[Any]:
-    """
-    Return a code for each input that no rule of conversion gives for it.
-
-    Parameters
-    ----------
-    x : ndarray of float, shape (...)
-        The inputs.
-    fmt : Format
-        The format.
-
-    Returns
-    -------
-    ndarray of the format's codes, shape (...)
-        Signed formats: the largest value of the other sign; of a NaN, the most negative.
-        Unsigned formats: the largest value for what is below half of it, and the smallest
-        for the rest; for large negative numbers, which may become the smallest or be
-        converted without their sign, a value in the middle.
-
-    Examples
-    --------
-    >>> from fp8num.formats import E4M3FN
-    >>> E4M3FN.values[stand_ins(np.array([480.0, -1.0, np.nan]), E4M3FN)].tolist()
-    [-448.0, 448.0, -448.0]
-    """
+    """Return a code for each input that no rule of conversion gives for it."""
     codes = fmt.magnitudes.codes
     largest, smallest, middle = int(codes[-1]), int(codes[0]), int(codes[len(codes) // 2])
     with np.errstate(invalid="ignore"):  # signalling NaNs

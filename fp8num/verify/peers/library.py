@@ -37,38 +37,19 @@ def load(module: str) -> Any:  # noqa: ANN401 - a module
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """
-    A conversion that an installable library has.
+    """A conversion that an installable library has."""
 
-    Parameters
-    ----------
-    about : str
-        What is called.
-    install : str
-        What to give to pip.
-    modules : tuple of str
-        What has to be importable.
-    formats : Mapping of str to str
-        The library's name of each format, by ours.
-    encode : callable
-        Takes an array of values and the library's name of the format; returns codes
-        (`REFUSED` for an element that is an error), or values where it gives no codes.
-    decode : callable, optional
-        Takes codes and the library's name of the format; returns float32 or float64.
-    sources : tuple of str, optional
-        The types of values that it takes.
-    exact : bool, optional
-        Whether every answer is a code of the format.
-    """
-
-    about: str
-    install: str
-    modules: tuple[str, ...]
-    formats: Mapping[str, str]
+    about: str  #: what is called
+    install: str  #: what to give to pip
+    modules: tuple[str, ...]  #: what has to be importable
+    formats: Mapping[str, str]  #: the library's name of each format, by ours
+    #: Takes an array of values and the library's name of the format; returns codes (`REFUSED` for
+    #: an element that is an error), or values where it gives no codes.
     encode: Callable[[Array, str], Array] = field(repr=False)
+    #: Takes codes and the library's name of the format; returns float32 or float64.
     decode: Callable[[Array, str], Array] | None = field(default=None, repr=False)
-    sources: tuple[str, ...] = ALL_SOURCES
-    exact: bool = True
+    sources: tuple[str, ...] = ALL_SOURCES  #: the types of values that it takes
+    exact: bool = True  #: whether every answer is a code of the format
 
     @property
     def version(self) -> str:

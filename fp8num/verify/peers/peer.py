@@ -63,24 +63,7 @@ class Peer:
         return LIBRARIES[self.name]
 
     def __call__(self, given: Array) -> Array:
-        """
-        Encode values, or decode codes.
-
-        Parameters
-        ----------
-        given : ndarray, shape (...)
-            Values of the source, or unsigned integers, which are codes.
-
-        Returns
-        -------
-        ndarray, shape (...)
-            Codes, with a stand-in for each answer that is none; or values of the source.
-
-        Raises
-        ------
-        TypeError
-            If it is given codes and the library decodes none.
-        """
+        """Encode values, or decode codes."""
         if given.dtype.kind == "u":
             return self._decode(given)
         answers = np.asarray(self.library.encode(given, self.library.formats[self.fmt.name]))

@@ -432,34 +432,7 @@ def cdna3(operands: Operands, c: Datum) -> Datum:
 
 
 def chain(step: Step, length: int, operands: Operands, c: Datum = ZERO) -> Datum:
-    """
-    Return the accumulator after steps of `length` products in the order of k.
-
-    Parameters
-    ----------
-    step : Step
-        The step of a unit.
-    length : int
-        How many products it takes; the last step may have fewer.
-    operands : Operands
-        The codes and their formats.
-    c : Datum, optional
-        What the accumulator starts from.
-
-    Returns
-    -------
-    Datum
-        The accumulator.
-
-    Examples
-    --------
-    Hopper keeps 13 fraction bits: 1 + 2**-14 loses its last.
-
-    >>> from fp8num.formats import E4M3FN
-    >>> one_times_zero = Operands([0x38], [0x00], E4M3FN, E4M3FN)
-    >>> chain(hopper, 32, one_times_zero, Datum.finite(1 + Fraction(1, 2**14))).value
-    Fraction(1, 1)
-    """
+    """Return the accumulator after steps of `length` products in the order of k."""
     for block in operands.blocks(length):
         c = step(block, c)
     return c

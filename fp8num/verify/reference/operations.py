@@ -49,33 +49,7 @@ def compute(
     *,
     convention: str | None = None,
 ) -> int:
-    """
-    Return the code that an operation gives.
-
-    Parameters
-    ----------
-    name : str
-        One of OPERATIONS.
-    codes, formats : sequence of int and of Format
-        The operands, and the format of each.
-    to_format : Format
-        The result's format.
-    modes : tuple of Rounding and Saturation or str
-        A deterministic projection.
-    convention : {"ieee", "p3109"}, optional
-        Whose special cases hold; by default what `convention_of` says of all the formats.
-
-    Returns
-    -------
-    int
-        The code.
-
-    Examples
-    --------
-    >>> from fp8num.formats import E5M2
-    >>> hex(compute("divide", (0x3C, 0x00), (E5M2, E5M2), E5M2, ("rne", "SatNone")))
-    '0x7c'
-    """
+    """Return the code that an operation gives."""
     found = convention or convention_of(*formats, to_format)
     operands = [decode(code, fmt) for code, fmt in zip(codes, formats, strict=True)]
     exact = operate(name, operands, convention=found, rounding=modes[0])
@@ -89,25 +63,7 @@ def operate(
     convention: str = "ieee",
     rounding: Rounding | str = Rounding.NEAREST_TIES_TO_EVEN,
 ) -> Datum:
-    """
-    Return the exact result of an operation, before it is projected.
-
-    Parameters
-    ----------
-    name : str
-        One of OPERATIONS.
-    operands : sequence of Datum
-        The operands.
-    convention : {"ieee", "p3109"}, optional
-        Whose special cases hold.
-    rounding : Rounding or str, optional
-        It decides the sign of a sum that is zero.
-
-    Returns
-    -------
-    Datum
-        The result; of an irrational square root a rational within ``2**-1200``.
-    """
+    """Return the exact result of an operation, before it is projected."""
     p3109 = convention == "p3109"
     if p3109:  # "-0 decodes to 0"
         operands = [Datum.finite(Fraction(0)) if x.is_zero else x for x in operands]

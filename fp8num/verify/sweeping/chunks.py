@@ -41,22 +41,12 @@ WRITTEN_TO = "the array that it was given has changed"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """
-    What was found in a chunk.
+    """What was found in a chunk."""
 
-    Parameters
-    ----------
-    tally : Tally
-        Of the words up to a fault.
-    digest : str or None
-        SHA-256 of the codes, little endian, if asked for and there is no fault.
-    fault : Finding or None
-        Why the chunk was given up.
-    """
-
-    tally: Tally
+    tally: Tally  #: of the words up to a fault
+    #: SHA-256 of the codes, little endian, if asked for and there is no fault.
     digest: str | None = None
-    fault: Finding | None = None
+    fault: Finding | None = None  #: why the chunk was given up
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a dictionary that JSON can hold."""
@@ -70,28 +60,7 @@ class Part:
 
     @classmethod
     def from_dict(cls, plan: Plan, index: int, found: object) -> Part:
-        """
-        Return what `to_dict` has written.
-
-        Parameters
-        ----------
-        plan : Plan
-            What is done.
-        index : int
-            Of which chunk it is.
-        found : dict
-            A part.
-
-        Returns
-        -------
-        Part
-            The part.
-
-        Raises
-        ------
-        ValueError
-            If that chunk of the plan does not give it.
-        """
+        """Return what `to_dict` has written."""
         size = plan.size_of(index)
         code = whole(0, (1 << plan.fmt.bits) - 1)
         witness = listed(whole(0, (1 << plan.source.bits) - 1), made(_known_class), code, code)
@@ -138,21 +107,7 @@ def _is_digest(digest: str | None) -> bool:
 
 
 def judge_chunk(plan: Plan, index: int) -> Part:
-    """
-    Send the words of a chunk through the implementation and compare the codes.
-
-    Parameters
-    ----------
-    plan : Plan
-        What is done.
-    index : int
-        Which chunk of it.
-
-    Returns
-    -------
-    Part
-        What was found.  An `ImplementationError` is a fault in it.
-    """
+    """Send the words of a chunk through the implementation and compare the codes."""
     known = truth_of(plan.fmt, plan.projection, plan.source)
     start, stop = plan.span(index)
     # Making consecutive words is the cost of an addition in the cache.

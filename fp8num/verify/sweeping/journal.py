@@ -51,40 +51,6 @@ class Journal:
     The finished chunks of a piece of work, on disk.
 
     Used as a context manager; opening it reads what is there, and locks it.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file; made if it does not exist.
-    config : Mapping
-        What the work is, in values that JSON can hold; a file that was begun with anything
-        else is refused.
-    read : callable, optional
-        Takes a chunk and its result, and returns what is kept of it; ValueError if no such
-        work gives that.
-
-    Attributes
-    ----------
-    records : dict
-        The results that were found in the file, by chunk, as `read` returns them.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be opened, is in use, belongs to other work, or is damaged.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> folder = TemporaryDirectory()
-    >>> path = Path(folder.name, "sweep.jsonl")
-    >>> with Journal(path, {"seed": 0}) as journal:
-    ...     journal.append(3, {"cases": 256})
-    >>> with Journal(path, {"seed": 0}) as journal:
-    ...     journal.records
-    {3: {'cases': 256}}
-    >>> folder.cleanup()
     """
 
     def __init__(
@@ -120,16 +86,7 @@ class Journal:
         self.close()
 
     def append(self, chunk: int, result: Mapping[str, Any]) -> None:
-        """
-        Write the result of a chunk; it is on the disk when this returns.
-
-        Parameters
-        ----------
-        chunk : int
-            Which chunk it is.
-        result : Mapping
-            Values that JSON can hold.
-        """
+        """Write the result of a chunk; it is on the disk when this returns."""
         self._write(_line({"chunk": chunk, "result": dict(result)}))
 
     def close(self) -> None:

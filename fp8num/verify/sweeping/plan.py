@@ -157,26 +157,7 @@ def make_plan(
     samples: int | None,
     seed: int,
 ) -> Plan:
-    """
-    Check what `fp8num.verify.sweeping.sweep.sweep` was asked for.
-
-    Parameters
-    ----------
-    implementation, takes, timeout, compare_nan, digests, chunk_bits, first, count, samples, seed
-        As for `sweep`.
-    fmt, projection, source, rule
-        As for `Plan`.
-
-    Returns
-    -------
-    Plan
-        What is to be done.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is wrong.
-    """
+    """Check what `fp8num.verify.sweeping.sweep.sweep` was asked for."""
     if projection.nan is NanResult.RAISE and not fmt.has_nan:
         msg = f"nan must not be 'raise' in a sweep, which gives NaNs too; {fmt.name} has none"
         raise ValueError(msg)

@@ -194,23 +194,7 @@ class Sweep:
 
 
 def combine(plan: Plan, parts: Iterable[tuple[int, Part]], began: float) -> Sweep:
-    """
-    Put the parts of a sweep together.
-
-    Parameters
-    ----------
-    plan : Plan
-        What was to be done.
-    parts : iterable of (int, Part)
-        The chunks, in order; no more are asked for after `FAULTS` faulty ones.
-    began : float
-        When the sweep began, as `time.perf_counter` tells it.
-
-    Returns
-    -------
-    Sweep
-        The record.
-    """
+    """Put the parts of a sweep together."""
     tally, faults, digests = Tally(), [], []
     try:
         for _, part in parts:

@@ -30,29 +30,7 @@ MARGIN = 2
 
 
 def sample_words(fmt: Format, seed: int, first: int, count: int) -> npt.NDArray[np.uint64]:
-    """
-    Return samples of float64's words.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format they will be converted to: half of the exponents are near its.
-    seed : int
-        Which sequence of samples.
-    first, count : int
-        Which part of the sequence.
-
-    Returns
-    -------
-    ndarray of uint64, shape (count,)
-        The words.
-
-    Examples
-    --------
-    >>> from fp8num.formats import E4M3FN
-    >>> [f"{word:016x}" for word in sample_words(E4M3FN, 0, 0, 3)]
-    ['bf44000020000000', '1bdb27b61342f01d', 'bfea59797fffffff']
-    """
+    """Return samples of float64's words."""
     generator = np.random.PCG64(seed).advance(2 * first)
     draws = generator.random_raw(2 * count).reshape(count, 2)
     fields, random = draws[:, 0], draws[:, 1]

@@ -201,14 +201,7 @@ def identifier(name: str) -> str:
 
 
 def comment(text: str) -> str:
-    r"""
-    Return text that cannot end a comment, continue a line, or be other than ASCII.
-
-    Examples
-    --------
-    >>> comment("§ 5 */ int x; \\")
-    '_ 5 __ int x; _'
-    """
+    """Return text that cannot end a comment, continue a line, or be other than ASCII."""
     return re.sub(r"\*/|[^ A-Za-z0-9.,:;()+=<>_*/-]", lambda found: "_" * len(found[0]), text)
 
 

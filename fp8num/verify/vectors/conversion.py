@@ -45,14 +45,7 @@ MODES = {Rounding.parse(name): name for name in ("rne", "rna", "rz", "ru", "rd",
 
 
 def slug(name: str) -> str:
-    """
-    Return a name as one that a file and, with underscores for hyphens, a program may have.
-
-    Examples
-    --------
-    >>> slug("E4M3FN"), slug("torch>=2.12"), slug("torch<2.12")
-    ('e4m3fn', 'torch-ge-2-12', 'torch-lt-2-12')
-    """
+    """Return a name as one that a file and, with underscores for hyphens, a program may have."""
     for sign, words in ((">=", "-ge-"), ("<=", "-le-"), (">", "-gt-"), ("<", "-lt-")):
         name = name.replace(sign, words)
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
@@ -271,21 +264,7 @@ def vectors_of(conversion: Conversion, words: npt.NDArray[Any], domain: str) -> 
 
 
 def hex_floats(words: npt.NDArray[Any], source: SourceType) -> list[str]:
-    """
-    Write many words as `SourceType.hex` writes one.
-
-    Parameters
-    ----------
-    words : ndarray of the source's words, shape (n,)
-        The bits of numbers.
-    source : SourceType
-        Their type.
-
-    Returns
-    -------
-    list of str
-        Hex floats, infinities, and NaNs with their payloads.
-    """
+    """Write many words as `SourceType.hex` writes one."""
     kind = source.word.type
     magnitudes = words & kind(source.sign - 1)
     # As integers: a processor that takes subnormals for zero changes nothing.

@@ -50,27 +50,16 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """
-    What a file of vectors says.
+    """What a file of vectors says."""
 
-    Parameters
-    ----------
-    words, codes : ndarray, shape (n,)
-        The inputs and their codes.
-    floats, class_names : list of str, or None
-        The inputs as hex floats and their classes, where the kind of file has them.
-    first : int
-        Where the first row is: its line, or its index where there are no lines.
-    unit : str
-        What `first` counts: line or index.
-    """
-
-    words: npt.NDArray[Any]
-    codes: npt.NDArray[Any]
+    words: npt.NDArray[Any]  #: the inputs and their codes
+    codes: npt.NDArray[Any]  #: the inputs and their codes
+    #: The inputs as hex floats and their classes, where the kind of file has them.
     floats: list[str] | None
+    #: The inputs as hex floats and their classes, where the kind of file has them.
     class_names: list[str] | None
-    first: int
-    unit: str = "line"
+    first: int  #: where the first row is: its line, or its index where there are no lines
+    unit: str = "line"  #: what `first` counts: line or index
 
     def place(self, row: int) -> str:
         """Say where a row is."""
@@ -81,30 +70,7 @@ class Rows:
 
 
 def write_vectors(vectors: Vectors, kind: str, version: str) -> bytes:
-    """
-    Write vectors as a file of some kind.
-
-    Parameters
-    ----------
-    vectors : Vectors
-        What to write.
-    kind : str
-        One of `KINDS`.
-    version : str
-        The version of fp8num that the file says made it.
-
-    Returns
-    -------
-    bytes
-        The file.
-
-    Notes
-    -----
-    In CSV, numbers have 0x before them, as 3e100000 would be read as a decimal number, and
-    a text that begins with a minus has a space before it, as a spreadsheet would take it
-    for a formula; ``skipinitialspace`` of Python's csv and of pandas undoes that, and
-    ``float.fromhex`` and ``strtod`` pass over it.
-    """
+    """Write vectors as a file of some kind."""
     if kind == "npz":
         return _write_npz(vectors, version)
     text = {
@@ -139,6 +105,9 @@ def _write_json(vectors: Vectors, version: str) -> str:
 
 
 def _write_csv(vectors: Vectors, version: str) -> str:  # noqa: ARG001 - a table has no place for it
+    # 3e100000 would be read as a decimal number, and a text that begins with a minus taken for a
+    # formula by a spreadsheet: hence 0x, and a space, which `skipinitialspace` of Python's csv
+    # and of pandas undoes, and `float.fromhex` and `strtod` pass over.
     words, codes = _hex_columns(vectors)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -211,28 +180,7 @@ _ROW = re.compile(rb"\s*+\[" + rb",".join([_TEXT] * len(COLUMNS)) + rb"\]\s*+([,
 
 
 def read_vectors(data: bytes, kind: str, conversion: Conversion) -> Rows:
-    """
-    Read a file of vectors.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    kind : str
-        One of `KINDS`.
-    conversion : Conversion
-        What its words and codes are.
-
-    Returns
-    -------
-    Rows
-        What it says.
-
-    Raises
-    ------
-    ValueError
-        If it is not such a file.
-    """
+    """Read a file of vectors."""
     reader = {
         "json": _read_json,
         "csv": _read_csv,

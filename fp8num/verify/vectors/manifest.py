@@ -77,34 +77,15 @@ NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """
-    A file as the manifest has it.
+    """A file as the manifest has it."""
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    kind : str
-        What kind of file it is.
-    size : int
-        Its bytes.
-    sha256 : str
-        Their SHA-256.
-    conversion : Conversion
-        What is converted, and how.
-    cases : int
-        How many cases it holds.
-    domain : str
-        What they are.
-    """
-
-    name: str
-    kind: str
-    size: int
-    sha256: str
-    conversion: Conversion
-    cases: int
-    domain: str
+    name: str  #: its name
+    kind: str  #: what kind of file it is
+    size: int  #: its bytes
+    sha256: str  #: their SHA-256
+    conversion: Conversion  #: what is converted, and how
+    cases: int  #: how many cases it holds
+    domain: str  #: what they are
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dictionary that JSON can hold."""
@@ -127,31 +108,14 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """
-    What a manifest says.
+    """What a manifest says."""
 
-    Parameters
-    ----------
-    version : str
-        The version of fp8num that wrote the pack.
-    case_set : str
-        The set that the inputs are from.
-    limit : int or None
-        The most cases of each conversion.
-    seed : int
-        Which structured cases were drawn.
-    entries : tuple of Entry
-        The files.
-    changed : bool
-        Whether it is not as it was written.
-    """
-
-    version: str
-    case_set: str
-    limit: int | None
-    seed: int
-    entries: tuple[Entry, ...]
-    changed: bool = False
+    version: str  #: the version of fp8num that wrote the pack
+    case_set: str  #: the set that the inputs are from
+    limit: int | None  #: the most cases of each conversion
+    seed: int  #: which structured cases were drawn
+    entries: tuple[Entry, ...]  #: the files
+    changed: bool = False  #: whether it is not as it was written
 
 
 def manifest_text(manifest: Manifest) -> str:
@@ -176,26 +140,7 @@ def _digest(record: dict[str, Any]) -> str:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """
-    Read a manifest.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Manifest
-        What it says.
-
-    Raises
-    ------
-    ValueError
-        If it is no manifest, or one of another schema.
-    OSError
-        If it cannot be read.
-    """
+    """Read a manifest."""
     name = shown(str(path))
     try:
         with open_file(path, name, "a manifest of vectors") as (stream, size):
