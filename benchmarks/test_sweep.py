@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fp8num as fp
+from fp8num.verify import Encoder
 from fp8num.verify.sweeping.chunks import BLOCK
-from fp8num.verify.sweeping.encoder import Encoder
 from fp8num.verify.sweeping.sweep import sweep
 
 if TYPE_CHECKING:

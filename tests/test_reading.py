@@ -30,7 +30,7 @@ from fp8num.nn.processes import processes
 from fp8num.nn.train import train
 from fp8num.scaling import Rule, get_rule
 from fp8num.scaling.delayed import DelayedState, start
-from fp8num.verify.sweeping.encoder import Encoder
+from fp8num.verify import Encoder
 from fp8num.verify.sweeping.journal import Journal
 from fp8num.verify.sweeping.sweep import sweep
 from fp8num.verify.vectors.manifest import check_manifest, read_manifest

@@ -169,7 +169,7 @@ def _write_lines(arguments: argparse.Namespace) -> int:
     elif arguments.expected or arguments.flags:
         flags = None
         if arguments.flags:
-            from fp8num.verify.exceptions import expected_flags
+            from fp8num.verify.truth import expected_flags
 
             projection = conversion.projection
             flags = expected_flags(made.words, conversion.fmt, conversion.source, projection)

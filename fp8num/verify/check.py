@@ -33,7 +33,6 @@ from fp8num.verify.conformance import (
 )
 from fp8num.verify.coverage import cover
 from fp8num.verify.decoding import check_decoder
-from fp8num.verify.exceptions import FLAG_BITS, expected_flags
 from fp8num.verify.explaining import other_conventions
 from fp8num.verify.implementation import (
     CallableImplementation,
@@ -48,7 +47,7 @@ from fp8num.verify.probes import probe, probe_buffer, probe_order, probed_layout
 from fp8num.verify.process import ProcessImplementation
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.tally import NanRule, Tally, tally
-from fp8num.verify.truth import truth_of
+from fp8num.verify.truth import FLAG_BITS, expected_flags, truth_of
 
 if TYPE_CHECKING:
     from fp8num.projection import Profile, Rounding, Saturation

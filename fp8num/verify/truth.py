@@ -5,11 +5,13 @@ What a conversion must give, for every word of a source type: a list of runs.
 
     words   0 ....... | 3a800001 ... | 3ac00000 ...... | 7f800001 ... NaNs
     code      00           01              02               7f
+    flags   0 |   x u |   0 |   x |   0 ...
 
 A deterministic conversion is piecewise constant, so a few hundred runs tell the code of
 all 2**32 inputs, and a stretch of consecutive inputs is filled at the speed of memory.
 The runs come from the exact reference; what another library does otherwise is put over
-them here, apart from the codec, which is judged by them.
+them here, apart from the codec, which is judged by them.  The exceptions that a conversion
+must raise are runs too; the codec's own flags are not asked.
 """
 
 from __future__ import annotations
@@ -28,14 +30,15 @@ import numpy.typing as npt
 from fp8num.formats import Format, get_format
 from fp8num.projection import NanResult, Projection, get_projection
 from fp8num.verify import reference
+from fp8num.verify.classes import class_runs
 from fp8num.verify.sources import SourceType, get_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fp8num.projection import Profile, Rounding, Saturation
 
-__all__ = ["Truth", "truth", "truth_of"]
+__all__ = ["FLAG_BITS", "Truth", "expected_flags", "truth", "truth_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,3 +236,63 @@ def _override(sides: list[_Runs], fmt: Format, projection: Projection, source: S
         last = starts.index(source.infinity) - 1
         if runs[last][1] == points[0 if negative else -1].code:  # the type goes beyond the range
             runs[last] = (starts[last], code)
+
+
+# Exceptions: between neighbouring values they change at most once, found by bisection.
+
+#: The bit of each exception, as SoftFloat's and RISC-V's, which have 08 for division by zero.
+FLAG_BITS = {"inexact": 1, "underflow": 2, "overflow": 4, "invalid": 16}
+
+
+def expected_flags(
+    words: npt.NDArray[Any], fmt: Format, source: SourceType, projection: Projection
+) -> npt.NDArray[np.uint8]:
+    """Return the exceptions that conversions should raise."""
+    if projection.moved or projection.results or projection.sign_dropped:
+        msg = (
+            "flags must not be judged with like= a library that departs from the rules: its "
+            "exceptions are not known; judge codes alone, or name rounding and saturation"
+        )
+        raise ValueError(msg)
+    starts, bits = _flag_runs(fmt, projection, source)
+    return bits[np.searchsorted(starts, words.astype(np.uint64), side="right") - 1]
+
+
+@lru_cache(maxsize=64)
+def _flag_runs(
+    fmt: Format, projection: Projection, source: SourceType
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+    """Return the first word of each run, and its exceptions."""
+    nan = NanResult.MAX if projection.nan is NanResult.RAISE else projection.nan
+
+    def ask(word: int) -> int:
+        value = source.values(np.array([word], np.uint64).astype(source.word))[0]
+        found = reference.flags(value, fmt, projection.rounding, projection.saturation, nan=nan)
+        return sum(bit for name, bit in FLAG_BITS.items() if getattr(found, name))
+
+    codes = truth_of(fmt, projection, source).starts
+    classes = class_runs(fmt, source)[0].astype(np.uint64)
+    ends = [*np.union1d(codes, classes).tolist(), 1 << source.bits]
+    starts: list[int] = []
+    bits: list[int] = []
+    for first, stop in pairwise(ends):
+        for start, found in _changes(first, stop - 1, ask):
+            if not bits or found != bits[-1]:
+                starts.append(start)
+                bits.append(found)
+    return np.array(starts, np.uint64), np.array(bits, np.uint8)
+
+
+def _changes(first: int, last: int, ask: Callable[[int], int]) -> list[tuple[int, int]]:
+    """Return where the exceptions change between two words, the first one included."""
+    low, high = ask(first), ask(last)
+    if low == high:
+        return [(first, low)]
+    below, above = first, last
+    while above - below > 1:
+        middle = (below + above) // 2
+        if ask(middle) == low:
+            below = middle
+        else:
+            above = middle
+    return [(first, low), *_changes(above, last, ask)]

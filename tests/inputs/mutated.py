@@ -49,10 +49,9 @@ from fp8num.projection import get_projection
 from fp8num.scaling import Rule, get_rule, scale_quantize
 from fp8num.scaling.delayed import DelayedState, start
 from fp8num.verify.hexlines import parse_results
-from fp8num.verify.implementation import ImplementationError
+from fp8num.verify.implementation import Encoder, ImplementationError
 from fp8num.verify.lines import check_lines
 from fp8num.verify.sources import get_source
-from fp8num.verify.sweeping.encoder import Encoder
 from fp8num.verify.sweeping.sweep import sweep
 from fp8num.verify.vectors.conversion import conversions
 from fp8num.verify.vectors.files import SUFFIXES, read_vectors

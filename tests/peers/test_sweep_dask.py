@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fp8num.verify.sweeping.encoder import Encoder
+from fp8num.verify import Encoder
 from fp8num.verify.sweeping.sweep import sweep
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from fp8num.formats import (
 from fp8num.projection import Projection, Rounding, Saturation
 from fp8num.strategies import elements
 from fp8num.verify.reference import Kind, decode, project
-from fp8num.verify.reference.tabulated import decode_posit
+from fp8num.verify.reference.codes import decode_posit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

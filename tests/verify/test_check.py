@@ -22,11 +22,11 @@ import fp8num as fp
 from fp8num import verify
 from fp8num.projection import get_projection
 from fp8num.verify import cases, reference
-from fp8num.verify.exceptions import expected_flags
 from fp8num.verify.implementation import check_codes
 from fp8num.verify.process import ProcessImplementation
 from fp8num.verify.sources import get_source
 from fp8num.verify.tally import NanRule, Tally, Witness, tally
+from fp8num.verify.truth import expected_flags
 
 Array = npt.NDArray[Any]
 

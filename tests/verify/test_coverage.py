@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 from fp8num.formats import FORMATS, Format, TabulatedFormat, get_format
 from fp8num.projection import Projection, Rounding, Saturation
 from fp8num.verify import reference
-from fp8num.verify.bins import BINS, RESULTS, bin_of_each, stretches_of
 from fp8num.verify.cases import boundaries, crossing, every, nan_payloads, specials, standard
-from fp8num.verify.coverage import Bin, Coverage, cover
+from fp8num.verify.coverage import BINS, RESULTS, Bin, Coverage, bin_of_each, cover, stretches_of
 from fp8num.verify.reference.codes import finite_values
 from fp8num.verify.reference.projecting import _round, _round_away_rule, successor
 from fp8num.verify.sources import SOURCES, SourceType

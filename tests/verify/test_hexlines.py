@@ -14,7 +14,6 @@ import pytest
 
 from fp8num.formats import FORMATS, get_format
 from fp8num.verify import hexlines
-from fp8num.verify.exceptions import FLAG_BITS
 from fp8num.verify.hexlines import (
     FLAGS,
     hex_lines,
@@ -26,6 +25,7 @@ from fp8num.verify.hexlines import (
 )
 from fp8num.verify.implementation import Fault, ImplementationError
 from fp8num.verify.sources import SOURCES, get_source
+from fp8num.verify.truth import FLAG_BITS
 
 F32, F16 = get_source("f32"), get_source("f16")
 E4M3FN, E2M1FN, BINARY16 = (FORMATS[name] for name in ("E4M3FN", "E2M1FN", "BINARY16"))

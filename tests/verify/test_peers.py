@@ -23,8 +23,7 @@ from fp8num.projection import PROFILES, Projection, Rounding, Saturation
 from fp8num.verify import Fault, Implementation, check, reference
 from fp8num.verify.cases import standard
 from fp8num.verify.peers import LIBRARIES, PEERS, Peer, available, get_peer, library, peer
-from fp8num.verify.peers.answers import read_answers, stand_ins
-from fp8num.verify.peers.library import REFUSED, Library
+from fp8num.verify.peers.library import REFUSED, Library, read_answers, stand_ins
 from fp8num.verify.sources import SOURCES, get_source
 from fp8num.verify.truth import truth_of
 

@@ -24,8 +24,7 @@ from fp8num.verify.cases.constructed import (
     specials,
     subnormal_edges,
 )
-from fp8num.verify.cases.named import CASE_SETS, case_set
-from fp8num.verify.cases.plans import Plan, crossing, standard
+from fp8num.verify.cases.plans import CASE_SETS, Plan, case_set, crossing, standard
 from fp8num.verify.cases.sampling import binades, structured
 from fp8num.verify.cases.sets import CaseSet, union
 

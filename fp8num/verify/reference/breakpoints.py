@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fp8num.projection import NanResult, Rounding, Saturation
-from fp8num.verify.reference.codes import finite_values
+from fp8num.verify.reference.codes import finite_values, posit8_boundary
 from fp8num.verify.reference.datum import floor_log2, power_of_two
 from fp8num.verify.reference.projecting import project, successor
-from fp8num.verify.reference.tabulated import posit8_boundary
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -27,9 +27,10 @@ from fp8num.verify.reference.codes import (
     has_nan,
     has_zero,
     precision_bias,
+    round_hifloat8,
+    round_posit8,
 )
 from fp8num.verify.reference.datum import Datum, Kind, exact, floor_log2, power_of_two
-from fp8num.verify.reference.tabulated import round_hifloat8, round_posit8
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,12 +1,16 @@
 """
-A chunk of a sweep: words are made, converted and compared, block by block.
+What is to be done in a sweep, cut into chunks: of each, words are made, converted and compared.
 
 ::
 
-    plan, index -> words of a block -> implementation -> codes -> the run's code?  -> Part
+    first          chunk 67 = words with the top bits 67          first + count
+    |----------|----------------------|----------------------|----------|
+
+    plan, index -> words of a block -> implementation -> codes -> the run's code?  -> ChunkResult
                    (in the cache)                                 no: looked at closely
 
-A chunk knows nothing about the others, so that chunks can be done anywhere and in any order.
+A chunk is known by the top bits of its words, whatever part of them is swept.  It knows nothing
+about the others, so that chunks can be done anywhere and in any order.
 """
 
 from __future__ import annotations
@@ -20,18 +24,198 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import refuse
-from fp8num._records import entries, listed, made, maybe, text, whole
+from fp8num._arguments import integer, member, refuse
+from fp8num._records import as_dict, entries, listed, made, maybe, text, whole
+from fp8num._text import brief
+from fp8num.projection import NanResult
+from fp8num.verify.cases.sampling import describe_samples, sample_words
 from fp8num.verify.classes import CLASSES
 from fp8num.verify.conformance import Finding
-from fp8num.verify.implementation import Fault, ImplementationError, ask
-from fp8num.verify.tally import Tally, Witness, tally
+from fp8num.verify.implementation import (
+    Fault,
+    ImplementationError,
+    as_implementation,
+    ask,
+    fingerprint,
+)
+from fp8num.verify.sources import SourceType, get_source
+from fp8num.verify.tally import NanRule, Tally, Witness, tally
 from fp8num.verify.truth import Truth, truth_of
 
 if TYPE_CHECKING:
-    from fp8num.verify.sweeping.plan import Plan
+    from collections.abc import Callable
 
-__all__ = ["BLOCK", "WRITTEN_TO", "Part", "judge_chunk"]
+    from fp8num.formats import Format
+    from fp8num.projection import Projection
+    from fp8num.verify.implementation import Implementation
+
+__all__ = ["BLOCK", "WRITTEN_TO", "ChunkResult", "SweepPlan", "judge_chunk", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """
+    What is done in a sweep: all that a chunk needs but its index.
+
+    Parameters
+    ----------
+    implementation : Implementation
+        What is judged.
+    fmt : Format
+        The format of the codes.
+    projection : Projection
+        How they should come about.
+    rule : str
+        The same in words.
+    source_name : str
+        The type of the words; a `SourceType` would be another object in another process.
+    compare_nan : NanRule
+        When two codes of NaN count as equal.
+    digests : bool
+        Whether the output is hashed.
+    chunk_bits : int
+        A chunk has 2 to the power of this many words, those at the ends perhaps fewer.
+    first, count : int
+        The words; or, if there is a seed, the samples.
+    seed : int or None
+        Of the samples; None if consecutive words are taken.
+    """
+
+    implementation: Implementation
+    fmt: Format
+    projection: Projection
+    rule: str
+    source_name: str
+    compare_nan: NanRule
+    digests: bool
+    chunk_bits: int
+    first: int
+    count: int
+    seed: int | None
+
+    @property
+    def source(self) -> SourceType:
+        """The type of the words."""
+        return get_source(self.source_name)
+
+    @property
+    def chunks(self) -> range:
+        """The indices of the chunks; a word's is its top bits."""
+        last = self.first + self.count - 1
+        return range(self.first >> self.chunk_bits, (last >> self.chunk_bits) + 1)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Return the first word of a chunk and the word after its last."""
+        low, high = index << self.chunk_bits, (index + 1) << self.chunk_bits
+        return max(low, self.first), min(high, self.first + self.count)
+
+    def size_of(self, index: int) -> int:
+        """Return how many words a chunk has; ValueError if there is no such chunk."""
+        if index not in self.chunks:
+            msg = f"there are chunks {self.chunks.start} to {self.chunks.stop - 1}"
+            raise ValueError(msg)
+        start, stop = self.span(index)
+        return stop - start
+
+    @property
+    def domain(self) -> str:
+        """What the inputs are, in a sentence."""
+        if self.seed is not None:
+            return describe_samples(self.fmt, self.seed, self.count)
+        if self.count == 1 << self.source.bits:
+            return f"all {self.count:,} words of {self.source_name}"
+        return f"{self.where(self.first, self.first + self.count)} of {self.source_name}"
+
+    def where(self, start: int, stop: int) -> str:
+        """Write which inputs are meant."""
+        if self.seed is not None:
+            return f"samples {start:,} to {stop - 1:,}"
+        digits = self.source.digits
+        return f"words {start:0{digits}x} to {stop - 1:0{digits}x}"
+
+    def words(self, start: int, size: int) -> npt.NDArray[Any]:
+        """Return some of the inputs, in an array of their own."""
+        if self.seed is not None:
+            return sample_words(self.fmt, self.seed, start, size)
+        return self.source.every(start, size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as a dictionary that JSON can hold, the implementation by name."""
+        return {
+            "implementation": self.implementation.name,
+            "fingerprint": fingerprint(self.implementation),
+            "takes": getattr(self.implementation, "takes", None),
+            "format": self.fmt.to_dict(),
+            "projection": as_dict(self.projection),
+            "source": self.source_name,
+            "compare_nan": self.compare_nan.value,
+            "digests": self.digests,
+            "chunk_bits": self.chunk_bits,
+            "first": self.first,
+            "count": self.count,
+            "seed": self.seed,
+        }
+
+
+def make_plan(
+    implementation: Implementation | Callable[[npt.NDArray[Any]], Any],
+    fmt: Format,
+    projection: Projection,
+    source: SourceType,
+    *,
+    rule: str,
+    takes: str,
+    timeout: float | None,
+    compare_nan: NanRule | str,
+    digests: bool,
+    chunk_bits: int,
+    first: int,
+    count: int | None,
+    samples: int | None,
+    seed: int,
+) -> SweepPlan:
+    """Check what `fp8num.verify.sweeping.sweep.sweep` was asked for."""
+    if projection.nan is NanResult.RAISE and not fmt.has_nan:
+        msg = f"nan must not be 'raise' in a sweep, which gives NaNs too; {fmt.name} has none"
+        raise ValueError(msg)
+    start, size = _extent(source, first, count, samples)
+    return SweepPlan(
+        implementation=as_implementation(implementation, takes=takes, timeout=timeout),
+        fmt=fmt,
+        projection=projection,
+        rule=rule,
+        source_name=source.name,
+        compare_nan=member("compare_nan", compare_nan, NanRule),
+        digests=digests,
+        chunk_bits=integer("chunk_bits", chunk_bits, 4, 32),
+        first=start,
+        count=size,
+        seed=None if samples is None else integer("seed", seed, 0),
+    )
+
+
+def _extent(
+    source: SourceType, first: int, count: int | None, samples: int | None
+) -> tuple[int, int]:
+    """Return the first word, or sample, and how many there are."""
+    if samples is not None:
+        if source.bits != 64:
+            msg = (
+                f"samples is for float64, got source {source.name}, which is swept whole; "
+                "leave samples out, or give first and count"
+            )
+            raise ValueError(msg)
+        if first != 0 or count is not None:
+            msg = f"samples has no first and count, got first={brief(first)}, count={brief(count)}"
+            raise ValueError(msg)
+        return 0, integer("samples", samples, 1)
+    first = integer("first", first, 0, (1 << source.bits) - 1)
+    left = (1 << source.bits) - first
+    if count is None and source.bits == 64:
+        msg = "source float64 has 2**64 words; give samples, such as 2**24, or first and count"
+        raise ValueError(msg)
+    return first, left if count is None else integer("count", count, 1, left)
+
 
 #: Words of a block: what the codec takes at once, 1 MiB of float32.
 BLOCK = 1 << 18
@@ -40,7 +224,7 @@ WRITTEN_TO = "the array that it was given has changed"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ChunkResult:
     """What was found in a chunk."""
 
     tally: Tally  #: of the words up to a fault
@@ -59,7 +243,7 @@ class Part:
         }
 
     @classmethod
-    def from_dict(cls, plan: Plan, index: int, found: object) -> Part:
+    def from_dict(cls, plan: SweepPlan, index: int, found: object) -> ChunkResult:
         """Return what `to_dict` has written."""
         size = plan.size_of(index)
         code = whole(0, (1 << plan.fmt.bits) - 1)
@@ -106,7 +290,7 @@ def _is_digest(digest: str | None) -> bool:
     return digest is None or re.fullmatch(r"[0-9a-f]{64}", digest) is not None
 
 
-def judge_chunk(plan: Plan, index: int) -> Part:
+def judge_chunk(plan: SweepPlan, index: int) -> ChunkResult:
     """Send the words of a chunk through the implementation and compare the codes."""
     known = truth_of(plan.fmt, plan.projection, plan.source)
     start, stop = plan.span(index)
@@ -135,14 +319,14 @@ def judge_chunk(plan: Plan, index: int) -> Part:
                 found += _look_closely(plan, known, low, words, got)
         except ImplementationError as error:
             detail = f"chunk {index}, {plan.where(low, high)}: {error}"
-            return Part(found + Tally(right), None, Finding(error.fault, detail))
+            return ChunkResult(found + Tally(right), None, Finding(error.fault, detail))
         if hasher is not None:
             hasher.update(_bytes(got))
     found += Tally(right)
     if not plan.digests:
-        return Part(found)
+        return ChunkResult(found)
     digest = known.digest(start, stop - start) if hasher is None else hasher.hexdigest()
-    return Part(found, digest)
+    return ChunkResult(found, digest)
 
 
 def _require_same(words: npt.NDArray[Any], given: npt.NDArray[Any]) -> None:
@@ -163,7 +347,7 @@ def _are_right(
 
 
 def _look_closely(
-    plan: Plan,
+    plan: SweepPlan,
     known: Truth,
     first: int,
     words: npt.NDArray[Any],

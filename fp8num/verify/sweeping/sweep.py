@@ -3,7 +3,7 @@ Every word of a type through an implementation, in chunks, anywhere, to be resum
 
 ::
 
-    words -> chunks of 2**24 -> serial | processes | any Executor -> Parts, in order -> Sweep
+    words -> chunks of 2**24 -> serial | processes | any Executor -> results, in order -> Sweep
                                      journal: finished chunks, on disk
 
 The record depends on the words and on the implementation, and on nothing else: not on who
@@ -13,35 +13,236 @@ did which chunk, in which order, or how often the work was interrupted.
 from __future__ import annotations
 
 import time
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from fp8num._arguments import MOST_AT_ONCE, integer
+from fp8num._records import as_dict, plain
 from fp8num._tasks import IN_FLIGHT, check_executor, check_task, pool, results, sorted_as
 from fp8num.formats import Format, get_format
 from fp8num.projection import get_projection
-from fp8num.verify.conformance import describe_projection
+from fp8num.verify.conformance import (
+    Conformance,
+    Direction,
+    Finding,
+    describe_projection,
+    exclusions_of,
+)
+from fp8num.verify.implementation import Fault
 from fp8num.verify.sources import SourceType, get_source
-from fp8num.verify.sweeping.chunks import Part, judge_chunk
+from fp8num.verify.sweeping.chunks import ChunkResult, SweepPlan, judge_chunk, make_plan
 from fp8num.verify.sweeping.journal import Journal
-from fp8num.verify.sweeping.plan import Plan, make_plan
-from fp8num.verify.sweeping.record import Sweep, combine
+from fp8num.verify.tally import NanRule, Tally
 from fp8num.verify.truth import truth_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Executor
 
     import numpy.typing as npt
 
-    from fp8num.projection import NanResult, Profile, Rounding, Saturation
+    from fp8num.projection import NanResult, Profile, Projection, Rounding, Saturation
     from fp8num.verify.implementation import Implementation
-    from fp8num.verify.tally import NanRule
 
-__all__ = ["Sweep", "sweep"]
+__all__ = ["FAULTS", "Sweep", "combine", "sweep"]
+
+#: Faulty chunks, in order, after which a sweep is given up.
+FAULTS = 3
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Sweep:
+    """
+    What a sweep has found.
+
+    Parameters
+    ----------
+    implementation : str
+        Its name.
+    fmt : Format
+        The format of the codes.
+    source : SourceType
+        The type of the words.
+    projection : Projection
+        What was expected.
+    rule : str
+        The same in words.
+    compare_nan : NanRule
+        When two codes of NaN counted as equal.
+    domain : str
+        What the words are, in a sentence.
+    size : int
+        How many they are.
+    chunk_bits : int
+        A chunk has 2 to the power of this many words, those at the ends perhaps fewer.
+    chunks : range
+        The indices of the chunks; a word's is its top bits.
+    tally : Tally
+        What the comparison found.
+    digests : tuple of str or None
+        SHA-256 of the codes of each chunk, little endian, None where there was a fault;
+        empty unless asked for.
+    faults : tuple of Finding
+        What else is wrong, each in its chunk.
+    seconds : float
+        Wall time of this call; it says nothing about what was resumed.
+    """
+
+    implementation: str
+    fmt: Format
+    source: SourceType
+    projection: Projection
+    rule: str
+    compare_nan: NanRule
+    domain: str
+    size: int
+    chunk_bits: int
+    chunks: range
+    tally: Tally
+    digests: tuple[str | None, ...]
+    faults: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether all words were tried, all codes are right, and nothing else is wrong."""
+        return self.tally.cases == self.size and not self.tally.total and not self.faults
+
+    def __bool__(self) -> bool:
+        return self.ok  # so that `assert sweep(...)` asserts something
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Return the record as a dictionary that JSON can hold.
+
+        Returns
+        -------
+        dict
+            All of it but ``seconds`` is the same however the work was done.
+        """
+        return {
+            "ok": self.ok,
+            "implementation": self.implementation,
+            "format": self.fmt.to_dict(),
+            "source": self.source.name,
+            "projection": as_dict(self.projection),
+            "rule": self.rule,
+            "compare_nan": self.compare_nan.value,
+            "domain": self.domain,
+            "size": self.size,
+            "chunk_bits": self.chunk_bits,
+            "chunks": [self.chunks.start, self.chunks.stop],
+            "cases": self.tally.cases,
+            "mismatches": dict(self.tally.mismatches),
+            "witnesses": [
+                {
+                    "class": witness.kind,
+                    "word": f"{witness.word:0{self.source.digits}x}",
+                    "input": self.source.hex(witness.word),
+                    "expected": witness.expected,
+                    "got": witness.got,
+                }
+                for witness in self.tally.witnesses
+            ],
+            "digests": list(self.digests),
+            "faults": plain(self.faults),
+            "seconds": self.seconds,
+        }
+
+    def to_conformance(self) -> Conformance:
+        """Return the verdict; which inputs there are of each class was not counted."""
+        return Conformance(
+            implementation=self.implementation,
+            fmt=self.fmt,
+            source=self.source,
+            direction=Direction.ENCODE,
+            rule=self.rule,
+            domain=self.domain,
+            exclusions=exclusions_of(self.projection, self.fmt, self.compare_nan),
+            cases=(),
+            tally=self.tally,
+            flags=None,
+            findings=self.faults,
+            coverage=None,
+            nan=self.compare_nan,
+            budget=0,
+            seconds=self.seconds,
+        )
+
+    def __repr__(self) -> str:
+        return repr(self.to_conformance())
+
+    def __str__(self) -> str:
+        return str(self.to_conformance())
+
+    def digests_dict(self, name: str | None = None) -> dict[str, Any]:
+        """
+        Return the digests in the layout in which recordings of other stacks are kept.
+
+        Parameters
+        ----------
+        name : str, optional
+            What they are listed under.  The default is the implementation's name.
+
+        Returns
+        -------
+        dict
+            ``about``, ``meta``, and ``digests``: a list of a digest per chunk, by name.
+
+        Raises
+        ------
+        ValueError
+            If the sweep was made without digests.
+        """
+        if not self.digests:
+            msg = f"the sweep of {self.implementation} has no digests; make it with digests=True"
+            raise ValueError(msg)
+        return {
+            "about": f"SHA-256 of the output bytes for each of the consecutive chunks of "
+            f"2**{self.chunk_bits} from chunk {self.chunks.start} on, in order: {self.domain}",
+            "meta": {"format": self.fmt.name, "source": self.source.name, "numpy": np.__version__},
+            "digests": {self.implementation if name is None else name: list(self.digests)},
+        }
+
+
+def combine(plan: SweepPlan, parts: Iterable[tuple[int, ChunkResult]], began: float) -> Sweep:
+    """Put the parts of a sweep together."""
+    tally, faults, digests = Tally(), [], []
+    try:
+        for _, part in parts:
+            tally += part.tally
+            digests.append(part.digest)
+            if part.fault is not None:
+                faults.append(part.fault)
+            if len(faults) == FAULTS:
+                break
+    except BrokenExecutor as error:
+        chunk = plan.chunks[len(digests)]
+        detail = f"a worker process ended when chunk {chunk} or a later one was its task: {error}"
+        faults.append(Finding(Fault.DIED, detail))
+    return Sweep(
+        implementation=plan.implementation.name,
+        fmt=plan.fmt,
+        source=plan.source,
+        projection=plan.projection,
+        rule=plan.rule,
+        compare_nan=plan.compare_nan,
+        domain=plan.domain,
+        size=plan.count,
+        chunk_bits=plan.chunk_bits,
+        chunks=plan.chunks,
+        tally=tally,
+        digests=tuple(digests) if plan.digests else (),
+        faults=tuple(faults),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def sweep(
@@ -124,7 +325,7 @@ def sweep(
 
     Examples
     --------
-    >>> from fp8num.verify.sweeping.encoder import Encoder
+    >>> from fp8num.verify.implementation import Encoder
     >>> found = sweep(Encoder(rounding="rz"), "E4M3FN", source="bfloat16", rounding="rne")
     >>> found.ok, found.domain
     (False, 'all 65,536 words of bfloat16')
@@ -168,7 +369,7 @@ def sweep(
                 )
                 raise ValueError(msg)
             book = stack.enter_context(
-                Journal(journal, plan.to_dict(), partial(Part.from_dict, plan))
+                Journal(journal, plan.to_dict(), partial(ChunkResult.from_dict, plan))
             )
         done = {} if book is None else book.records
         task = partial(judge_chunk, plan)
@@ -186,12 +387,12 @@ def sweep(
 
 
 def _finished(
-    plan: Plan,
-    done: dict[int, Part],
-    new: Generator[tuple[int, Part]],
+    plan: SweepPlan,
+    done: dict[int, ChunkResult],
+    new: Generator[tuple[int, ChunkResult]],
     book: Journal | None,
     progress: Callable[[int], object] | None,
-) -> Generator[tuple[int, Part]]:
+) -> Generator[tuple[int, ChunkResult]]:
     """Yield the parts that were there, then new ones, each once it is in the journal."""
     with closing(new):
         for index, part in chain(done.items(), new):

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MANIFEST",
-    "Entry",
     "Manifest",
+    "PackFile",
     "PackVerdict",
     "check_manifest",
     "manifest_text",
@@ -76,7 +76,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class PackFile:
     """A file as the manifest has it."""
 
     name: str  #: its name
@@ -114,7 +114,7 @@ class Manifest:
     case_set: str  #: the set that the inputs are from
     limit: int | None  #: the most cases of each conversion
     seed: int  #: which structured cases were drawn
-    entries: tuple[Entry, ...]  #: the files
+    entries: tuple[PackFile, ...]  #: the files
     changed: bool = False  #: whether it is not as it was written
 
 
@@ -189,7 +189,7 @@ def _manifest(record: object) -> Manifest:
     )
 
 
-def _entry(what: str, record: object) -> Entry:
+def _entry(what: str, record: object) -> PackFile:
     """Return the record of a file."""
     found = entries(
         what,
@@ -213,7 +213,7 @@ def _entry(what: str, record: object) -> Entry:
         projection = get_projection(fmt, rounding, saturation, nan=found["nan"])
     else:
         projection = get_projection(fmt, like=like)
-    return Entry(
+    return PackFile(
         name=found["name"],
         kind=found["kind"],
         size=found["bytes"],
@@ -360,7 +360,7 @@ def check_manifest(path: Path | str) -> PackVerdict:
     )
 
 
-def _check(path: Path, entry: Entry) -> tuple[list[str], npt.NDArray[Any] | None]:
+def _check(path: Path, entry: PackFile) -> tuple[list[str], npt.NDArray[Any] | None]:
     """Return what is wrong with a file, and the inputs whose codes were compared."""
     if path.is_symlink() or not path.is_file():
         return ["not a regular file" if path.exists() else "missing"], None
@@ -383,7 +383,7 @@ def _check(path: Path, entry: Entry) -> tuple[list[str], npt.NDArray[Any] | None
     return problems + [f"and {more} more"] * bool(more), rows.words
 
 
-def _wrong_rows(rows: Rows, entry: Entry) -> Iterator[str]:
+def _wrong_rows(rows: Rows, entry: PackFile) -> Iterator[str]:
     """Yield what differs from the definition, and where."""
     right = vectors_of(entry.conversion, rows.words, entry.domain)
     digits = code_digits(entry.conversion.fmt)
@@ -401,7 +401,7 @@ def _wrong_rows(rows: Rows, entry: Entry) -> Iterator[str]:
                 yield f"wrong {name} at {rows.place(row)}: {wanted!r}, the file has {there!r:.60}"
 
 
-def _other_inputs(words: npt.NDArray[Any], entry: Entry, manifest: Manifest) -> list[str]:
+def _other_inputs(words: npt.NDArray[Any], entry: PackFile, manifest: Manifest) -> list[str]:
     """Return what is wrong with the inputs, which must be those that the domain says."""
     fmt, source = entry.conversion.fmt, entry.conversion.source
     right = case_set(manifest.case_set, fmt, source, limit=manifest.limit, seed=manifest.seed)

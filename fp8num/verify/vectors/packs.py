@@ -21,7 +21,13 @@ from fp8num._text import shown
 from fp8num.verify.cases import case_set
 from fp8num.verify.vectors.conversion import conversions, installed_version, vectors_of
 from fp8num.verify.vectors.files import KINDS, SUFFIXES, write_vectors
-from fp8num.verify.vectors.manifest import MANIFEST, Entry, Manifest, manifest_text, read_manifest
+from fp8num.verify.vectors.manifest import (
+    MANIFEST,
+    Manifest,
+    PackFile,
+    manifest_text,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -124,14 +130,14 @@ def write_pack(
 
 def _write(
     folder: Path, conversion: Conversion, inputs: CaseSet, kinds: Sequence[str], version: str
-) -> Iterator[Entry]:
+) -> Iterator[PackFile]:
     """Write the files of a conversion and yield their entries in the manifest."""
     made = vectors_of(conversion, inputs.words, inputs.domain)
     for kind in kinds:
         data = write_vectors(made, kind, version)
         name = conversion.name + SUFFIXES[kind]
         (folder / name).write_bytes(data)
-        yield Entry(
+        yield PackFile(
             name=name,
             kind=kind,
             size=len(data),
@@ -176,7 +182,7 @@ def _require_replaceable(folder: Path, *, force: bool) -> set[str]:
     return set()
 
 
-def _is_whole(path: Path, entry: Entry) -> bool:
+def _is_whole(path: Path, entry: PackFile) -> bool:
     """Whether a file is what a manifest says of it."""
     if not path.is_file() or path.is_symlink() or path.stat().st_size != entry.size:
         return False

@@ -23,11 +23,10 @@ import pytest
 
 import fp8num as fp
 from fp8num.verify import reference
-from fp8num.verify.implementation import CallableImplementation, Fault, ImplementationError
+from fp8num.verify.cases.sampling import sample_words
+from fp8num.verify.implementation import CallableImplementation, Encoder, Fault, ImplementationError
 from fp8num.verify.sources import get_source
 from fp8num.verify.sweeping import chunks
-from fp8num.verify.sweeping.encoder import Encoder
-from fp8num.verify.sweeping.sampling import sample_words
 from fp8num.verify.sweeping.sweep import Sweep, sweep
 from fp8num.verify.tally import Witness
 
@@ -589,7 +588,7 @@ def test_a_result_that_no_chunk_gives_is_refused(
 KILLED = """
 import os, pathlib, random, shutil, signal, sys, time
 import numpy as np
-from fp8num.verify.sweeping.encoder import Encoder
+from fp8num.verify import Encoder
 from fp8num.verify.sweeping.sweep import sweep
 
 folder = pathlib.Path(sys.argv[1])
@@ -677,7 +676,7 @@ def test_a_sweep_killed_at_random_moments_gives_the_same_record(tmp_path: Path) 
 IMPORTABLE = """
 import os, time
 import numpy as np
-from fp8num.verify.sweeping.encoder import Encoder
+from fp8num.verify import Encoder
 
 class Slow:
     name = "truncates"
@@ -772,7 +771,7 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
-        from fp8num.verify.sweeping.encoder import Encoder
+        from fp8num.verify import Encoder
         from fp8num.verify.sweeping.sweep import sweep
         sweep(Encoder(), "E4M3FN", source="float16", workers=2)
         """)
