@@ -14,13 +14,15 @@ The record says over which domain it was made, and never more than was tried the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fp8num._names import in_a_line
 from fp8num._records import counted, wrapped
 from fp8num._text import printable
+from fp8num.verify.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from fp8num.verify.sources import SourceType
     from fp8num.verify.tally import NanRule
 
-__all__ = ["Difference", "Interval"]
+__all__ = ["Difference", "Interval", "Stretches"]
 
 SCHEMA = 1
 #: Groups of intervals that are printed, and intervals of each: `to_frame` has all.
@@ -92,6 +94,57 @@ def _short_hex(text: str) -> str:
     if not mark:  # infinity or NaN
         return text
     return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}p{exponent}"
+
+
+class Stretches(NamedTuple):
+    """Stretches of words with one code of each conversion, as columns."""
+
+    first: npt.NDArray[np.uint64]  #: the first and the last word of each
+    last: npt.NDArray[np.uint64]  #: the first and the last word of each
+    words: npt.NDArray[np.uint64]  #: how many of its words were compared
+    a: npt.NDArray[Any]  #: the codes
+    b: npt.NDArray[Any]  #: the codes
+    kinds: npt.NDArray[np.uint32]  #: the classes of its words: bit ``i`` stands for ``CLASSES[i]``
+
+    def joined(self, touching: npt.NDArray[np.bool_], source: SourceType) -> Stretches:
+        """Join neighbours with the same codes, if they touch and are of one sign."""
+        if not self.first.size:
+            return self
+        sign = np.uint64(source.sign)
+        same = touching & (self.a[1:] == self.a[:-1]) & (self.b[1:] == self.b[:-1])
+        same &= (self.first[1:] >= sign) == (self.first[:-1] >= sign)
+        heads = np.flatnonzero(np.append(True, ~same))
+        tails = np.append(heads[1:], self.first.size) - 1
+        return Stretches(
+            self.first[heads],
+            self.last[tails],
+            np.add.reduceat(self.words, heads),
+            self.a[heads],
+            self.b[heads],
+            np.bitwise_or.reduceat(self.kinds, heads),
+        )
+
+    def adjacent(self, source: SourceType) -> Stretches:
+        """Join neighbours with no word between them."""
+        return self.joined(self.first[1:] - self.last[:-1] == 1, source)
+
+    def first_ones(self, most: int) -> Stretches:
+        """Return the first so many."""
+        return Stretches._make(column[:most] for column in self)
+
+    def intervals(self, source: SourceType) -> tuple[Interval, ...]:
+        """Return them as records."""
+        return tuple(
+            Interval(source, first, last, words, a, b, _names(kinds))
+            for first, last, words, a, b, kinds in zip(
+                *(column.tolist() for column in self), strict=True
+            )
+        )
+
+
+def _names(kinds: int) -> tuple[str, ...]:
+    """Return the names of a set of classes."""
+    return tuple(name for i, name in enumerate(CLASSES) if kinds >> i & 1)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -21,9 +21,8 @@ import pytest
 import fp8num as fp
 from fp8num.formats import FORMATS, get_format
 from fp8num.projection import PROFILES, NanResult, Projection, Result, Rounding, Saturation
-from fp8num.verify import cases, comparing
+from fp8num.verify import cases, diff, difference
 from fp8num.verify.classes import CLASSES, classify
-from fp8num.verify.difference import diff
 from fp8num.verify.implementation import Fault, ImplementationError
 from fp8num.verify.reference import expected_codes
 from fp8num.verify.sources import SOURCES, SourceType, get_source
@@ -339,7 +338,7 @@ def test_bisection_finds_the_exact_ends(
     mistake: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a few cases: the same intervals as from all words, and fewer words tried."""
-    monkeypatch.setattr(cases, "standard", cases.boundaries)
+    monkeypatch.setattr(difference, "standard", cases.boundaries)
     implementation = MISTAKES[mistake]
     whole = diff(implementation, "ml_dtypes", "E5M2", source=source)
 
@@ -387,8 +386,8 @@ def test_every_word_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals go on over the ends of blocks and tasks; progress counts the words."""
     implementation = MISTAKES["saturates"]
     whole = diff(implementation, "ml_dtypes", "E5M2", source="bfloat16")
-    monkeypatch.setattr(comparing, "BLOCK", 1 << 8)
-    monkeypatch.setattr(comparing, "TASK", 1 << 10)
+    monkeypatch.setattr(difference, "BLOCK", 1 << 8)
+    monkeypatch.setattr(difference, "TASK", 1 << 10)
     done: list[int] = []
 
     found = diff(implementation, "ml_dtypes", "E5M2", source="bfloat16", progress=done.append)
@@ -404,8 +403,8 @@ def test_a_record_does_not_depend_on_the_executor(
     """Nor is the executor shut down."""
     implementation = functools.partial(fp.encode, fmt="E4M3FN", rounding="ro")
     alone = diff(implementation, "ml_dtypes", "E4M3FN", source="float16")
-    monkeypatch.setattr(comparing, "TASK", 1 << 13)
-    monkeypatch.setattr(comparing, "WAITING", 3)
+    monkeypatch.setattr(difference, "TASK", 1 << 13)
+    monkeypatch.setattr(difference, "WAITING", 3)
     pool: Executor
     if kind == "threads":
         pool = ThreadPoolExecutor(2)
@@ -433,7 +432,7 @@ def test_tasks_are_taken_back_when_one_fails(monkeypatch: pytest.MonkeyPatch) ->
             futures.append(future)
             return future
 
-    monkeypatch.setattr(comparing, "TASK", 1 << 12)
+    monkeypatch.setattr(difference, "TASK", 1 << 12)
     with pytest.raises(ImplementationError, match="no"):
         diff(MISTAKES["truncates"], "ml_dtypes", "E5M2", source="float16", executor=Late())
 
@@ -447,8 +446,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     def alternates(x: Any) -> Any:
         return (x.view(np.uint16) & 1).astype(np.uint8)
 
-    monkeypatch.setattr(comparing, "MOST_INTERVALS", 10)
-    monkeypatch.setattr(comparing, "TASK", 1 << 12)
+    monkeypatch.setattr(difference, "MOST_INTERVALS", 10)
+    monkeypatch.setattr(difference, "TASK", 1 << 12)
 
     def zeros(x: Any) -> Any:
         return np.zeros(x.shape, np.uint8)
@@ -467,7 +466,7 @@ def test_bisection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     def scrambled(x: Any) -> Any:
         return (x.view(np.uint32) * np.uint32(2654435761) >> 24).astype(np.uint8)
 
-    monkeypatch.setattr(comparing, "MOST_PROBES", 5_000)
+    monkeypatch.setattr(difference, "MOST_PROBES", 5_000)
 
     found = diff(scrambled, "ml_dtypes", "E4M3FN")
 
@@ -478,7 +477,7 @@ def test_bisection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sides_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """One writes to its input, the other hands out the same buffer each time."""
-    monkeypatch.setattr(comparing, "BLOCK", 1 << 10)
+    monkeypatch.setattr(difference, "BLOCK", 1 << 10)
     buffer = np.zeros(1 << 16, np.uint8)
 
     def writes(x: Any) -> Any:
