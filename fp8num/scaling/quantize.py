@@ -122,13 +122,13 @@ def scale_quantize(
     [[0.25, 1.75, 100.0, 0.390625]]
     """
     job = _job(
-        x, get_rule(rule), fmt, axis,
+        x, rule, fmt, axis,
         threads=threads, random_bits=random_bits, rng=rng, given=scales is not None,
     )  # fmt: skip
     if scales is None:
         return _finding(job, tensor_amax).apply()
     if tensor_amax is not None:
-        _given_amax(tensor_amax, job.rule)
+        _given_amax(tensor_amax, job.way.rule)
     return job.apply(_given(scales, job, exact=True))
 
 
@@ -204,7 +204,7 @@ def find_scales(
     >>> found.factor.tolist()
     [[256.0, 4.480000019073486]]
     """
-    job = _job(x, get_rule(rule), fmt, axis, threads=threads)
+    job = _job(x, rule, fmt, axis, threads=threads)
     return _finding(job, tensor_amax).scales()
 
 
@@ -262,7 +262,7 @@ def apply_scales(
     ([0.75], [1.03125, 2.0625, 3.0])
     """
     job = _job(
-        x, get_rule(rule), fmt, axis,
+        x, rule, fmt, axis,
         threads=threads, random_bits=random_bits, rng=rng, given=True,
     )  # fmt: skip
     if isinstance(scales, Scales):
@@ -276,19 +276,39 @@ def _(rule: str | Rule, values: npt.NDArray[Any], *, fmt: Format | None, axis: i
     return scale_quantize(values, rule, fmt=fmt, axis=axis)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """What a rule comes to for a format and a type of values."""
+
+    rule: Rule
+    fmt: Format
+    applier: Applier
+    largest: np.float32  #: the largest finite number of the type
+    is_two_level: bool
+    kind: np.dtype[Any]  #: of stored scales
+
+
+def _way(rule: str | Rule, fmt: Format | str | None, dtype: np.dtype[Any], given: bool) -> _Way:  # noqa: FBT001 - a key of the cache
+    rule = get_rule(rule)
+    fmt = rule.choose_format(fmt)
+    apply = applier(rule, fmt, dtype, unscaled=rule.is_unscaled and not given)
+    kind = np.dtype(np.float32 if rule.scale.format is None else np.uint8)
+    return _Way(rule, fmt, apply, largest_input(dtype), rule.is_two_level, kind)
+
+
+_way_of_name = lru_cache(maxsize=256)(_way)
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """An array to be quantised: where its blocks are, and how factors are applied to them."""
 
-    rule: Rule
-    fmt: Format
+    way: _Way
     axis: int
     values: npt.NDArray[Any]  #: rotated, if the rule does that
-    largest: np.float32  #: the largest finite number of the type of `x`
     block: tuple[int, ...]
     counts: tuple[int, ...]  #: of blocks on each axis
     regions: tuple[Region, ...]
-    applier: Applier
     random: npt.NDArray[Any] | None
     threads: int
     is_number: bool  #: whether `x` was one, which is quantised as an array of one
@@ -298,11 +318,11 @@ class _Job:
     ) -> None:
         """Write the codes of a region."""
         random = None if self.random is None else region.split(self.random)
-        self.applier.encode(view, factor, region.split(codes), random)
+        self.way.applier.encode(view, factor, region.split(codes), random)
 
     def apply(self, scales: Scales) -> ScaledArray:
         """Quantise with scales that are there for every block."""
-        codes = np.empty(self.values.shape, self.applier.code_dtype)
+        codes = np.empty(self.values.shape, self.way.applier.code_dtype)
 
         def run(region: Region) -> None:
             view = region.split(self.values)
@@ -315,21 +335,21 @@ class _Job:
 
     def array(self, codes: npt.NDArray[Any], scales: Scales) -> ScaledArray:
         """Put codes and scales together, which fit."""
-        rule, stored = self.rule, scales.stored
+        rule, fmt, stored = self.way.rule, self.way.fmt, scales.stored
         if rule.granularity.kind == "tensor":
             stored = stored.reshape(()) if stored.size else np.ones((), np.float32)
         own = None if stored.dtype == np.float32 else rule.scale.format
         amax = None if own is None else scales.tensor_amax
-        way = () if amax is None else _tensor_way(rule, self.fmt)
+        two_level = () if amax is None else _tensor_way(rule, fmt)
         block, axis = self.block, self.axis
         if self.is_number:
             codes, block, axis = codes.reshape(()), (), -1
-        return assembled(codes, self.fmt, stored, block, own, axis, rule.way_out, amax, rule, *way)
+        return assembled(codes, fmt, stored, block, own, axis, rule.way_out, amax, rule, *two_level)
 
 
 def _job(
     x: npt.ArrayLike,
-    rule: Rule,
+    rule: str | Rule,
     fmt: Format | str | None,
     axis: int,
     *,
@@ -340,36 +360,22 @@ def _job(
 ) -> _Job:
     """Check arguments; `given` says whether scales are, and None that nothing is quantised."""
     values = as_values(x)
+    find = _way_of_name if isinstance(rule, str) and isinstance(fmt, str | None) else _way
+    way = find(rule, fmt, values.dtype, bool(given))
+    rule, apply = way.rule, way.applier
     is_number = values.ndim == 0 and rule.granularity.kind == "tensor"
     if is_number:
         values, axis = values.reshape(1), 0
         random_bits = None if random_bits is None else np.reshape(random_bits, 1)
-    found = rule.choose_format(fmt)
     threads = thread_count(threads)
-    unscaled = rule.is_unscaled and not given
-    apply = applier(rule, found, values.dtype, unscaled=unscaled)
     random = None
     if (apply.random_width and given is not None) or random_bits is not None or rng is not None:
         random = _random(apply, random_bits, rng, values.shape)
     blocks, counts, regions = places(rule.granularity, values.shape, axis)
-    largest = largest_input(values.dtype)
     if rule.rotation is not None:
         values = rule.rotation.apply(values, axis)
     along = axis % values.ndim
-    return _Job(
-        rule,
-        found,
-        along,
-        values,
-        largest,
-        blocks.block,
-        counts,
-        regions,
-        apply,
-        random,
-        threads,
-        is_number,
-    )
+    return _Job(way, along, values, blocks.block, counts, regions, random, threads, is_number)
 
 
 @lru_cache(maxsize=64, typed=True)  # True is no axis
@@ -392,14 +398,14 @@ class _Finding:
     def scales(self) -> Scales:
         """Return the scales of all blocks."""
         job = self.job
-        stored, factor = self._stored(), np.empty(job.counts, np.float32)
+        stored, factor = np.empty(job.counts, job.way.kind), np.empty(job.counts, np.float32)
 
         def run(region: Region) -> None:
             found = self._find(region, region.split(job.values))
             stored[region.scales], factor[region.scales] = found.stored, found.factor
 
         share(run, job.regions, job.threads)
-        if job.rule.granularity.kind == "tensor":
+        if job.way.rule.granularity.kind == "tensor":
             found = Scales(stored, factor) if stored.size else self._of_nothing()
             stored, factor = found.stored.reshape(()), found.factor.reshape(())
         return Scales(stored, factor, self.tensor_amax)
@@ -407,7 +413,10 @@ class _Finding:
     def apply(self) -> ScaledArray:
         """Return the array quantised, each region while it is in the cache."""
         job = self.job
-        stored, codes = self._stored(), np.empty(job.values.shape, job.applier.code_dtype)
+        stored, codes = (
+            np.empty(job.counts, job.way.kind),
+            np.empty(job.values.shape, job.way.applier.code_dtype),
+        )
 
         def run(region: Region) -> None:
             view = region.split(job.values)
@@ -416,21 +425,17 @@ class _Finding:
             job.put(region, view, found.factor, codes)
 
         share(run, job.regions, job.threads)
-        if not stored.size and job.rule.granularity.kind == "tensor":
+        if not stored.size and job.way.rule.granularity.kind == "tensor":
             stored = np.asarray(self._of_nothing().stored)
         return job.array(codes, Scales(stored, _EMPTY_AMAX, self.tensor_amax))
 
-    def _stored(self) -> npt.NDArray[Any]:
-        kind = np.float32 if self.job.rule.scale.format is None else np.uint8
-        return np.empty(self.job.counts, kind)
-
     def _of_nothing(self) -> Scales:
         """Return the scale of a tensor without elements."""
-        return self.job.rule.scale.find(_EMPTY_AMAX, self.context)
+        return self.job.way.rule.scale.find(_EMPTY_AMAX, self.context)
 
     def _find(self, region: Region, view: npt.NDArray[Any]) -> Scales:
         """Return the scales of a region's blocks."""
-        rule = self.job.rule
+        rule = self.job.way.rule
         context = self._of_rows(region) if np.ndim(self.context.tensor_amax) else self.context
         amax = rule.finder.find(view, lambda amax: self._errors(view, amax))
         found = rule.scale.find(amax, context)
@@ -449,8 +454,8 @@ class _Finding:
         self, view: npt.NDArray[Any], amax: Floats, six: Scales, context: Context
     ) -> Scales:
         """Return of each block the scale with the smaller error, on equal ones that to 6."""
-        assert isinstance(self.job.rule.scale, TwoLevel)
-        four = self.job.rule.scale.find_wider(amax, context)
+        assert isinstance(self.job.way.rule.scale, TwoLevel)
+        four = self.job.way.rule.scale.find_wider(amax, context)
         with np.errstate(all="ignore"):
             better = self._float32_errors(view, four, context) < self._float32_errors(
                 view, six, context
@@ -461,17 +466,19 @@ class _Finding:
 
     def _float32_errors(self, view: npt.NDArray[Any], found: Scales, context: Context) -> Floats:
         """Return each block's error as TransformerEngine's kernel sums it up, in float32."""
-        assert isinstance(self.job.rule.scale, TwoLevel)
-        codes = np.empty(view.shape, self.job.applier.code_dtype)
-        self.job.applier.encode(view, found.factor, codes)
+        assert isinstance(self.job.way.rule.scale, TwoLevel)
+        codes = np.empty(view.shape, self.job.way.applier.code_dtype)
+        self.job.way.applier.encode(view, found.factor, codes)
         spread = [length for n in found.stored.shape for length in (n, 1)]
         amax = np.asarray(context.tensor_amax, np.float32)
         amax = amax.reshape([length for n in amax.shape for length in (n, 1)])
-        value = multiply(decode(codes, self.job.fmt), self._decoded(found.stored).reshape(spread))
-        value = divide(multiply(value, amax), self.job.rule.scale.bound(self.job.fmt))
+        value = multiply(
+            decode(codes, self.job.way.fmt), self._decoded(found.stored).reshape(spread)
+        )
+        value = divide(multiply(value, amax), self.job.way.rule.scale.bound(self.job.way.fmt))
         single = as_float32(np.ascontiguousarray(view)).reshape(view.shape)
         error = add(value, -single)
-        error = multiply(error, error) if self.job.rule.scale.choice == "mse" else np.abs(error)
+        error = multiply(error, error) if self.job.way.rule.scale.choice == "mse" else np.abs(error)
         # Elements of a block's row in their order, then rows by halves, missing ones as zeros.
         within = 2 * (self.job.axis % (view.ndim // 2)) + 1
         total = np.zeros((), np.float32)
@@ -489,18 +496,18 @@ class _Finding:
 
     def _errors(self, view: npt.NDArray[Any], amax: Floats) -> npt.NDArray[np.float64]:
         """Return each block's squared error if its scale were made for a magnitude."""
-        found = self.job.rule.scale.find(amax, self.context)
-        codes = np.empty(view.shape, self.job.applier.code_dtype)
-        self.job.applier.encode(view, found.factor, codes)
+        found = self.job.way.rule.scale.find(amax, self.context)
+        codes = np.empty(view.shape, self.job.way.applier.code_dtype)
+        self.job.way.applier.encode(view, found.factor, codes)
         total = np.zeros(amax.shape)
-        table = decoder(self.job.fmt, np.dtype(np.float64))
+        table = decoder(self.job.way.fmt, np.dtype(np.float64))
         stored = self._decoded(found.stored).astype(np.float64)
         stored = stored.reshape([length for n in stored.shape for length in (n, 1)])
         inner = tuple(range(1, view.ndim, 2))
         for part in slabs(view.shape):
             near = stored[beside(part, stored.shape)]
             decoded = table.take(codes[part])
-            divides = self.job.rule.way_out is Descale.DIVIDE
+            divides = self.job.way.rule.way_out is Descale.DIVIDE
             with np.errstate(all="ignore"):
                 decoded = decoded / near if divides else decoded * near
                 exact = as_float64(np.ascontiguousarray(view[part])).reshape(decoded.shape)
@@ -509,15 +516,15 @@ class _Finding:
         return total
 
     def _decoded(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        scale_format = self.job.rule.scale.format
+        scale_format = self.job.way.rule.scale.format
         return stored if scale_format is None else decode(stored, scale_format)
 
 
 def _finding(job: _Job, tensor_amax: npt.ArrayLike | None) -> _Finding:
     """Return a job with what its rule's formula may use."""
-    asked = job.rule.is_two_level or tensor_amax is not None
+    asked = job.way.is_two_level or tensor_amax is not None
     amax = _tensor_amax(tensor_amax, job) if asked else np.float32(0)
-    return _Finding(job, Context(job.fmt, amax, job.largest), amax if asked else None)
+    return _Finding(job, Context(job.way.fmt, amax, job.way.largest), amax if asked else None)
 
 
 def _random(
@@ -548,7 +555,7 @@ def largest_input(dtype: np.dtype[Any]) -> np.float32:
 
 def _tensor_amax(given: npt.ArrayLike | None, job: _Job) -> np.float32 | Floats:
     """Return the largest magnitude for a tensor's scale, or those for its rows'."""
-    rule, values = job.rule, job.values
+    rule, values = job.way.rule, job.values
     if given is not None:
         return _given_amax(given, rule)
     finder = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
@@ -593,12 +600,12 @@ def _given_amax(amax: npt.ArrayLike, rule: Rule) -> np.float32:
 
 def _checked(scales: Scales, job: _Job) -> Scales:
     """Return scales that were found before, one for each block."""
-    own, counts = job.rule.scale.format, job.counts
+    own, counts = job.way.rule.scale.format, job.counts
     stored, factor = as_array(scales.stored, "scales"), as_array(scales.factor, "scales")
     kind = np.dtype(np.float32 if own is None else own.code_dtype)
     if stored.dtype not in (kind, np.float32) or factor.dtype != np.float32:
         msg = (
-            f"scales must hold {kind} and factors in float32 for {job.rule.name}, got "
+            f"scales must hold {kind} and factors in float32 for {job.way.rule.name}, got "
             f"{stored.dtype} and {factor.dtype}; find_scales() makes them"
         )
         raise TypeError(msg)
@@ -608,8 +615,9 @@ def _checked(scales: Scales, job: _Job) -> Scales:
             f"and factors of {factor.shape}"
         )
         raise ValueError(msg)
-    if job.rule.is_two_level and stored.dtype == kind and scales.tensor_amax is None:
-        msg = f"scales must have a tensor_amax for {job.rule.name}, got none; find_scales() adds it"
+    if job.way.rule.is_two_level and stored.dtype == kind and scales.tensor_amax is None:
+        name = job.way.rule.name
+        msg = f"scales must have a tensor_amax for {name}, got none; find_scales() adds it"
         raise ValueError(msg)
     if 0 not in counts:
         stored, factor = (np.broadcast_to(each, counts) for each in (stored, factor))
@@ -618,7 +626,7 @@ def _checked(scales: Scales, job: _Job) -> Scales:
 
 def _given(scales: npt.ArrayLike, job: _Job, *, exact: bool) -> Scales:
     """Return scales that the caller gave as numbers, as the rule would have stored them."""
-    rule = job.rule
+    rule = job.way.rule
     if rule.is_two_level and exact:
         msg = (
             f"scales cannot be given for {rule.name}, whose blocks share the tensor's amax; "
