@@ -44,6 +44,7 @@ __all__ = [
     "maximum",
     "power_by_log2",
     "power_of_two",
+    "stored_values",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -85,6 +86,21 @@ class Scale(Protocol):
 
     def find(self, amax: Floats, context: Context) -> Scales:
         """Return the scales of blocks with these largest magnitudes."""
+
+
+def stored_values(stored: npt.NDArray[Any], fmt: Format | None) -> Floats:
+    """Return what stored scales stand for, as float32."""
+    if fmt is None:
+        return np.asarray(stored, np.float32)
+    if fmt == E8M0FNU:
+        return POWERS.take(stored)
+    return _values_of(fmt).take(stored)
+
+
+@lru_cache(maxsize=8)
+def _values_of(fmt: Format) -> Floats:
+    """Return the values of all codes as float32."""
+    return np.asarray(decode(np.arange(1 << fmt.bits, dtype=fmt.code_dtype), fmt))
 
 
 @lru_cache(maxsize=64)

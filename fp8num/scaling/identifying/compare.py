@@ -28,11 +28,10 @@ from fp8num.scaling.identifying.records import Match, Witness
 from fp8num.scaling.identifying.rules import (
     may_be_same,
     same,
-    stored_values,
     tensor_scales,
     transforms,
 )
-from fp8num.scaling.scales import Context, TwoLevel
+from fp8num.scaling.scales import Context, TwoLevel, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

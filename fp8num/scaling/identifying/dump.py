@@ -31,7 +31,7 @@ from fp8num.formats import (
     get_format,
 )
 from fp8num.scaling.identifying.records import Finding, counted
-from fp8num.scaling.identifying.rules import stored_values
+from fp8num.scaling.scales import stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,8 +31,8 @@ from fp8num.scaling.identifying.compare import (
     spread,
 )
 from fp8num.scaling.identifying.records import counted
-from fp8num.scaling.identifying.rules import opposite, stored_values, transforms
-from fp8num.scaling.scales import PowerOfTwo, TwoLevel
+from fp8num.scaling.identifying.rules import opposite, transforms
+from fp8num.scaling.scales import PowerOfTwo, TwoLevel, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

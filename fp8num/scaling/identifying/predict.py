@@ -21,9 +21,8 @@ from fp8num.scaled import Region, slabs
 from fp8num.scaled.blocks import LIMIT
 from fp8num.scaling.applying import Applier, applier
 from fp8num.scaling.finders import Amax, BestClip, Percentile, no_errors
-from fp8num.scaling.identifying.rules import stored_values
 from fp8num.scaling.quantize import largest_input, scale_quantize
-from fp8num.scaling.scales import Context, Scales, TwoLevel
+from fp8num.scaling.scales import Context, Scales, TwoLevel, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

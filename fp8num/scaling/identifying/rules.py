@@ -10,7 +10,6 @@ Rules by no library's name, and the ways in which a dump may hold a rule's scale
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,19 +17,20 @@ import numpy.typing as npt
 
 from fp8num._kernels.float32 import divide, multiply
 from fp8num._names import Catalogue
-from fp8num.codec import decode, quantize
-from fp8num.formats import BFLOAT16, E8M0FNU, Format
+from fp8num.codec import quantize
+from fp8num.formats import BFLOAT16
 from fp8num.scaled import Descale
 from fp8num.scaling.cast import Cast
 from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.finders import Amax
 from fp8num.scaling.granularity import Granularity
 from fp8num.scaling.rule import Rule
-from fp8num.scaling.scales import POWERS, Scales, TwoLevel, maximum
+from fp8num.scaling.scales import Scales, TwoLevel, maximum, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fp8num.formats import Format
     from fp8num.scaling.identifying.dump import Reading
     from fp8num.scaling.scales import Context
 
@@ -43,7 +43,6 @@ __all__ = [
     "opposite",
     "rule_of",
     "same",
-    "stored_values",
     "tensor_scales",
     "transforms",
 ]
@@ -144,21 +143,6 @@ class Stored:
     codes: npt.NDArray[np.uint8] | None  #: if the library's own scales are codes
     format: Format | None  #: of the codes
     descale: Descale  #: what decoded values and these do to each other
-
-
-def stored_values(stored: npt.NDArray[Any], fmt: Format | None) -> Floats:
-    """Return what stored scales stand for, as float32."""
-    if fmt is None:
-        return np.asarray(stored, np.float32)
-    if fmt == E8M0FNU:
-        return POWERS.take(stored)
-    return _values_of(fmt).take(stored)
-
-
-@lru_cache(maxsize=8)
-def _values_of(fmt: Format) -> Floats:
-    """Return the values of all codes as float32."""
-    return np.asarray(decode(np.arange(1 << fmt.bits, dtype=fmt.code_dtype), fmt))
 
 
 def opposite(descale: Descale | str) -> Descale:
