@@ -6,11 +6,21 @@ Text from outside, such as names in files: harmless in a terminal, a message, a 
     layer\n<ESC>[31m --printable--> layer\\n\\x1b[31m        one line, nothing moves
                      --shown------> 'layer\\n\\x1b[31m'      quoted, and shortened
     =HYPERLINK(...)  --guarded----> a space before it        no formula of a spreadsheet
+
+`columns` and `pairs` lay texts out for a terminal.
 """
 
 from __future__ import annotations
 
-__all__ = ["brief", "cut", "guarded", "printable", "shown"]
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["brief", "columns", "cut", "guarded", "pairs", "printable", "shorten", "shown"]
+
+WIDTH = 80  #: columns of a terminal
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  #: what a spreadsheet may run begins with
 
@@ -45,6 +55,36 @@ def cut(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}...({len(text)} characters)...{text[-half:]}"
+
+
+def shorten(text: str, limit: int = 48) -> str:
+    """
+    Escape a name and cut out its middle if it is long: its end tells tensors apart.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    limit : int, optional
+        Characters to keep, the ellipsis counted.
+
+    Returns
+    -------
+    str
+        At most `limit` printable characters.
+
+    Examples
+    --------
+    >>> shorten("model.layers.31.self_attn.q_proj.weight", 24)
+    'model.layer…_proj.weight'
+    """
+    if len(text) > 2 * limit:  # escaping never shortens, so the two ends are enough
+        text = text[:limit] + text[-limit:]
+    text = printable(text)
+    if len(text) <= limit:
+        return text
+    tail = limit // 2
+    return f"{text[: limit - 1 - tail]}…{text[-tail:]}"
 
 
 def shown(text: str, limit: int = 200) -> str:
@@ -130,3 +170,66 @@ def guarded(text: str) -> str:
     [' =1+1', 'w.0', '  -x']
     """
     return f" {text}" if text.lstrip(" ").startswith(_FORMULA) else text
+
+
+def columns(rows: Sequence[Sequence[str]], align: str) -> str:
+    """
+    Align the cells of a table.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of str
+        The rows, of any lengths; the heading is one of them.
+    align : str
+        ``<`` or ``>`` for each column.
+
+    Returns
+    -------
+    str
+        Lines without trailing blanks, two blanks between columns.
+
+    Examples
+    --------
+    >>> print(columns([["name", "bits"], ["E5M2", "8"]], "<>"))
+    name  bits
+    E5M2     8
+    """
+    widths = [
+        max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(len(align))
+    ]
+    lines = (
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=False)
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def pairs(items: Iterable[tuple[str, str]], *, indent: int = 2, width: int = WIDTH) -> str:
+    """
+    Write names and what they are below each other, long texts broken between words.
+
+    Parameters
+    ----------
+    items : iterable of (str, str)
+        Name and text.
+    indent : int, optional
+        Blanks before each name.
+    width : int, optional
+        Columns to fill.
+
+    Returns
+    -------
+    str
+        The lines; a word that does not fit is not broken.
+    """
+    items = [(name, printable(text)) for name, text in items]
+    start = indent + max((len(name) for name, _ in items), default=0) + 2
+    lines = []
+    for name, text in items:
+        wrapped = textwrap.wrap(text, width - start, break_long_words=False, break_on_hyphens=False)
+        head = f"{'':{indent}}{name}"
+        for i, line in enumerate(wrapped or [""]):
+            lines.append(f"{head if i == 0 else '':{start}}{line}".rstrip())
+    return "\n".join(lines)

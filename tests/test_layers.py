@@ -33,7 +33,7 @@ LAYERS = (
     "scaling",
     "analysis",
     "verify+strategies nn inputs+scan",
-    "plot torch",
+    "plot torch explain",
     "report",
     "cli",
 )

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 
-from fp8num._text import guarded, shown
+from fp8num._text import columns, guarded, pairs, printable, shorten, shown
 from fp8num.cli import main
 from fp8num.report.tables import frame_to_csv
 
@@ -23,6 +23,53 @@ if TYPE_CHECKING:
 HOSTILE = "e\x1b[31m\n\u202ex"
 #: What OWASP's "CSV Injection" says that a spreadsheet's formula can begin with.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@given(st.text())
+def test_printable_text_is_one_visible_line(text: str) -> None:
+    assert printable(text).isprintable()
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"])))
+def test_what_is_printable_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\nb", r"a\nb"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("\u202eabc", r"\u202eabc"),
+        ("\ud800", r"\ud800"),
+        ("\U000e0041", r"\U000e0041"),
+    ],
+)
+def test_controls_reversals_and_surrogates_are_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+@given(st.text(), st.integers(8, 60))
+@example("\x00" * 100, 8)
+@example("a" * 7 + "\U000e0041" * 10, 8)
+def test_a_shortened_name_keeps_to_its_limit(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+
+    assert len(short) <= limit
+    assert short.isprintable()
+
+
+@given(st.text(), st.integers(8, 60))
+def test_shortening_cuts_out_the_middle_of_the_escaped_name(text: str, limit: int) -> None:
+    full, short = printable(text), shorten(text, limit)
+
+    if len(full) <= limit:
+        assert short == full
+    else:
+        head, tail = short[: limit - 1 - limit // 2], short[-(limit // 2) :]
+        assert short == f"{head}…{tail}"
+        assert full.startswith(head)
+        assert full.endswith(tail)
 
 
 @given(st.text() | st.text(st.sampled_from([*" x", *FORMULAS])))
@@ -105,3 +152,25 @@ def test_no_name_harms_a_terminal(
     printed = "".join(capsys.readouterr())
     assert 0 < len(printed) < 5000
     assert all(line.isprintable() for line in printed.split("\n"))
+
+
+# Laid out for a terminal.
+
+
+def test_columns_are_aligned() -> None:
+    """Text to the left, numbers to the right, nothing at the end of a line."""
+    rows = [["name", "bits", "note"], ["E5M2", "8"], ["BFLOAT16", "16", "wide"]]
+
+    assert columns(rows, "<><") == ("name      bits  note\nE5M2         8\nBFLOAT16    16  wide")
+
+
+def test_pairs_break_between_words() -> None:
+    """A long text goes on under its beginning; a long word stays whole."""
+    items = [("a", "one two three"), ("name", "x" * 30), ("none", "")]
+
+    assert pairs(items, width=18) == (f"  a     one two\n        three\n  name  {'x' * 30}\n  none")
+
+
+def test_pairs_show_no_control_characters() -> None:
+    """A name that would colour the terminal is escaped."""
+    assert pairs([("a", "\x1b[31mred")]) == r"  a  \x1b[31mred"

@@ -198,7 +198,7 @@ def _heading(a: ScaledArray, b: ScaledArray) -> str:
 
 def _table(records: tuple[ProductError, ...]) -> str:
     """Return the records as a table under what its columns mean."""
-    from fp8num.report.text import columns
+    from fp8num._text import columns
 
     head = ("accumulator", "differs", "max error", "in norm", "of |A||B|", "bias", "model")
     rows = [

@@ -7,8 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fp8num._text import printable
-from fp8num.report.labels import shorten
+from fp8num._text import printable, shorten
 
 if TYPE_CHECKING:
     import argparse

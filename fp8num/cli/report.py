@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fp8num._text import printable, shown
+from fp8num._records import counted
+from fp8num._text import printable, shorten, shown
 from fp8num.cli.choosing import (
     kept_by_name,
     layout_option,
@@ -19,7 +20,6 @@ from fp8num.cli.choosing import (
 )
 from fp8num.cli.progress import progress_bar
 from fp8num.cli.thresholds import Threshold, check, failing
-from fp8num.report.labels import plural, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -322,7 +322,7 @@ def _build(
     budget, force = arguments.bits is not None, arguments.force
     with report_folder(Path(arguments.output), training=wanted, frontier=budget, force=force):
         training = _train(shown=visible) if wanted else None
-        with progress_bar(plural(len(tensors), "tensor"), total, shown=visible) as progress:
+        with progress_bar(counted(len(tensors), "tensor"), total, shown=visible) as progress:
             return build_report(
                 tensors,
                 arguments.output,
@@ -347,7 +347,7 @@ def _train(*, shown: bool) -> Comparison:
     from fp8num.report.experiment import RECIPES, SEEDS
 
     total = SEEDS * (1 + len(RECIPES))
-    with progress_bar(plural(total, "training"), total, shown=shown) as advance:
+    with progress_bar(counted(total, "training"), total, shown=shown) as advance:
 
         def show(_: Outcome) -> None:
             if advance is not None:

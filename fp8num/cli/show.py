@@ -8,13 +8,13 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fp8num.report.labels import shorten
-from fp8num.report.numerals import Number, decimal_text, hex_text, nearest_float, parse_number
+from fp8num._text import shorten
+from fp8num.explain.numerals import Number, decimal_text, hex_text, nearest_float, parse_number
 
 if TYPE_CHECKING:
     import argparse
 
-    from fp8num.report.inspection import Conversion
+    from fp8num.explain.inspection import Conversion
 
 __all__ = ["add_parser", "run"]
 
@@ -64,9 +64,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show a number or a code; ValueError if an argument is wrong."""
+    from fp8num.explain.explanation import describe, to_dict
+    from fp8num.explain.inspection import Conversion, inspect, inspect_code
     from fp8num.formats import get_format
-    from fp8num.report.explanation import describe, to_dict
-    from fp8num.report.inspection import Conversion, inspect, inspect_code
 
     formats = [
         get_format(name) for name in [*arguments.formats, *(arguments.code or ())] or DEFAULT
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _conversion(arguments: argparse.Namespace) -> Conversion:
     """Return the options of rounding; those not given are left at their defaults."""
-    from fp8num.report.inspection import Conversion
+    from fp8num.explain.inspection import Conversion
 
     names = ("rounding", "saturation", "like", "random_bits", "random_width")
     given = {name: getattr(arguments, name) for name in names}

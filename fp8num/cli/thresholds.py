@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fp8num._names import hint, nearest
-from fp8num._text import shown
-from fp8num.report.labels import shorten
+from fp8num._text import shorten, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fp8num._records import counted
+from fp8num._text import shorten
 from fp8num.analysis.reasons import cause_in_words
 from fp8num.analysis.roles import module_of
 from fp8num.report import labels
@@ -119,8 +121,8 @@ class DecisionPage:
         found = self.found
         bad, dead = found.count("not-finite"), found.count("dead")
         parts = [
-            f"{labels.plural(bad, 'tensor')} {_verb(bad, 'hold')} NaN or infinity" if bad else "",
-            f"{labels.plural(dead, 'tensor')} {_verb(dead, 'are')} all zeros" if dead else "",
+            f"{counted(bad, 'tensor')} {_verb(bad, 'hold')} NaN or infinity" if bad else "",
+            f"{counted(dead, 'tensor')} {_verb(dead, 'are')} all zeros" if dead else "",
         ]
         return " and ".join(filter(None, parts))
 
@@ -130,7 +132,7 @@ class DecisionPage:
         found = self.found
         rest = len(found) - found.count("not-finite") - found.count("dead")
         fine, keep = found.count("tensor"), found.count("keep")
-        head = f"Of the other {rest:,}, " if self.mend else f"Of {labels.plural(rest, 'tensor')}, "
+        head = f"Of the other {rest:,}, " if self.mend else f"Of {counted(rest, 'tensor')}, "
         if not rest:
             return ""
         if keep == rest:
@@ -163,7 +165,7 @@ class DecisionPage:
         by_median = min((t.median for t in failing if t.median > limits.median), default=math.nan)
         by_rows = sum(t.median <= limits.median for t in failing)
         near = sum(limits.median / 1.1 < t.median < limits.median * 1.1 for t in live)
-        where = f"{labels.plural(near, 'tensor')} {_verb(near, 'are')}" if near else "no tensor is"
+        where = f"{counted(near, 'tensor')} {_verb(near, 'are')}" if near else "no tensor is"
         said = [f"the worst that passes has {passing:.2f}"] if not math.isnan(passing) else []
         if not math.isnan(by_median):
             said.append(f"the mildest that fails {by_median:.2f}")
@@ -198,7 +200,7 @@ class DecisionPage:
             what = "is all zeros" if one.decision == "dead" else f"has {_bad(one)}"
             parts += [Name(module_of(one.name)), f" {what}; "]
         parts[-1] = f"{str(parts[-1]).removesuffix('; ')}{_more(len(broken) - 2 * NAMED)}."
-        return f"Mend {labels.plural(len(broken), 'tensor')} in the file.", tuple(parts)
+        return f"Mend {counted(len(broken), 'tensor')} in the file.", tuple(parts)
 
     def _quantising(self) -> tuple[str, Parts] | None:
         found, scheme = self.found, self.found.scheme
@@ -216,7 +218,7 @@ class DecisionPage:
         beside = ""
         if first is not None and failing:
             beside = f"; {first.name} fails {failing}"
-        every = f"{'All ' if len(layers) > 1 else ''}{labels.plural(len(layers), 'weight')}"
+        every = f"{'All ' if len(layers) > 1 else ''}{counted(len(layers), 'weight')}"
         return (
             f"Quantise with {_scheme_words(scheme)} ({scheme.name}).",
             (
@@ -249,7 +251,7 @@ class DecisionPage:
         if failed:
             parts[-1] = f"{_more(len(failed) - NAMED)}: no scheme passes. "
         if usual:
-            listed = ", ".join(labels.plural(n, kind) for kind, n in usual.most_common(6))
+            listed = ", ".join(counted(n, kind) for kind, n in usual.most_common(6))
             parts.append(f"{listed}: convention, not error.")
         return "Keep in 16 bits:", tuple(parts)
 
@@ -410,7 +412,7 @@ def _cause(one: Recommendation) -> str:
     if one.decision == "dead":
         return "all 0"
     if one.with_:
-        return f"with {labels.shorten(module_of(one.with_[0]).split('.')[-1], 18)}"
+        return f"with {shorten(module_of(one.with_[0]).split('.')[-1], 18)}"
     return _outliers(one) if one.cause else _damaged(one.trials[0])
 
 
@@ -443,7 +445,7 @@ def _pictured(one: Recommendation, found: FileRecommendation) -> dict[str, Any]:
     if one.chosen is not None and not one.with_:
         for trial in would_not[:2]:
             rest += f" {trial.scheme.name} would not do: excess {trial.median:.2f}, "
-            rest += f"{labels.plural(trial.above, 'row')} above {limits.row:g}."
+            rest += f"{counted(trial.above, 'row')} above {limits.row:g}."
         if one.runner_up is not None and not would_not and one.decision != "tensor":
             rest += f" {one.runner_up.scheme.name} would do too."
     return {

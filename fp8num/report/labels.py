@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from fp8num._text import printable
+from fp8num._text import shorten
 
 __all__ = [
     "MISSING",
@@ -17,46 +17,14 @@ __all__ = [
     "decibels",
     "number",
     "percent",
-    "plural",
     "power_of_two",
     "rule_name",
     "shape_text",
-    "shorten",
 ]
 
 MISSING = "–"  #: stands for a rate or a ratio with an empty denominator
 _RULES = {"unit": "no scale", "tensor": "per-tensor scale"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def shorten(text: str, limit: int = 48) -> str:
-    """
-    Escape a name and cut out its middle if it is long: its end tells tensors apart.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-    limit : int, optional
-        Characters to keep, the ellipsis counted.
-
-    Returns
-    -------
-    str
-        At most `limit` printable characters.
-
-    Examples
-    --------
-    >>> shorten("model.layers.31.self_attn.q_proj.weight", 24)
-    'model.layer…_proj.weight'
-    """
-    if len(text) > 2 * limit:  # escaping never shortens, so the two ends are enough
-        text = text[:limit] + text[-limit:]
-    text = printable(text)
-    if len(text) <= limit:
-        return text
-    tail = limit // 2
-    return f"{text[: limit - 1 - tail]}…{text[-tail:]}"
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -128,11 +96,6 @@ def power_of_two(exponent: int) -> str:
 def count(value: int) -> str:
     """Write an integer with its thousands apart."""
     return f"{value:,}"
-
-
-def plural(value: int, noun: str) -> str:
-    """Write a count and its noun, such as ``1 tensor`` and ``2 tensors``."""
-    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -7,6 +7,7 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from fp8num._text import shorten
 from fp8num.report import labels
 from fp8num.report.configurations import configurations
 from fp8num.report.decisions import KINDS, DecisionPage
@@ -93,7 +94,7 @@ def _wrapped(text: str, limit: int = 300) -> Markup:
     """Escape a name, whole up to a limit, and let it wrap after its dots."""
     from markupsafe import Markup, escape
 
-    return Markup(".<wbr>").join(map(escape, labels.shorten(text, limit).split(".")))
+    return Markup(".<wbr>").join(map(escape, shorten(text, limit).split(".")))
 
 
 def _environment() -> jinja2.Environment:
@@ -108,8 +109,8 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     filters: dict[str, Any] = {
-        "short": labels.shorten,
-        "full": lambda text: labels.shorten(text, 300),
+        "short": shorten,
+        "full": lambda text: shorten(text, 300),
         "wrapped": _wrapped,
         "count": labels.count,
         "rule_name": labels.rule_name,

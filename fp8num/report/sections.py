@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from fp8num._records import counted
 from fp8num.report import labels
 from fp8num.verify.sources import SOURCES
 
@@ -34,9 +35,9 @@ def describe_subject(contents: Contents) -> dict[str, Any]:
     paths = list(dict.fromkeys(record.file for record in contents.records))
     elements = sum(record.distribution["size"] for record in contents.records)
     return {
-        "tensors": labels.plural(len(contents.records), "tensor"),
-        "elements": labels.plural(elements, "element"),
-        "formats": labels.plural(len(contents.formats), "format"),
+        "tensors": counted(len(contents.records), "tensor"),
+        "elements": counted(elements, "element"),
+        "formats": counted(len(contents.formats), "format"),
         "types": ", ".join(dict.fromkeys(record.dtype for record in contents.records)),
         "files": paths[:MAX_FILES],
         "more_files": max(len(paths) - MAX_FILES, 0),

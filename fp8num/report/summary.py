@@ -8,7 +8,8 @@ from functools import cached_property
 from statistics import median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fp8num.report.labels import count, decibels, percent, plural, rule_name
+from fp8num._records import counted
+from fp8num.report.labels import count, decibels, percent, rule_name
 from fp8num.report.training import decision_words
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Summary:
             if len(ranked) == 1:
                 parts.append(f" reaches {typical}")
             else:
-                of = f"{count(best.wins)} of {plural(best.judged, 'tensor')}"
+                of = f"{count(best.wins)} of {counted(best.judged, 'tensor')}"
                 parts.append(f" has the least error for {of}, and reaches {typical}")
         return Finding(f"{bits} bits", tuple(parts)) if parts else None
 
@@ -261,7 +262,7 @@ class Summary:
         return Finding(
             "Saturation",
             (
-                f"{count(tensors)} of {plural(len(self.contents.records), 'tensor')} ",
+                f"{count(tensors)} of {counted(len(self.contents.records), 'tensor')} ",
                 "reach beyond the range of some format, most of all ",
                 Name(record.name),
                 ": ",
@@ -281,7 +282,9 @@ class Summary:
         if not found:
             return None
         name, names = max(found, key=lambda pair: len(pair[1]))
-        lead = f"{count(len(found))} of {plural(len(self.contents.records), 'tensor')} can be held "
+        lead = (
+            f"{count(len(found))} of {counted(len(self.contents.records), 'tensor')} can be held "
+        )
         such = "without any error: " if len(found) == 1 else "without any error, such as "
         return Finding("Exact", (lead + such, Name(name), " in ", *_listed(names), "."))
 
@@ -298,7 +301,7 @@ class Summary:
             "Not finite",
             (
                 f"There are {count(nans)} NaN and {count(infinities)} infinities ",
-                f"in {plural(len(hit), 'tensor')}, such as ",
+                f"in {counted(len(hit), 'tensor')}, such as ",
                 Name(hit[0][0]),
                 "; they are counted and otherwise left out.",
             ),
@@ -315,7 +318,7 @@ class Summary:
             parts += [Name(one.recipe), f": {decision_words(found, one)}"]
             if change.n > 1:
                 figure = f"{100 * change.mean:+.3f} ± {100 * change.error:.3f}".replace("-", "−")
-                parts.append(f" ({figure} points, {plural(change.n, 'pair')})")
+                parts.append(f" ({figure} points, {counted(change.n, 'pair')})")
             parts.append("; in ")
         return Finding("Training", (*parts[:-1], "."))
 

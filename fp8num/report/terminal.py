@@ -6,10 +6,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from fp8num._text import printable
+from fp8num._records import counted
+from fp8num._text import printable, shorten
 from fp8num.analysis.reasons import cause_in_words
 from fp8num.analysis.roles import module_of
-from fp8num.report.labels import plural, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,7 +103,7 @@ def _head(tensors: Sequence[Tensor], target: str) -> str:
     weights = sum(math.prod(tensor.shape) for tensor in tensors)
     return (
         f"{shorten(files[0].replace(chr(92), '/').rpartition('/')[2])}{more} -> {target}: "
-        f"{plural(len(tensors), 'tensor')}, {_quantity(weights)} weights, {types}. "
+        f"{counted(len(tensors), 'tensor')}, {_quantity(weights)} weights, {types}. "
         "Weight error, not model accuracy."
     )
 
@@ -133,9 +133,9 @@ def _broken(found: FileRecommendation) -> list[str]:
         return []
     counts = []
     if infinite:
-        counts.append(f"{plural(len(infinite), 'tensor')} {_are(infinite)} not finite")
+        counts.append(f"{counted(len(infinite), 'tensor')} {_are(infinite)} not finite")
     if dead:
-        what = f"{len(dead)}" if infinite else plural(len(dead), "tensor")
+        what = f"{len(dead)}" if infinite else counted(len(dead), "tensor")
         counts.append(f"{what} {_are(dead)} dead")
     # One of the dead at least, if there are any.
     shown = [*infinite[: BROKEN - bool(dead)], *dead]

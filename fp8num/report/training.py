@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from fp8num._records import counted
+from fp8num._text import shorten
 from fp8num.report import labels
 from fp8num.report.tables import frame_to_csv
 
@@ -103,8 +105,8 @@ def decision_words(comparison: Comparison, result: Result) -> str:
     str
         Such as ``within 0.3 points of fp32``.
     """
-    base, margin = labels.shorten(comparison.baseline), f"{100 * comparison.margin:g} points"
-    seeds = labels.plural(len(comparison.seeds), "seed")
+    base, margin = shorten(comparison.baseline), f"{100 * comparison.margin:g} points"
+    seeds = counted(len(comparison.seeds), "seed")
     return {
         "baseline": "the baseline",
         "within": f"within {margin} of {base}",
@@ -154,7 +156,7 @@ def _verdict(comparison: Comparison) -> list[str]:
 
 def _setting(comparison: Comparison) -> list[tuple[str, str]]:
     """Return what was trained, and how often."""
-    seeds = labels.plural(len(comparison.seeds), "seed")
+    seeds = counted(len(comparison.seeds), "seed")
     times = f"{seeds} of {comparison.folds} folds" if comparison.folds > 1 else seeds
     finished = [one for one in comparison.outcomes if one.settings]
     if not finished:

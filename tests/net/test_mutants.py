@@ -54,6 +54,7 @@ TESTS = {
     "inputs": ["inputs"],
     "plot": ["plot"],
     "report": ["report"],
+    "explain": ["explain", "cli/test_show.py", "cli/test_formats.py"],
     "cli": ["cli", "report/test_terminal.py"],
     "": ["test_names.py", "test_text.py", "test_reading.py", "test_whole_files.py", "test_api.py"],
 }

@@ -34,8 +34,8 @@ def list_recipes(arguments: argparse.Namespace) -> int:
     ValueError
         If there is none of that name.
     """
+    from fp8num._text import columns
     from fp8num.nn.recipes import RECIPES
-    from fp8num.report.text import columns
 
     if arguments.recipe is not None:
         one = recipe_of(arguments.recipe, arguments.accumulator)

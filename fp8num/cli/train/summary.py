@@ -71,12 +71,13 @@ def summary(done: Run) -> str:
     str
         Lines.
     """
-    from fp8num.report.labels import count, plural
-    from fp8num.report.text import columns
+    from fp8num._records import counted
+    from fp8num._text import columns
+    from fp8num.report.labels import count
 
     settings, history = done.settings, done.history
     sizes = "-".join(map(str, settings["sizes"]))
-    steps = plural(len(history.steps), "step")
+    steps = counted(len(history.steps), "step")
     results = [
         (name, count(part.count), _percent(part.accuracy), _number(part.loss))
         for name, part in (("trained on", done.train), ("held out", done.held_out))
@@ -106,7 +107,7 @@ def summary(done: Run) -> str:
 
 def _casts(records: list[CastRecord]) -> str:
     """Return a table of what casts did."""
-    from fp8num.report.text import columns
+    from fp8num._text import columns
 
     head = ("layer", "operand", "format", "step", "amax", "scale", "to zero", "beyond", "SQNR dB")
     rows = [

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fp8num._arguments import as_array
 from fp8num._kernels.float32 import as_float32, as_float64
 from fp8num._kernels.words import as_values, float32_words
+from fp8num._records import counted
 from fp8num.formats import (
     E2M1FN,
     E2M3FN,
@@ -30,7 +31,7 @@ from fp8num.formats import (
     Format,
     get_format,
 )
-from fp8num.scaling.identifying.records import Finding, counted
+from fp8num.scaling.identifying.records import Finding
 from fp8num.scaling.scales import stored_values
 
 if TYPE_CHECKING:

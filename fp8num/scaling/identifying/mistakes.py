@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fp8num._kernels.float32 import as_float64, divide
 from fp8num._kernels.words import float32_words
+from fp8num._records import counted
 from fp8num.codec import decode, encode
 from fp8num.formats import BFLOAT16, BINARY16, E4M3FN
 from fp8num.projection import Projection, Rounding, Saturation
@@ -30,7 +31,6 @@ from fp8num.scaling.identifying.compare import (
     ratios,
     spread,
 )
-from fp8num.scaling.identifying.records import counted
 from fp8num.scaling.identifying.rules import opposite, transforms
 from fp8num.scaling.scales import PowerOfTwo, TwoLevel, stored_values
 

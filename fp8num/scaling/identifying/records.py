@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fp8num._records import counted, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +34,6 @@ __all__ = [
     "Match",
     "Near",
     "Witness",
-    "counted",
     "exact",
 ]
 #: Kinds of findings that say how a dump is stored, and not that something is wrong.
@@ -62,11 +63,6 @@ def _grouped(near: tuple[Near, ...]) -> list[str]:
             blocks = _blocks_of(group[0].block, None)
         found.append(group[0].told(f"{names} ({group[0].format}, {blocks})"))
     return found
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number and a noun, in the plural unless it is one."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _index_of(index: tuple[int, ...]) -> str:
@@ -374,9 +370,8 @@ class Identification:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it; numbers that are not finite are text."""
-        plain = _plain(self)
-        assert isinstance(plain, dict)
-        return plain | {"identified": self.is_identified, "sound": self.is_sound}
+        found = {part.name: plain(getattr(self, part.name), str) for part in fields(self)}
+        return found | {"identified": self.is_identified, "sound": self.is_sound}
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each rule that was obeyed, consistent, near or excluded."""
@@ -463,14 +458,3 @@ class Identification:
         count = len({e.rule for e in self.excluded} - {m.rule for m in self.consistent})
         verb = "is" if count == 1 else "are"
         return [f"excluded {verb} {counted(count, 'other rule')}"] if count else []
-
-
-def _plain(part: object) -> object:
-    """Return a record as JSON can hold it."""
-    if is_dataclass(part) and not isinstance(part, type):
-        return {f.name: _plain(getattr(part, f.name)) for f in fields(part)}
-    if isinstance(part, tuple | list):
-        return [_plain(item) for item in part]
-    if isinstance(part, float) and not np.isfinite(part):
-        return str(part)
-    return part

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fp8num._kernels.state import float_arithmetic
+from fp8num._records import counted
 from fp8num.scaling.catalogue import RULES
 from fp8num.scaling.finders import Amax
 from fp8num.scaling.held import MsAmp
@@ -40,7 +41,7 @@ from fp8num.scaling.identifying.dump import Evidence, gather, possible_formats
 from fp8num.scaling.identifying.exclude import ROUNDED, Largest, inverted, judge, largest_codes
 from fp8num.scaling.identifying.mistakes import Diagnosis, diagnose
 from fp8num.scaling.identifying.predict import SEARCHED, Predictor
-from fp8num.scaling.identifying.records import Finding, Group, Identification, Match, Near, counted
+from fp8num.scaling.identifying.records import Finding, Group, Identification, Match, Near
 from fp8num.scaling.identifying.rules import CONVENTIONS, rule_of
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fp8num.formats import FORMATS, Format
-from fp8num.report.numerals import (
+from fp8num.explain.numerals import (
     decimal_text,
     exact_decimal,
     exact_record,
@@ -24,6 +23,7 @@ from fp8num.report.numerals import (
     round_to_odd,
     short_text,
 )
+from fp8num.formats import FORMATS, Format
 
 finite_floats = st.floats(allow_nan=False, allow_infinity=False)
 #: Of any size that float64 knows, and far beyond.

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fp8num import strategies
+from fp8num.explain.inspection import Conversion, Neighbour, Record, inspect, inspect_code
+from fp8num.explain.numerals import Number, parse_number
 from fp8num.formats import E4M3FN, E5M2, E8M0FNU, FORMATS, POSIT8, Format, get_format
-from fp8num.report.inspection import Conversion, Neighbour, Record, inspect, inspect_code
-from fp8num.report.numerals import Number, parse_number
 from fp8num.verify.reference import Datum, decode, flags, project
 
 if TYPE_CHECKING:

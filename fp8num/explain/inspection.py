@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fp8num.report.labels import shorten
-from fp8num.report.numerals import Number, round_to_odd
-from fp8num.report.text import code_value
+from fp8num._text import shorten
+from fp8num.explain.codes import code_value
+from fp8num.explain.numerals import Number, round_to_odd
 
 if TYPE_CHECKING:
     from fp8num.formats import Format

@@ -5,22 +5,22 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from fp8num.formats import Overflow, TabulatedFormat
-from fp8num.projection import Rounding, Saturation
-from fp8num.report.inspection import Ladder, finite
-from fp8num.report.labels import shorten
-from fp8num.report.numerals import (
+from fp8num._text import pairs, shorten
+from fp8num.explain.codes import fields_text, hex_code
+from fp8num.explain.inspection import Ladder, finite
+from fp8num.explain.numerals import (
     decimal_text,
     exact_record,
     fraction_text,
     hex_text,
     short_text,
 )
-from fp8num.report.text import fields_text, hex_code, pairs
+from fp8num.formats import Overflow, TabulatedFormat
+from fp8num.projection import Rounding, Saturation
 
 if TYPE_CHECKING:
+    from fp8num.explain.inspection import Neighbour, Record
     from fp8num.formats import Format
-    from fp8num.report.inspection import Neighbour, Record
 
 __all__ = ["decision", "describe", "to_dict"]
 

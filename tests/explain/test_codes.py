@@ -8,18 +8,16 @@ from fractions import Fraction
 
 import pytest
 
-from fp8num.formats import BFLOAT16, E2M1FN, E2M3FN, E4M3FN, E8M0FNU, FORMATS, Format, get_format
-from fp8num.report.numerals import short_text
-from fp8num.report.text import (
+from fp8num.explain.codes import (
     code_grid,
     code_list,
     code_value,
-    columns,
     fields_text,
     hex_code,
     number_line,
-    pairs,
 )
+from fp8num.explain.numerals import short_text
+from fp8num.formats import BFLOAT16, E2M1FN, E2M3FN, E4M3FN, E8M0FNU, FORMATS, Format, get_format
 from fp8num.verify.reference import Kind, decode
 
 #: Beyond float64; without zero; unsigned.
@@ -123,25 +121,6 @@ def test_number_line_fits_a_terminal(fmt: Format) -> None:
     assert max(map(len, picture.split("\n"))) <= 80
     assert picture.isascii()
     assert ("subnormal" in picture) == (fmt.smallest_subnormal is not None)
-
-
-def test_columns_are_aligned() -> None:
-    """Text to the left, numbers to the right, nothing at the end of a line."""
-    rows = [["name", "bits", "note"], ["E5M2", "8"], ["BFLOAT16", "16", "wide"]]
-
-    assert columns(rows, "<><") == ("name      bits  note\nE5M2         8\nBFLOAT16    16  wide")
-
-
-def test_pairs_break_between_words() -> None:
-    """A long text goes on under its beginning; a long word stays whole."""
-    items = [("a", "one two three"), ("name", "x" * 30), ("none", "")]
-
-    assert pairs(items, width=18) == (f"  a     one two\n        three\n  name  {'x' * 30}\n  none")
-
-
-def test_pairs_show_no_control_characters() -> None:
-    """A name that would colour the terminal is escaped."""
-    assert pairs([("a", "\x1b[31mred")]) == r"  a  \x1b[31mred"
 
 
 def test_codes_are_written_by_field_and_in_full() -> None:

@@ -1,9 +1,8 @@
 """
-Formats as plain text for a terminal: aligned, ASCII, 80 columns.
+A format's codes as plain text for a terminal: aligned, ASCII, 80 columns.
 
 ::
 
-    columns  pairs             tables, and names with what they are
     code_grid  code_list       codes and their values
     number_line                the values on a logarithmic axis
 """
@@ -11,15 +10,14 @@ Formats as plain text for a terminal: aligned, ASCII, 80 columns.
 from __future__ import annotations
 
 import math
-import textwrap
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from fp8num._text import printable
-from fp8num.report.numerals import short_text
+from fp8num._text import columns
+from fp8num.explain.numerals import short_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from fp8num.formats import Format
 
@@ -27,11 +25,9 @@ __all__ = [
     "code_grid",
     "code_list",
     "code_value",
-    "columns",
     "fields_text",
     "hex_code",
     "number_line",
-    "pairs",
 ]
 
 WIDTH = 80
@@ -82,72 +78,6 @@ def fields_text(code: int, fmt: Format) -> str:
 def hex_code(code: int, fmt: Format) -> str:
     """Write a code in hexadecimal with all its digits."""
     return f"0x{code:0{-(-fmt.bits // 4)}x}"
-
-
-# Layout.
-
-
-def columns(rows: Sequence[Sequence[str]], align: str) -> str:
-    """
-    Align the cells of a table.
-
-    Parameters
-    ----------
-    rows : sequence of sequences of str
-        The rows, of any lengths; the heading is one of them.
-    align : str
-        ``<`` or ``>`` for each column.
-
-    Returns
-    -------
-    str
-        Lines without trailing blanks, two blanks between columns.
-
-    Examples
-    --------
-    >>> print(columns([["name", "bits"], ["E5M2", "8"]], "<>"))
-    name  bits
-    E5M2     8
-    """
-    widths = [
-        max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(len(align))
-    ]
-    lines = (
-        "  ".join(
-            f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=False)
-        )
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def pairs(items: Iterable[tuple[str, str]], *, indent: int = 2, width: int = WIDTH) -> str:
-    """
-    Write names and what they are below each other, long texts broken between words.
-
-    Parameters
-    ----------
-    items : iterable of (str, str)
-        Name and text.
-    indent : int, optional
-        Blanks before each name.
-    width : int, optional
-        Columns to fill.
-
-    Returns
-    -------
-    str
-        The lines; a word that does not fit is not broken.
-    """
-    items = [(name, printable(text)) for name, text in items]
-    start = indent + max((len(name) for name, _ in items), default=0) + 2
-    lines = []
-    for name, text in items:
-        wrapped = textwrap.wrap(text, width - start, break_long_words=False, break_on_hyphens=False)
-        head = f"{'':{indent}}{name}"
-        for i, line in enumerate(wrapped or [""]):
-            lines.append(f"{head if i == 0 else '':{start}}{line}".rstrip())
-    return "\n".join(lines)
 
 
 # Formats.

@@ -27,7 +27,7 @@ from decimal import (
 from fractions import Fraction
 from typing import NamedTuple
 
-from fp8num.report.labels import shorten
+from fp8num._text import shorten
 
 __all__ = [
     "Number",
