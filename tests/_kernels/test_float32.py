@@ -130,6 +130,18 @@ def test_ties_among_subnormals_go_to_the_even_one(op: Any) -> None:
     assert int(found[3].view(np.uint32)) == 2  # 1.5 units
 
 
+@pytest.mark.usefixtures("way")
+def test_a_quotient_that_is_a_tie_is_seen_as_one() -> None:
+    """(2k + 1) / 2 units of 2**-149 by divisors whose reciprocals no float holds."""
+    divisors = np.arange(3, 1001, 2, dtype=np.float64)
+    for odd in (1, 3, 5, 7, 1001):
+        a, b = np.ldexp(odd * divisors, -76), np.ldexp(divisors, 74)
+        found = divide(a.astype(np.float32), b.astype(np.float32))
+
+        even = odd // 2 + (odd // 2) % 2
+        assert_words(found, [even] * len(divisors), divisors)
+
+
 word = st.integers(0, 0x7F7FFFFF) | st.integers(0, 0x00FFFFFF)
 signs = st.sampled_from([0, 1 << 31])
 
