@@ -184,8 +184,8 @@ def _write_lines(arguments: argparse.Namespace) -> int:
 def _write_codes(arguments: argparse.Namespace) -> int:
     """Write codes, with what they stand for if asked for."""
     from fp8num.verify.cases import all_codes
-    from fp8num.verify.decoding import expected_words
     from fp8num.verify.hexlines import write_decoded
+    from fp8num.verify.truth import expected_words
 
     conversion = _one(arguments)
     fmt, source = conversion.fmt, conversion.source

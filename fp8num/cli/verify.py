@@ -166,8 +166,7 @@ def _verdict(arguments: argparse.Namespace) -> Conformance:
     from fp8num.formats import get_format
     from fp8num.projection import get_projection
     from fp8num.verify.check import TIMEOUT, check, check_budget
-    from fp8num.verify.decoding import check_decoded_lines
-    from fp8num.verify.lines import check_lines
+    from fp8num.verify.lines import check_decoded_lines, check_lines
     from fp8num.verify.peers import PeerImplementation
     from fp8num.verify.sources import get_source
     from fp8num.verify.tally import NanRule

@@ -3,9 +3,10 @@ Judge an implementation: give it cases, compare its answers, and say what was tr
 
 ::
 
-    cases -> implementation -> codes -> compared with the exact reference -> Conformance
+    cases -> implementation -> answers -> compared with the exact reference -> Conformance
                             -> probes: again, other lengths, other strides
 
+Encoders and decoders take the same path: what differs is asked of `Encoding` or `Decoding`.
 What is expected comes from `truth`, the exact reference, and never from the implementation.
 """
 
@@ -21,19 +22,10 @@ import numpy.typing as npt
 
 from fp8num._arguments import integer, member, refuse_kind
 from fp8num.formats import Format, get_format
-from fp8num.projection import NanResult, Projection, get_projection
+from fp8num.projection import NanResult, get_projection
 from fp8num.verify.cases import CaseSet, standard
-from fp8num.verify.classes import CLASSES, classify
-from fp8num.verify.conformance import (
-    Conformance,
-    Direction,
-    Finding,
-    describe_projection,
-    exclusions_of,
-)
-from fp8num.verify.coverage import cover
-from fp8num.verify.decoding import check_decoder
-from fp8num.verify.explaining import other_conventions
+from fp8num.verify.conformance import Conformance, Direction, Finding
+from fp8num.verify.directions import Decoding, Encoding
 from fp8num.verify.implementation import (
     CallableImplementation,
     Fault,
@@ -41,18 +33,27 @@ from fp8num.verify.implementation import (
     ImplementationError,
     as_implementation,
     ask,
-    check_codes,
 )
 from fp8num.verify.probes import probe, probe_buffer, probe_order, probed_layouts
 from fp8num.verify.process import ProcessImplementation
 from fp8num.verify.sources import SourceType, get_source
-from fp8num.verify.tally import NanRule, Tally, tally
-from fp8num.verify.truth import FLAG_BITS, expected_flags, truth_of
+from fp8num.verify.tally import NanRule, Tally
+from fp8num.verify.truth import FLAG_BITS, describe_projection
 
 if TYPE_CHECKING:
     from fp8num.projection import Profile, Rounding, Saturation
+    from fp8num.verify.directions import Task
 
-__all__ = ["TIMEOUT", "assert_conforms", "check", "check_budget", "judge"]
+__all__ = [
+    "TIMEOUT",
+    "Judged",
+    "assert_conforms",
+    "check",
+    "check_budget",
+    "examine",
+    "examine_decoder",
+    "judge",
+]
 
 #: Seconds that a call may take before it counts as hanging.
 TIMEOUT = 60.0
@@ -137,54 +138,31 @@ def check(
     compare_nan = member("compare_nan", compare_nan, NanRule)
     budget = check_budget(budget)
     if member("direction", direction, Direction) is Direction.DECODE:
-        return check_decoder(
-            as_implementation(implementation, timeout=timeout),
-            fmt,
-            source,
-            compare_nan=compare_nan,
-            budget=budget,
-            probes=probes,
-        )
+        judged = as_implementation(implementation, timeout=timeout)
+        return examine_decoder(judged, Decoding(fmt, source, compare_nan), budget, probes=probes)
     projection = get_projection(fmt, rounding, saturation, like, nan)
     name = like if like is None or isinstance(like, str) else like.name
-    rule = describe_projection(projection, name)
+    task = Encoding(fmt, source, projection, compare_nan, describe_projection(projection, name))
     if cases is None:
         cases = standard(fmt, source)
     if not isinstance(cases, CaseSet):
         advice = "fp8num.verify.cases has some, CaseSet(name, domain, words) is of your own words"
         refuse_kind("cases", "a CaseSet", cases, advice)
-    truth_of(fmt, projection, source)  # raises before any work if there is none
-    if with_flags:
-        expected_flags(cases.words[:0], fmt, source, projection)  # as that
-    words = cases.words
-    if projection.nan is NanResult.RAISE and not fmt.has_nan:
-        words = words[(words & source.word.type(source.sign - 1)) <= source.infinity]
+    task.expected(cases.words[:0])  # raises before any work if there is none
     judged = as_implementation(implementation, takes=takes, timeout=timeout)
-    started = time.perf_counter()
-    findings: list[Finding] = []
-    layouts: tuple[str, ...] = ()
-    codes, given_flags = _ask(judged, words, source, fmt, findings, with_flags=with_flags)
-    if codes is not None and probes:
-        findings += _probe(judged, words, codes, source, fmt, with_flags=with_flags)
-        layouts = _layouts(judged, source)
-    verdict = judge(
-        words,
-        codes,
-        fmt,
-        source,
-        projection,
-        flags=given_flags,
-        compare_nan=compare_nan,
-        implementation=judged.name,
-        domain=cases.domain,
-        rule=rule,
+    if with_flags:
+        task.flag_tally(cases.words[:0], np.zeros(0, np.uint8))  # as that
+        if not isinstance(judged, CallableImplementation):
+            msg = f"with_flags must be left out for {judged.name}; give a callable"
+            raise TypeError(msg)
+    return examine(
+        task,
+        judged,
+        cases.words,
+        cases.domain,
+        with_flags=with_flags,
         budget=budget,
-    )
-    return replace(
-        verdict,
-        findings=(*verdict.findings, *findings),
-        layouts=layouts,
-        seconds=time.perf_counter() - started,
+        probes=probes,
     )
 
 
@@ -234,155 +212,174 @@ def check_budget(budget: int) -> int:
     return integer("budget", budget, 0)
 
 
-def judge(
+def examine_decoder(
+    judged: Implementation, task: Decoding, budget: int, *, probes: bool
+) -> Conformance:
+    """Give every code to a decoder, which is a callable: TypeError if it is none."""
+    if not isinstance(judged, CallableImplementation):
+        msg = f"implementation must be a callable to be judged as a decoder, got {judged.name}"
+        raise TypeError(msg)
+    task.expected(task.codes[:0])  # raises before any work if the type is too narrow
+    return examine(task, judged, task.codes, task.domain, budget=budget, probes=probes)
+
+
+def examine(
+    task: Task,
+    judged: Implementation,
     words: npt.NDArray[Any],
-    codes: npt.NDArray[Any] | None,
-    fmt: Format,
-    source: SourceType,
-    projection: Projection,
+    domain: str,
+    *,
+    with_flags: bool = False,
+    budget: int,
+    probes: bool,
+) -> Conformance:
+    """Ask an implementation, ask it again, and judge what it answered."""
+    started = time.perf_counter()
+    words = words[task.asked(words)]
+    findings: list[Finding] = []
+    layouts: tuple[str, ...] = ()
+    found, flags = _ask(task, judged, words, findings, with_flags=with_flags)
+    if found is not None and probes:
+        more, layouts = _probe(task, judged, words, found, with_flags=with_flags)
+        findings += more
+    verdict = judge(
+        task, words, found, flags=flags, implementation=judged.name, domain=domain, budget=budget
+    )
+    seconds = time.perf_counter() - started
+    return replace(verdict, findings=tuple(findings), layouts=layouts, seconds=seconds)
+
+
+def judge(
+    task: Task,
+    words: npt.NDArray[Any],
+    answers: npt.NDArray[Any] | None,
     *,
     flags: npt.NDArray[Any] | None = None,
-    compare_nan: NanRule = NanRule.CLASS,
-    implementation: str = "codes",
+    implementation: str,
     domain: str,
-    rule: str | None = None,
-    budget: int = 0,
+    budget: int,
 ) -> Conformance:
-    """Compare codes that are there already with what they should be."""
-    known = truth_of(fmt, projection, source)
-    if projection.nan is NanResult.RAISE and not fmt.has_nan:
-        keep = (words & source.word.type(source.sign - 1)) <= source.infinity
-        words, codes = words[keep], None if codes is None else codes[keep]
-        flags = None if flags is None else flags[keep]
-    found, found_flags, coverage = Tally(), None, None
+    """Compare answers that are there already, None if there are none, with what they should be."""
+    compared, coverage = Tally(), None
     agrees: tuple[str, ...] = ()
-    counts = np.zeros(len(CLASSES), np.int64)
-    if codes is not None:
-        found = tally(words, known.codes_of(words), codes, fmt, source, nan=compare_nan)
-        counts = np.bincount(classify(words, fmt, source), minlength=len(CLASSES))
-        coverage = cover(words, fmt, source, projection)
-        agrees = other_conventions(
-            words, codes, fmt, source, projection, nan=compare_nan, found=found
-        )
-    if flags is not None:
-        expected = expected_flags(words, fmt, source, projection)
-        # Flags are no codes: all of them count, also where the code is a NaN.
-        found_flags = tally(words, expected, flags, fmt, source, nan=NanRule.CODE)
+    asked = task.asked(words)
+    words = words[asked if answers is not None else np.zeros_like(asked)]
+    if answers is not None:
+        answers = answers[asked]
+        compared, coverage = task.tally(words, answers), task.coverage(words)
+        agrees = task.agrees(words, answers, compared)
     return Conformance(
         implementation=implementation,
-        fmt=fmt,
-        source=source,
-        direction=Direction.ENCODE,
-        rule=rule if rule is not None else describe_projection(projection),
+        fmt=task.fmt,
+        source=task.source,
+        direction=task.direction,
+        rule=task.rule,
         domain=domain,
-        exclusions=exclusions_of(projection, fmt, compare_nan),
-        cases=tuple((n, int(c)) for n, c in zip(CLASSES, counts.tolist(), strict=True) if c),
-        tally=found,
-        flags=found_flags,
+        exclusions=task.exclusions,
+        cases=task.cases(words),
+        tally=compared,
+        flags=task.flag_tally(words, None if flags is None else flags[asked]),
         findings=(),
         agrees=agrees,
         coverage=coverage,
-        nan=compare_nan,
+        nan=task.nan,
         budget=budget,
         seconds=0.0,
     )
 
 
 def _ask(
+    task: Task,
     judged: Implementation,
     words: npt.NDArray[Any],
-    source: SourceType,
-    fmt: Format,
     findings: list[Finding],
     *,
     with_flags: bool,
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
-    """Return codes and flags, or None and a finding for what is not to be had."""
+    """Return answers and flags, or None and a finding for what is not to be had."""
     given = words.copy()
-    flags = None
     try:
-        if with_flags:
-            codes, flags = _with_flags(judged, given, source, fmt)
-        elif isinstance(judged, ProcessImplementation):
-            codes, flags = judged.codes_and_flags(given, source, fmt)
-        else:
-            codes = ask(judged, given, source, fmt)
+        answers, flags = _answer(task, judged, given, with_flags=with_flags)
+        flags = None if flags is None else _check_flags(flags, words.shape)
     except ImplementationError as error:
         findings.append(Finding(error.fault, error.detail))
         return None, None
     if not np.array_equal(given, words):
         place = int(np.flatnonzero(given != words)[0])
-        detail = f"element {place} of the input, {source.hex(int(words[place]))}, was written to"
+        what = task.input_text(int(words[place]))
+        detail = f"element {place} of the input, {what}, was written to"
         findings.append(Finding(Fault.INPUT, detail))
     # A copy: an implementation may hand out the same buffer each time.
-    return codes.copy(), flags
+    return answers.copy(), flags
 
 
-def _with_flags(
-    judged: Implementation, words: npt.NDArray[Any], source: SourceType, fmt: Format
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
-    """Ask for codes and flags; ImplementationError if that is not what comes."""
+def _answer(
+    task: Task, judged: Implementation, words: npt.NDArray[Any], *, with_flags: bool
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Ask once; ImplementationError if what comes is no answer."""
+    if isinstance(judged, ProcessImplementation):
+        return judged.codes_and_flags(words, task.source, task.fmt)
     if not isinstance(judged, CallableImplementation):
-        msg = f"with_flags must be left out for {judged.name}; give a callable"
-        raise TypeError(msg)
-    given = words if judged.takes == "bits" else source.values(words)
-    answer = judged.answer(given)
+        return ask(judged, words, task.source, task.fmt), None
+    answer, flags = judged.answer(task.given(words, judged.takes)), None
+    try:
+        if with_flags:
+            answer, flags = _codes_and_flags(answer)
+        return task.read(answer, words.shape), flags
+    except ImplementationError:
+        raise
+    except Exception as error:
+        detail = f"raised {type(error).__name__}: {error} for {words.size:,} words"
+        raise ImplementationError(Fault.RAISED, detail) from error
+
+
+def _codes_and_flags(answer: object) -> tuple[object, npt.NDArray[Any]]:
+    """Return the two parts of an answer; ImplementationError if it has no such parts."""
     if not isinstance(answer, tuple) or len(answer) != 2:
         detail = f"returned {type(answer).__name__}; with_flags=True expects (codes, flags)"
         raise ImplementationError(Fault.DTYPE, detail)
-    codes, flags = check_codes(answer[0], words.shape, fmt), np.asarray(answer[1])
-    if flags.dtype.kind not in "iu" or flags.shape != words.shape:
+    return answer[0], np.asarray(answer[1])
+
+
+def _check_flags(flags: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Return flags as they are compared; ImplementationError if they are none."""
+    if flags.dtype.kind not in "iu" or flags.shape != shape:
         detail = f"returned flags of {flags.dtype} and shape {flags.shape}; integers are expected"
         raise ImplementationError(Fault.DTYPE, detail)
     if ((flags < 0) | (flags > sum(FLAG_BITS.values()))).any():
         detail = f"returned flags other than sums of {', '.join(map(str, FLAG_BITS.values()))}"
         raise ImplementationError(Fault.RANGE, detail)
-    return codes, flags.astype(np.uint8)
+    return flags.astype(np.uint8)
 
 
 def _probe(
+    task: Task,
     judged: Implementation,
     words: npt.NDArray[Any],
-    codes: npt.NDArray[Any],
-    source: SourceType,
-    fmt: Format,
+    answers: npt.NDArray[Any],
     *,
     with_flags: bool,
-) -> tuple[Finding, ...]:
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     """Ask a callable again, in other arrays; anything else again, in another order."""
 
+    def again(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return _answer(task, judged, given, with_flags=with_flags)[0]
+
     def describe(word: int, first: int, second: int) -> str:
-        digits = -(-fmt.bits // 4)
-        return f"{source.hex(word)} gave {second:0{digits}x}, and {first:0{digits}x} before"
+        one, other = task.output_text(first), task.output_text(second)
+        return f"{task.input_text(word)} gave {other}, and {one} before"
 
+    def whole(given: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        if isinstance(judged, CallableImplementation):
+            return judged.answer(task.given(given, judged.takes))
+        return judged.codes(given, task.source, task.fmt)
+
+    if isinstance(judged, ProcessImplementation):  # no memory is shared with it
+        found = probe_order(words, answers, again, describe)
+        return found, ("one input a line, in both orders",)
     if not isinstance(judged, CallableImplementation):
-        found = probe_order(words, codes, lambda given: ask(judged, given, source, fmt), describe)
-        if isinstance(judged, ProcessImplementation):  # no memory is shared with it
-            return found
-        return found + probe_buffer(words, lambda given: judged.codes(given, source, fmt))
-
-    def call(given: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - whatever it returns
-        return judged.answer(given if judged.takes == "bits" else source.values(given))
-
-    def answer(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        answered = call(given)
-        return check_codes(answered[0] if with_flags else answered, given.shape, fmt)
-
-    swap = _swaps(judged, source)
-    return probe(words, codes, answer, describe, swap=swap) + probe_buffer(words, call)
-
-
-def _swaps(judged: CallableImplementation, source: SourceType) -> bool:
-    """Whether it is given values of the other byte order: bits and ml_dtypes' types have none."""
-    return judged.takes == "values" and source.name != "bfloat16"
-
-
-def _layouts(judged: Implementation, source: SourceType) -> tuple[str, ...]:
-    """Say in which arrays an implementation was given its inputs."""
-    if isinstance(judged, CallableImplementation):
-        return probed_layouts(swap=_swaps(judged, source))
-    return (
-        ("one input a line, in both orders",)
-        if isinstance(judged, ProcessImplementation)
-        else ("a contiguous array, in both orders",)
-    )
+        found = probe_order(words, answers, again, describe) + probe_buffer(words, whole)
+        return found, ("a contiguous array, in both orders",)
+    swap = task.swaps(judged.takes)
+    found = probe(words, answers, again, describe, swap=swap) + probe_buffer(words, whole)
+    return found, probed_layouts(swap=swap)

@@ -26,21 +26,18 @@ import numpy as np
 
 from fp8num._records import plain, wrapped
 from fp8num._text import cut, printable
-from fp8num.projection import NanResult
 from fp8num.verify.classes import gaps
-from fp8num.verify.tally import NanRule
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fp8num.formats import Format
-    from fp8num.projection import Projection
     from fp8num.verify.coverage import Coverage
     from fp8num.verify.implementation import Fault
     from fp8num.verify.sources import SourceType
-    from fp8num.verify.tally import Tally, Witness
+    from fp8num.verify.tally import NanRule, Tally, Witness
 
-__all__ = ["Conformance", "Direction", "Finding", "describe_projection", "exclusions_of"]
+__all__ = ["Conformance", "Direction", "Finding"]
 
 SCHEMA = 1
 #: Columns of a verdict on a terminal.
@@ -69,23 +66,6 @@ class Finding:
 
     fault: Fault
     detail: str
-
-
-def describe_projection(projection: Projection, like: str | None = None) -> str:
-    """Write a projection in a few words."""
-    if like is not None:
-        return f"as {like}"
-    return f"{projection.rounding.value}, {projection.saturation.value}"
-
-
-def exclusions_of(projection: Projection, fmt: Format, compare_nan: NanRule) -> tuple[str, ...]:
-    """Return what a comparison of codes leaves out."""
-    found = []
-    if projection.nan is NanResult.RAISE and not fmt.has_nan:
-        found.append("NaNs, which are to raise an error")
-    if compare_nan is NanRule.CLASS and fmt.has_nan:
-        found.append("which code of NaN is given")
-    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

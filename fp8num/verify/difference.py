@@ -31,12 +31,11 @@ from fp8num.formats import get_format
 from fp8num.projection import PROFILES, Profile, Projection
 from fp8num.verify.cases import standard
 from fp8num.verify.classes import CLASSES, class_runs, classify
-from fp8num.verify.conformance import describe_projection
 from fp8num.verify.implementation import Implementation, ImplementationError, as_implementation, ask
 from fp8num.verify.intervals import Difference, Stretches
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.tally import NanRule, differing
-from fp8num.verify.truth import truth_of
+from fp8num.verify.truth import describe_projection, truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

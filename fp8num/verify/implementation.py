@@ -45,6 +45,7 @@ __all__ = [
     "bits_of",
     "check_codes",
     "check_timeout",
+    "check_words_of",
     "fingerprint",
 ]
 
@@ -189,15 +190,10 @@ def fingerprint(implementation: Implementation) -> str:
 
 def check_codes(answer: object, shape: tuple[int, ...], fmt: Format) -> npt.NDArray[Any]:
     """Return an answer as codes of a format; ImplementationError if it cannot be that."""
-    if isinstance(answer, np.ma.MaskedArray):
-        detail = "returned a masked array, whose mask would be forgotten; return a plain one"
-        raise ImplementationError(Fault.DTYPE, detail)
-    codes = np.asarray(answer)
+    codes = _as_plain(answer)
     if codes.shape == shape and not codes.size:
         return np.empty(shape, fmt.code_dtype)  # of whatever type an empty list becomes
-    if codes.shape != shape:
-        detail = f"returned shape {codes.shape} for an array of shape {shape}"
-        raise ImplementationError(Fault.SHAPE, detail)
+    _require_shape(codes, shape)
     if codes.dtype.kind in "Vf" and codes.dtype.itemsize == fmt.code_dtype.itemsize:
         codes = bits_of(codes, fmt.code_dtype)  # an array of ml_dtypes: its bytes are codes
     if codes.dtype.kind not in "iu":
@@ -213,6 +209,31 @@ def check_codes(answer: object, shape: tuple[int, ...], fmt: Format) -> npt.NDAr
         detail = f"returned code {int(codes[wrong].flat[0])}; {fmt.name} has {fmt.bits} bits"
         raise ImplementationError(Fault.RANGE, detail)
     return codes.astype(fmt.code_dtype)
+
+
+def check_words_of(answer: object, shape: tuple[int, ...], source: SourceType) -> npt.NDArray[Any]:
+    """Return the bits of an answer's values; ImplementationError if they are of another type."""
+    values = _as_plain(answer)
+    _require_shape(values, shape)
+    if values.dtype.newbyteorder("=") != source.dtype:
+        detail = f"returned {values.dtype}; values of {source.name} are expected, see source="
+        raise ImplementationError(Fault.DTYPE, detail)
+    return bits_of(np.ascontiguousarray(values), source.word)
+
+
+def _as_plain(answer: object) -> npt.NDArray[Any]:
+    """Return an answer as an array; ImplementationError if it has a mask."""
+    if isinstance(answer, np.ma.MaskedArray):
+        detail = "returned a masked array, whose mask would be forgotten; return a plain one"
+        raise ImplementationError(Fault.DTYPE, detail)
+    return np.asarray(answer)
+
+
+def _require_shape(answer: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Refuse an answer of another shape than what was given: ImplementationError."""
+    if answer.shape != shape:
+        detail = f"returned shape {answer.shape} for an array of shape {shape}"
+        raise ImplementationError(Fault.SHAPE, detail)
 
 
 def bits_of(values: npt.NDArray[Any], word: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.verify.check import judge
+from fp8num.verify.check import examine_decoder, judge
 from fp8num.verify.conformance import Conformance, Finding
-from fp8num.verify.hexlines import parse_results
-from fp8num.verify.implementation import Fault, ImplementationError
+from fp8num.verify.directions import Decoding, Encoding
+from fp8num.verify.hexlines import parse_decoded, parse_results
+from fp8num.verify.implementation import CallableImplementation, Fault, ImplementationError
 from fp8num.verify.process import LINE
 from fp8num.verify.tally import NanRule
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from fp8num.verify.cases import CaseSet
     from fp8num.verify.sources import SourceType
 
-__all__ = ["check_lines"]
+__all__ = ["check_decoded_lines", "check_lines"]
 
 
 def check_lines(
@@ -72,20 +73,46 @@ def check_lines(
         finding = _contradiction(words, codes, source)
         findings += [] if finding is None else [finding]
     verdict = judge(
+        Encoding(fmt, source, projection, compare_nan, rule),
         words,
         codes,
-        fmt,
-        source,
-        projection,
         flags=flags,
-        compare_nan=compare_nan,
         implementation=implementation,
         domain=domain,
-        rule=rule,
         budget=budget,
     )
     seconds = time.perf_counter() - started
     return replace(verdict, findings=tuple(findings), seconds=seconds)
+
+
+def check_decoded_lines(
+    stream: TextIO,
+    fmt: Format,
+    source: SourceType,
+    *,
+    implementation: str = "standard input",
+    compare_nan: NanRule = NanRule.CLASS,
+    budget: int = 0,
+) -> Conformance:
+    """Judge the lines that a decoder wrote: each a code and the bits of its value."""
+    answers: dict[int, int] = {}
+
+    def look_up(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        found = parse_decoded(stream, fmt, source)
+        for code, word in zip(found.inputs.tolist(), found.answers.tolist(), strict=True):
+            if answers.setdefault(code, word) != word:
+                detail = f"{code:x} has two answers, {answers[code]:x} and {word:x}"
+                raise ImplementationError(Fault.UNSTABLE, detail)
+        missing = [code for code in codes.tolist() if code not in answers]
+        if missing:
+            detail = (
+                f"{len(missing):,} of {codes.size:,} codes have no answer, {missing[0]:x} first"
+            )
+            raise ImplementationError(Fault.MISSING, detail)
+        return source.values(np.array([answers[c] for c in codes.tolist()], source.word))
+
+    judged = CallableImplementation(look_up, implementation)
+    return examine_decoder(judged, Decoding(fmt, source, compare_nan), budget, probes=False)
 
 
 def _bounded(stream: TextIO, most: int) -> TextIO:

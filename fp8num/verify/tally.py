@@ -19,13 +19,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fp8num.projection import NanResult
 from fp8num.verify.classes import CLASSES, classify
 
 if TYPE_CHECKING:
     from fp8num.formats import Format
+    from fp8num.projection import Projection
     from fp8num.verify.sources import SourceType
 
-__all__ = ["WITNESSES", "NanRule", "Tally", "Witness", "differing", "tally"]
+__all__ = [
+    "WITNESSES",
+    "NanRule",
+    "Tally",
+    "Witness",
+    "differing",
+    "exclusions_of",
+    "gather",
+    "tally",
+]
 
 #: Witnesses that are kept of each class.
 WITNESSES = 3
@@ -102,6 +113,16 @@ def differing(
     return kept
 
 
+def exclusions_of(projection: Projection, fmt: Format, compare_nan: NanRule) -> tuple[str, ...]:
+    """Return what a comparison of codes leaves out."""
+    found = []
+    if projection.nan is NanResult.RAISE and not fmt.has_nan:
+        found.append("NaNs, which are to raise an error")
+    if compare_nan is NanRule.CLASS and fmt.has_nan:
+        found.append("which code of NaN is given")
+    return tuple(found)
+
+
 def tally(
     words: npt.NDArray[Any],
     expected: npt.NDArray[Any],
@@ -113,18 +134,28 @@ def tally(
 ) -> Tally:
     """Compare codes."""
     wrong = differing(expected, got, fmt, nan)
+    kinds = classify(words[wrong], fmt, source) if wrong.size else np.zeros(0, np.uint8)
+    return gather(words, expected, got, wrong, kinds, names=CLASSES)
+
+
+def gather(
+    inputs: npt.NDArray[Any],
+    expected: npt.NDArray[Any],
+    got: npt.NDArray[Any],
+    wrong: npt.NDArray[np.intp],
+    kinds: npt.NDArray[Any],
+    *,
+    names: tuple[str, ...],
+) -> Tally:
+    """Count what is wrong by class, given as indices of names, and keep the first of each."""
     if not wrong.size:
-        return Tally(words.size)
-    kinds = classify(words[wrong], fmt, source)
-    counts = np.bincount(kinds, minlength=len(CLASSES))
+        return Tally(inputs.size)
+    counts = np.bincount(kinds, minlength=len(names))
     firsts = [np.flatnonzero(kinds == kind)[:WITNESSES] for kind in np.flatnonzero(counts)]
-    at = wrong[np.sort(np.concatenate(firsts))]
-    names = classify(words[at], fmt, source)
+    kept = np.sort(np.concatenate(firsts))
     witnesses = tuple(
-        Witness(int(words[i]), CLASSES[kind], int(expected[i]), int(got[i]))
-        for i, kind in zip(at.tolist(), names.tolist(), strict=True)
+        Witness(int(inputs[i]), names[kind], int(expected[i]), int(got[i]))
+        for i, kind in zip(wrong[kept].tolist(), kinds[kept].tolist(), strict=True)
     )
-    mismatches = tuple(
-        (name, int(count)) for name, count in zip(CLASSES, counts, strict=True) if count
-    )
-    return Tally(words.size, mismatches, witnesses)
+    mismatches = tuple((name, int(n)) for name, n in zip(names, counts, strict=True) if n)
+    return Tally(inputs.size, mismatches, witnesses)

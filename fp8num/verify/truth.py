@@ -38,7 +38,15 @@ if TYPE_CHECKING:
 
     from fp8num.projection import Profile, Rounding, Saturation
 
-__all__ = ["FLAG_BITS", "Truth", "expected_flags", "truth", "truth_of"]
+__all__ = [
+    "FLAG_BITS",
+    "Truth",
+    "describe_projection",
+    "expected_flags",
+    "expected_words",
+    "truth",
+    "truth_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +180,13 @@ def truth_of(fmt: Format, projection: Projection, source: SourceType) -> Truth:
     return Truth(fmt, projection, source, starts, codes)
 
 
+def describe_projection(projection: Projection, like: str | None = None) -> str:
+    """Write a projection in a few words."""
+    if like is not None:
+        return f"as {like}"
+    return f"{projection.rounding.value}, {projection.saturation.value}"
+
+
 #: A run begins at a magnitude's word and has one code.
 _Runs = list[tuple[int, int]]
 
@@ -296,3 +311,26 @@ def _changes(first: int, last: int, ask: Callable[[int], int]) -> list[tuple[int
         else:
             above = middle
     return [(first, low), *_changes(above, last, ask)]
+
+
+# The other direction.
+
+
+def expected_words(fmt: Format, source: SourceType) -> npt.NDArray[Any]:
+    """Return the bits of every code's value."""
+    words = np.zeros(1 << fmt.bits, source.word)
+    for code in range(1 << fmt.bits):
+        datum = reference.decode(code, fmt)
+        magnitude, exact = source.place(abs(datum.value))
+        if datum.kind is reference.Kind.NAN:
+            magnitude = source.infinity | source.quiet
+        elif datum.kind is reference.Kind.INFINITE:
+            magnitude = source.infinity
+        elif not exact:
+            msg = (
+                f"source must hold every value of {fmt.name}, {source.name} does not hold that "
+                f"of code {code:#x}; name a wider one"
+            )
+            raise ValueError(msg)
+        words[code] = magnitude | (source.sign if datum.negative else 0)
+    return words

@@ -293,6 +293,24 @@ def test_a_bad_answer_is_a_finding(implementation: Any, fault: str) -> None:
     assert fault in faults(verdict), str(verdict)
 
 
+def test_a_bad_answer_of_a_decoder_is_a_finding_too() -> None:
+    """It takes the path of an encoder: its input is watched, and no list ends the verification."""
+
+    def writes(codes: Array) -> Array:
+        values = fp.decode(codes, "E4M3FN")
+        if codes.flags.writeable:
+            codes[...] = 1
+        return values
+
+    verdict = verify.check(writes, "E4M3FN", direction="decode", probes=False)
+    ragged = verify.check(lambda codes: [[1.0], 2.0], "E4M3FN", direction="decode")
+
+    assert faults(verdict) == {"input"}
+    assert "element 0 of the input, code 0x0, was written to" in str(verdict)
+    assert faults(ragged) == {"raised"}
+    assert not ragged.ok
+
+
 def test_an_exception_is_told_with_its_text() -> None:
     verdict = verify.check(raises, "E4M3FN")
     assert "raised RuntimeError: not today" in str(verdict)

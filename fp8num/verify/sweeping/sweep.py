@@ -31,15 +31,13 @@ from fp8num.verify.conformance import (
     Conformance,
     Direction,
     Finding,
-    describe_projection,
-    exclusions_of,
 )
 from fp8num.verify.implementation import Fault
 from fp8num.verify.sources import SourceType, get_source
 from fp8num.verify.sweeping.chunks import ChunkResult, SweepPlan, judge_chunk, make_plan
 from fp8num.verify.sweeping.journal import Journal
-from fp8num.verify.tally import NanRule, Tally
-from fp8num.verify.truth import truth_of
+from fp8num.verify.tally import NanRule, Tally, exclusions_of
+from fp8num.verify.truth import describe_projection, truth_of
 
 if TYPE_CHECKING:
     import os

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from fp8num.formats import Format, get_format
 from fp8num.projection import Projection, get_projection
-from fp8num.verify.decoding import expected_words
 from fp8num.verify.sources import SourceType, get_source
+from fp8num.verify.truth import expected_words
 from fp8num.verify.vectors.conversion import Conversion, slug
 
 if TYPE_CHECKING:
