@@ -21,21 +21,23 @@ from fp8num.scaled import ScaledArray
 from fp8num.verify.reference import Datum, Kind, exact, project
 from fp8num.verify.reference import decode as decode_exactly
 from fp8num.verify.reference.accumulators import (
+    Operands,
+    Summand,
+    block_scaled,
+    chain,
+    hopper,
+    nvfp4,
+    product,
+    promoted,
+)
+from fp8num.verify.reference.datum import (
     BINARY16,
     BINARY32,
     ZERO,
     Binary,
-    Operands,
-    Summand,
     add,
-    block_scaled,
-    chain,
-    hopper,
     multiply,
     nearest,
-    nvfp4,
-    product,
-    promoted,
     read,
     write,
 )

@@ -17,32 +17,34 @@ from fp8num.accumulate import dot, matmul
 from fp8num.formats import E4M3FN, E4M3FNUZ, E4M3IEEE, E5M2, E5M2FNUZ, get_format
 from fp8num.verify.reference import Datum, exact
 from fp8num.verify.reference.accumulators import (
-    BFLOAT16,
-    BINARY16,
-    BINARY32,
-    ZERO,
-    Binary,
     Operands,
     ada,
     ada_f16,
     blackwell,
     cdna3,
     chain,
-    convert,
     exact_dot,
     float16_unit,
     hopper,
     hopper_f16,
     mma_sync,
     mma_sync_f16,
-    nearest,
     pairwise,
     promoted,
-    read,
     scale_blocks,
     scale_row,
     scale_tensor,
     sequential,
+)
+from fp8num.verify.reference.datum import (
+    BFLOAT16,
+    BINARY16,
+    BINARY32,
+    ZERO,
+    Binary,
+    convert,
+    nearest,
+    read,
     write,
 )
 

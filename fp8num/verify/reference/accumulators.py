@@ -19,66 +19,55 @@ from math import floor, trunc
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from fp8num.verify.reference.codes import decode, precision_bias
-from fp8num.verify.reference.datum import Datum, Kind, floor_log2, power_of_two
+from fp8num.verify.reference.datum import (
+    BINARY16,
+    BINARY32,
+    ZERO,
+    Binary,
+    Datum,
+    Kind,
+    add,
+    convert,
+    exact_product,
+    floor_log2,
+    fma,
+    multiply,
+    nearest,
+    power_of_two,
+    special_sum,
+    toward_zero,
+)
 
 if TYPE_CHECKING:
     from fp8num.formats import Format
 
 __all__ = [
-    "BFLOAT16",
-    "BINARY16",
-    "BINARY32",
-    "ZERO",
-    "Binary",
     "Operands",
     "Step",
     "Summand",
     "ada",
     "ada_f16",
-    "add",
     "aligned_sum",
     "blackwell",
     "block_scaled",
     "cdna3",
     "chain",
-    "convert",
     "exact_dot",
     "float16_unit",
-    "fma",
     "fused",
     "hopper",
     "hopper_f16",
     "mma_sync",
     "mma_sync_f16",
-    "multiply",
-    "nearest",
     "nvfp4",
     "pairwise",
     "product",
     "promoted",
-    "read",
     "scale_blocks",
     "scale_row",
     "scale_tensor",
     "sequential",
-    "toward_zero",
-    "write",
 ]
-
-ZERO = Datum.finite(Fraction(0))
-
-
-class Binary(NamedTuple):
-    """A binary format of IEEE 754: its width, precision and largest exponent."""
-
-    bits: int
-    precision: int
-    emax: int
-
-
-BINARY32 = Binary(32, 24, 127)
-BINARY16 = Binary(16, 11, 15)
-BFLOAT16 = Binary(16, 8, 127)
 
 
 class Operands(NamedTuple):
@@ -111,117 +100,6 @@ class Summand(NamedTuple):
 Step: TypeAlias = Callable[[Operands, Datum], Datum]
 
 
-# IEEE 754: reading, writing, rounding and the operations.
-
-
-def read(bits: int, binary: Binary) -> Datum:
-    """Return what a bit pattern stands for (IEEE 754-2019, 3.4)."""
-    fraction_bits = binary.precision - 1
-    sign, rest = divmod(bits, 1 << (binary.bits - 1))
-    exponent_field, fraction = divmod(rest, 1 << fraction_bits)
-    if exponent_field == 2 * binary.emax + 1:
-        return Datum.nan(negative=sign == 1) if fraction else Datum.infinite(negative=sign == 1)
-    hidden = (1 << fraction_bits) if exponent_field else 0
-    magnitude = (hidden + fraction) * power_of_two(
-        max(exponent_field, 1) - binary.emax - fraction_bits
-    )
-    return Datum.finite(-magnitude if sign else magnitude, negative=sign == 1)
-
-
-def write(datum: Datum, binary: Binary) -> int:
-    """Return the bit pattern of a value of the format; a NaN is all ones but the sign."""
-    sign = int(datum.negative) << (binary.bits - 1)
-    infinity = (2 * binary.emax + 1) << (binary.precision - 1)
-    if datum.kind is Kind.NAN:
-        return (1 << (binary.bits - 1)) - 1
-    if datum.kind is Kind.INFINITE:
-        return sign + infinity
-    if not datum.value:
-        return sign
-    magnitude = abs(datum.value)
-    emin = 1 - binary.emax
-    exponent = max(floor_log2(magnitude), emin)
-    significand = magnitude * power_of_two(binary.precision - 1 - exponent)
-    assert significand.denominator == 1, f"{datum} is not a value of {binary}"
-    # The hidden bit of a normal number adds one to the exponent field.
-    pattern = ((exponent - emin) << (binary.precision - 1)) + int(significand)
-    assert pattern < infinity, f"{datum} is not a value of {binary}"
-    return sign + pattern
-
-
-def _quantum(x: Fraction, precision: int, emin: int) -> Fraction:
-    """Return the distance of neighbours at a nonzero number."""
-    return power_of_two(max(floor_log2(abs(x)), emin) - precision + 1)
-
-
-def nearest(x: Fraction, binary: Binary, *, negative: bool = False) -> Datum:
-    """Round to nearest, ties to even; `negative` is the sign of a zero that goes in."""
-    if not x:
-        return Datum.finite(x, negative=negative)
-    quantum = _quantum(x, binary.precision, 1 - binary.emax)
-    rounded = round(x / quantum) * quantum  # Python's round() takes ties to even
-    if abs(rounded) >= power_of_two(binary.emax + 1):
-        return Datum.infinite(negative=x < 0)
-    return Datum.finite(rounded, negative=x < 0)
-
-
-def toward_zero(x: Fraction, precision: int, binary: Binary) -> Datum:
-    """Cut off to a precision within a format's exponents; a zero is +0."""
-    if not x:
-        return ZERO
-    quantum = _quantum(x, precision, 1 - binary.emax)
-    cut = trunc(x / quantum) * quantum
-    # A scaled sum may be beyond the range, and then it is infinite.
-    if abs(cut) >= power_of_two(binary.emax + 1):
-        return Datum.infinite(negative=x < 0)
-    return Datum.finite(cut, negative=bool(cut) and x < 0)
-
-
-def _special_sum(data: Iterable[Datum]) -> Datum | None:
-    """Return the sum if it is a NaN or an infinity, else nothing."""
-    special = {(datum.kind, datum.negative) for datum in data if not datum.is_finite}
-    if not special:
-        return None
-    infinities = {negative for kind, negative in special if kind is Kind.INFINITE}
-    if any(kind is Kind.NAN for kind, _ in special) or len(infinities) == 2:
-        return Datum.nan()
-    return Datum.infinite(negative=infinities.pop())
-
-
-def _exact_product(x: Datum, y: Datum) -> Datum:
-    """Multiply exactly: infinity times zero is NaN."""
-    if Kind.NAN in (x.kind, y.kind):
-        return Datum.nan()
-    negative = x.negative != y.negative
-    if x.is_finite and y.is_finite:
-        return Datum.finite(x.value * y.value, negative=negative)
-    return Datum.nan() if x.is_zero or y.is_zero else Datum.infinite(negative=negative)
-
-
-def add(x: Datum, y: Datum, binary: Binary) -> Datum:
-    """Add and round to nearest; x + (-x) is +0, and -0 + -0 is -0."""
-    special = _special_sum((x, y))
-    if special is not None:
-        return special
-    return nearest(x.value + y.value, binary, negative=x.negative and y.negative)
-
-
-def multiply(x: Datum, y: Datum, binary: Binary) -> Datum:
-    """Multiply and round to nearest."""
-    exact = _exact_product(x, y)
-    return nearest(exact.value, binary, negative=exact.negative) if exact.is_finite else exact
-
-
-def fma(x: Datum, y: Datum, z: Datum, binary: Binary) -> Datum:
-    """Multiply exactly, add, and round to nearest once."""
-    return add(_exact_product(x, y), z, binary)
-
-
-def convert(x: Datum, binary: Binary) -> Datum:
-    """Round to nearest in another format."""
-    return nearest(x.value, binary, negative=x.negative) if x.is_finite else x
-
-
 # Products.
 
 
@@ -245,7 +123,7 @@ def product(a: int, b: int, a_format: Format, b_format: Format, emin: int | None
         1 - precision_bias(fmt)[1] if emin is None else emin for fmt in (a_format, b_format)
     ]
     exponent = _exponent(x, smallest[0]) + _exponent(y, smallest[1])
-    return Summand(_exact_product(x, y), exponent)
+    return Summand(exact_product(x, y), exponent)
 
 
 def _products(operands: Operands, *, emin: int | None = None) -> list[Summand]:
@@ -280,7 +158,7 @@ def fused(
 ) -> Datum:
     """Return c plus the products: aligned, cut off, summed, and finished once."""
     summands = [*products, c]
-    special = _special_sum(s.value for s in summands)
+    special = special_sum(s.value for s in summands)
     return special if special is not None else finish(aligned_sum(summands, fraction_bits))
 
 
@@ -366,7 +244,7 @@ def block_scaled(operands: Operands, c: Datum, a_scale: Datum, b_scale: Datum) -
     shift = floor_log2(scale)
     assert scale == power_of_two(shift)
     scaled = [
-        Summand(_exact_product(value, Datum.finite(scale)), exponent + shift)
+        Summand(exact_product(value, Datum.finite(scale)), exponent + shift)
         for value, exponent in _products(operands)
     ]
     return fused(scaled, _accumulator(c, BINARY32), 25, _TO_FLOAT32)
@@ -412,7 +290,7 @@ def cdna3(operands: Operands, c: Datum) -> Datum:
     not reach 2**128, where the unit would make them infinite.
     """
     products, accumulator = _products(operands), _accumulator(c, BINARY32)
-    special = _special_sum(s.value for s in (*products, accumulator))
+    special = special_sum(s.value for s in (*products, accumulator))
     if special is not None:
         return special
     total, top = Fraction(0), _top(products)
@@ -448,7 +326,7 @@ def promoted(step: Step, length: int, interval: int, operands: Operands, c: Datu
 def exact_dot(operands: Operands, binary: Binary, c: Datum = ZERO) -> Datum:
     """Return the exact sum of the exact products and c, rounded to nearest once."""
     data = [*(value for value, _ in _products(operands)), c]
-    special = _special_sum(data)
+    special = special_sum(data)
     if special is not None:
         return special
     return nearest(sum((datum.value for datum in data), Fraction(0)), binary)
