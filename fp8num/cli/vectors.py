@@ -159,7 +159,7 @@ def _write_lines(arguments: argparse.Namespace) -> int:
     """Write inputs, with their codes and flags if asked for."""
     from fp8num.verify.hexlines import write_answers, write_inputs
     from fp8num.verify.vectors.conversion import installed_version, vectors_of
-    from fp8num.verify.vectors.files import write_vectors
+    from fp8num.verify.vectors.kinds import write_vectors
 
     conversion = _one(arguments)
     cases = cases_of(arguments, conversion.fmt, conversion.source)
@@ -200,7 +200,7 @@ def _write_codes(arguments: argparse.Namespace) -> int:
 
 def _write_pack(arguments: argparse.Namespace) -> int:
     """Write a pack and say where it is."""
-    from fp8num.verify.vectors.files import KINDS
+    from fp8num.verify.vectors.kinds import KINDS
     from fp8num.verify.vectors.manifest import read_manifest
     from fp8num.verify.vectors.packs import write_pack
 

@@ -54,7 +54,7 @@ from fp8num.verify.lines import check_lines
 from fp8num.verify.sources import get_source
 from fp8num.verify.sweeping.sweep import sweep
 from fp8num.verify.vectors.conversion import conversions
-from fp8num.verify.vectors.files import SUFFIXES, read_vectors
+from fp8num.verify.vectors.kinds import SUFFIXES, read_vectors
 from fp8num.verify.vectors.manifest import check_manifest
 from fp8num.verify.vectors.packs import write_pack
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from fp8num._names import Catalogue
 from fp8num.verify.conformance import Finding
 from fp8num.verify.implementation import CallableImplementation, Fault
-from fp8num.verify.peers.casts import CASTS
 from fp8num.verify.peers.emulators import EMULATORS
 from fp8num.verify.peers.library import REFUSED, read_answers, stand_ins
+from fp8num.verify.peers.native import CASTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

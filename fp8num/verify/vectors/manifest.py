@@ -48,7 +48,7 @@ from fp8num.verify.vectors.conversion import (
     installed_version,
     vectors_of,
 )
-from fp8num.verify.vectors.files import KINDS, MAX_ROWS, Rows, read_vectors
+from fp8num.verify.vectors.kinds import KINDS, MAX_ROWS, Rows, read_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

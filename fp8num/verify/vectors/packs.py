@@ -20,7 +20,7 @@ from fp8num._files import locked, temporary
 from fp8num._text import shown
 from fp8num.verify.cases import case_set
 from fp8num.verify.vectors.conversion import conversions, installed_version, vectors_of
-from fp8num.verify.vectors.files import KINDS, SUFFIXES, write_vectors
+from fp8num.verify.vectors.kinds import KINDS, SUFFIXES, write_vectors
 from fp8num.verify.vectors.manifest import (
     MANIFEST,
     Manifest,

@@ -32,7 +32,7 @@ from fp8num.verify.vectors.conversion import (
     slug,
     vectors_of,
 )
-from fp8num.verify.vectors.files import KINDS, read_vectors, write_vectors
+from fp8num.verify.vectors.kinds import KINDS, read_vectors, write_vectors
 from fp8num.verify.vectors.packs import write_pack
 
 E4M3FN, E2M1FN = FORMATS["E4M3FN"], FORMATS["E2M1FN"]
