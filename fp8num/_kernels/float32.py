@@ -48,9 +48,9 @@ def as_float64(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     if words.dtype == np.uint64:
         wide = words.view(np.float64)
         return wide
-    if words.dtype == np.uint32 and not flushes_subnormals():
+    if not flushes_subnormals():
         with np.errstate(invalid="ignore"):  # a signalling NaN
-            wide = words.view(np.float32).astype(np.float64)
+            wide = as_float32(words.view(values.dtype)).astype(np.float64)
         return wide
     magnitude = words & layout.dtype.type(layout.magnitude_mask)
     sign = (words >> layout.dtype.type(layout.bits - 1)).astype(np.uint64) << np.uint64(63)

@@ -60,6 +60,8 @@ class Block:
         The elements in C order.  64-bit integers and longdouble are rounded to odd, which no
         later rounding to a small format can tell from the element itself; other types are
         exact.
+    is_narrow : bool
+        Whether they are numbers of float32, whose words have zeros at the end.
     run : int
         Elements that are added up together: a row, so that sums do not depend on how many
         rows a piece has.
@@ -69,7 +71,7 @@ class Block:
         self, x: npt.ArrayLike, space: Space | None = None, tensor: Distribution | None = None
     ) -> None:
         array = as_values(x)
-        self._tensor = tensor
+        self._tensor, self.is_narrow = tensor, False
         self.space = Space() if space is None else space
         flat = array.reshape(-1)
         if flushes_subnormals():
@@ -79,6 +81,7 @@ class Block:
             self.values = self.space.array("x", array.size)
             with np.errstate(invalid="ignore"):  # a signalling NaN
                 np.copyto(self.values, as_float32(flat))
+            self.is_narrow = True
         else:
             self.values = as_float64(flat)
         self.run = array.shape[-1] if array.ndim > 1 and array.shape[-1] else _RUN

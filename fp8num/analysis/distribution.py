@@ -22,10 +22,12 @@ from fp8num.analysis.binades import (
     magnitude_words,
 )
 
-__all__ = ["Distribution"]
+__all__ = ["Distribution", "byte_counts"]
 
 #: Types whose numbers are numbers of float32, and some of its words.
 _NARROW = {"float16", "bfloat16", "float32"}
+#: Bytes that are counted at once, and from how many on it pays to count pairs.
+_COUNTED, _MANY = 1 << 19, 1 << 17
 _MAGNITUDE, _INFINITY, _NORMAL = np.uint32((1 << 31) - 1), np.uint32(0x7F800000), np.uint32(1 << 23)
 
 
@@ -142,18 +144,17 @@ class Distribution:
 
 def _of_narrow(array: npt.NDArray[Any]) -> Distribution:
     """Look at numbers of float32, most of which are normal."""
-    fields = np.zeros(256, np.int64)
+    fields = np.empty(len(array), np.uint8)
     zeros = nans = 0
     binades = np.zeros(BINADES, np.int64)
     low, high = _INFINITY, np.uint32(0)
     for start in range(0, len(array), BLOCK):
         words = as_float32(array[start : start + BLOCK]).view(np.uint32) & _MAGNITUDE
-        found = np.bincount(words >> np.uint32(23), minlength=256)
-        fields += found
-        if found[255]:
+        fields[start : start + BLOCK] = words >> np.uint32(23)
+        if words.max() >= _INFINITY:
             nans += int(np.count_nonzero(words > _INFINITY))
             words = words[words < _INFINITY]
-        if found[0]:
+        if words.min(initial=_INFINITY) < _NORMAL:
             nonzero = words[words > 0]
             zeros += len(words) - len(nonzero)
             words = nonzero
@@ -161,18 +162,32 @@ def _of_narrow(array: npt.NDArray[Any]) -> Distribution:
             lengths = np.frexp(subnormal)[1] - 150 - LOWEST_EXPONENT
             binades += np.bincount(lengths, minlength=BINADES)
         low, high = words.min(initial=low), words.max(initial=high)
+    counts = byte_counts(fields)
     first = -127 - LOWEST_EXPONENT
-    binades[first + 1 : first + 255] += fields[1:255]
+    binades[first + 1 : first + 255] += counts[1:255]
     binades.flags.writeable = False
     return Distribution(
         size=len(array),
         zeros=zeros,
         nans=nans,
-        infinities=int(fields[255]) - nans,
+        infinities=int(counts[255]) - nans,
         amax=float(high.view(np.float32)),
         amin=float(low.view(np.float32)) if high else math.nan,
         binades=binades,
     )
+
+
+def byte_counts(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Count how often each byte occurs, of many two at a time."""
+    counts = np.zeros(256, np.int64)
+    for start in range(0, len(values), _COUNTED):
+        some = np.ascontiguousarray(values[start : start + _COUNTED])
+        pairs = some[: len(some) & ~1] if len(some) >= _MANY else some[:0]
+        if len(pairs):
+            both = np.bincount(pairs.view(np.uint16), minlength=1 << 16).reshape(256, 256)
+            counts += both.sum(axis=0) + both.sum(axis=1)
+        counts += np.bincount(some[len(pairs) :], minlength=256)
+    return counts
 
 
 def _number(word: np.uint64) -> float:

@@ -35,6 +35,8 @@ BLOCK = 32
 NEGLIGIBLE = 1e-3
 #: Squares of magnitudes between these powers of two, and sums of them, are safe in float64.
 _SAFE = 400
+#: How many elements of a block come after each of them.
+_FROM_THE_END = np.arange(BLOCK, dtype=np.uint64)[::-1].copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,10 +179,11 @@ class RowBlocks:
         """Find a part's largest elements; return them, what is left of squares, and norms."""
         blocks = _in_blocks(flat.reshape(-1, self.x.shape[-1]))
         room = self.known.space.array("errors", blocks.size).reshape(blocks.shape)
-        magnitudes = np.abs(blocks, out=room).reshape(-1, BLOCK)
         # Beside a much larger number the others have no digits left in a sum: it goes first.
-        tops = magnitudes.argmax(axis=1) + np.arange(0, magnitudes.size, BLOCK)
-        largest = magnitudes.reshape(-1).take(tops).reshape(blocks.shape[:2]).max(axis=1)
+        find = _packed_tops if self.known.is_narrow else _tops
+        tops = find(blocks.reshape(-1), room.reshape(-1))
+        np.copyto(room, blocks)
+        largest = np.abs(room.reshape(-1).take(tops)).reshape(blocks.shape[:2]).max(axis=1)
         # Where squares could overflow or vanish, rows are taken over powers of two.
         exponents = np.frexp(largest)[1]
         exponents[np.abs(exponents) <= _SAFE] = 0
@@ -258,6 +261,27 @@ def _in_blocks(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         filled[:, :width] = rows
         rows = filled
     return rows.reshape(count, -1, BLOCK)
+
+
+def _tops(x: npt.NDArray[np.float64], room: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return where the largest magnitude of each block is: of equal ones, the first."""
+    found: npt.NDArray[np.intp] = np.abs(x, out=room).reshape(-1, BLOCK).argmax(axis=1)
+    return found + np.arange(0, len(x), BLOCK)
+
+
+def _packed_tops(x: npt.NDArray[np.float64], room: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """
+    Return the same for numbers of float32, by one maximum of integers that hold both.
+
+    word    s eeeeeeeeeee mmmmmmmmmmmmmmmmmmmmmmm 00000 ... 00000
+    packed  eeeeeeeeeee mmmmmmmmmmmmmmmmmmmmmmm 00000 ... 0 iiiii     i: 31 - place in the block
+    """
+    packed = np.left_shift(x.view(np.uint64), np.uint64(1), out=room.view(np.uint64))
+    blocks = packed.reshape(-1, BLOCK)
+    np.bitwise_or(blocks, _FROM_THE_END, out=blocks)
+    starts = np.arange(0, len(x), BLOCK)
+    largest = np.maximum.reduceat(packed, starts) & np.uint64(BLOCK - 1)
+    return starts + (BLOCK - 1 - largest.astype(np.intp))
 
 
 def _weighted(

@@ -15,6 +15,7 @@ from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.binades import BinadeErrors
 from fp8num.analysis.blocks import Block, Space
+from fp8num.analysis.distribution import byte_counts
 from fp8num.analysis.sums import Scaled, Total, decibels, is_safe, quotient, root, run_sums
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, TabulatedFormat, get_format
@@ -558,6 +559,8 @@ def _compare(
 
 def _count(codes: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64]:
     """Count how often each code occurs."""
+    if codes.dtype == np.uint8:
+        return byte_counts(codes)[:total]
     counts = np.zeros(total, np.int64)
     for start in range(0, len(codes), BLOCK):  # NumPy widens codes: those stay in the cache
         counts += np.bincount(codes[start : start + BLOCK], minlength=total)
@@ -604,8 +607,8 @@ def _count_saturated(
     may = np.flatnonzero(_may_saturate(scaled.format) & (counts > 0))
     if middle == math.inf or not may.size:
         return 0
-    found = codes == may[0]
-    for code in may[1:]:
+    found = np.zeros(len(codes), np.bool_)
+    for code in may.astype(codes.dtype):
         found |= codes == code
     at = np.flatnonzero(found)
     if block.is_finite is not None:
