@@ -19,16 +19,18 @@ from fp8num.analysis.analyze import (
     choose,
 )
 from fp8num.analysis.binades import BINADES, LOWEST_EXPONENT, BinadeErrors
+from fp8num.analysis.counts import overflow_threshold
 from fp8num.analysis.distribution import Distribution
 from fp8num.analysis.excess import RowErrors
 from fp8num.analysis.frontier import Frontier, FrontierPoint, frontier
-from fp8num.analysis.metrics import ErrorMetrics, Peak, overflow_threshold
+from fp8num.analysis.metrics import ErrorMetrics
 from fp8num.analysis.outliers import Outlier, find_outliers
 from fp8num.analysis.pieces import refusal
 from fp8num.analysis.recommend import FileRecommendation, Recommendation, recommend
 from fp8num.analysis.results import ALIASES, COLUMNS, FormatResult, ScaleRange, TensorAnalysis
 from fp8num.analysis.roles import LAYOUTS, Role, role_of
 from fp8num.analysis.schemes import TARGETS, Scheme, gaussian_cost, schemes_for
+from fp8num.analysis.tally import Peak
 from fp8num.analysis.trials import Limits, Trial
 
 __all__ = [

@@ -12,12 +12,13 @@ import numpy as np
 from fp8num._kernels.float32 import as_float64
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
-from fp8num.analysis.blocks import Block, Space
+from fp8num.analysis.blocks import Block, Decoded, Space
 from fp8num.analysis.distribution import Distribution
 from fp8num.analysis.excess import RowBlocks, RowErrors, RowTally
-from fp8num.analysis.metrics import Tally, decoded
+from fp8num.analysis.metrics import ErrorMetrics
 from fp8num.analysis.pieces import Magnitudes, Tensor, pieces, refusal
 from fp8num.analysis.results import FormatResult, ScaleRange, TensorAnalysis
+from fp8num.analysis.tally import Tally
 from fp8num.formats import Format, get_format
 from fp8num.projection import Rounding
 from fp8num.scaling import Rule, get_rule
@@ -236,23 +237,20 @@ def analyze_tensor(
         rows = RowBlocks(_as_rows(values, known), known) if has_rows else None
         for total in totals:
             scaled = magnitudes.quantize(values, total.rule, total.format)
-            operands = scaled.operands
-            results = decoded(scaled, space, operands)
+            made = Decoded(scaled, space, tensor.order)
             judged = RowTally(rows, mean_squares) if rows is not None and known else None
             is_complete = total.tally.add(
                 block,
-                _in_storage_order(scaled, tensor),
-                _in_storage_order(results, tensor),
+                made,
                 offset=position,
                 binades=binades,
-                operands=operands if known else None,
                 look=None if judged is None else judged.add,
             )
-            total.add_scales(ScaleRange.of(scaled, operands))
+            total.add_scales(ScaleRange.of(scaled, made.operands if known else None))
             if judged is not None and is_complete:
                 total.rows.append(judged.errors)
             elif rows is not None:
-                total.rows.append(rows.errors(_as_rows(results), mean_squares))
+                total.rows.append(rows.errors(_as_rows(made.values), mean_squares))
         position += values.size
         if progress is not None and values.size:
             progress(values.size)
@@ -267,7 +265,7 @@ def analyze_tensor(
             FormatResult(
                 format=total.format,
                 rule=total.rule.name,
-                metrics=total.tally.metrics,
+                metrics=ErrorMetrics(**total.tally.fields),
                 scales=total.scales,
                 rows=RowErrors.joined(total.rows) if has_rows else None,
             )

@@ -18,7 +18,14 @@ import numpy.typing as npt
 from fp8num._kernels.float32 import flushes_subnormals
 from fp8num._kernels.state import float_arithmetic
 
-__all__ = ["BINADES", "LOWEST_EXPONENT", "BinadeErrors", "binade_keys", "magnitude_words"]
+__all__ = [
+    "BINADES",
+    "LOWEST_EXPONENT",
+    "BinadeErrors",
+    "binade_keys",
+    "byte_counts",
+    "magnitude_words",
+]
 
 LOWEST_EXPONENT = -1074  #: of float64's smallest subnormal number
 BINADES = 2098  #: from there to 1023, the exponent of the largest number
@@ -27,6 +34,8 @@ BINADES = 2098  #: from there to 1023, the exponent of the largest number
 INFINITY_KEY, NAN_KEY, KEYS = BINADES + 1, BINADES + 2, BINADES + 3
 
 _INFINITY = np.uint64(0x7FF << 52)
+#: Bytes that are counted at once, and from how many on it pays to count pairs.
+_COUNTED, _MANY = 1 << 19, 1 << 17
 
 T = TypeVar("T", bound=np.generic)
 
@@ -51,6 +60,19 @@ def binade_keys(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
         keys[subnormal] = np.frexp(words[subnormal].astype(np.float64))[1]
     keys[words > _INFINITY] = NAN_KEY
     return keys
+
+
+def byte_counts(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Count how often each byte occurs, of many two at a time."""
+    counts = np.zeros(256, np.int64)
+    for start in range(0, len(values), _COUNTED):
+        some = np.ascontiguousarray(values[start : start + _COUNTED])
+        pairs = some[: len(some) & ~1] if len(some) >= _MANY else some[:0]
+        if len(pairs):
+            both = np.bincount(pairs.view(np.uint16), minlength=1 << 16).reshape(256, 256)
+            counts += both.sum(axis=0) + both.sum(axis=1)
+        counts += np.bincount(some[len(pairs) :], minlength=256)
+    return counts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,25 +1,29 @@
-"""Elements of a piece, with what all formats have in common when they are compared with it."""
+"""Elements of a piece, with what all formats have in common, and what one made of them."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float32, as_float64, flushes_subnormals
 from fp8num._kernels.words import as_values
 from fp8num.analysis.binades import binade_keys, magnitude_words
 from fp8num.analysis.sums import Scaled, exact_sum, is_safe, run_sums
+from fp8num.scaled import Descale
+from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fp8num.analysis.distribution import Distribution
+    from fp8num.scaled import ScaledArray
 
-__all__ = ["Block", "Space"]
+__all__ = ["Block", "Decoded", "Space", "blocks_of"]
 
 #: Elements that are added up together where there are no rows.
 _RUN = 1 << 14
@@ -140,6 +144,96 @@ class Block:
     def sum_of_squares(self) -> Fraction:
         """The sum of the finite elements' squares."""
         return exact_sum(self.squares) * Fraction(2) ** (2 * self.elements.exponent)
+
+
+class Decoded:
+    """
+    What codes and scales stand for in float64, turned back if the rule rotates.
+
+    Parameters
+    ----------
+    made : ScaledArray
+        A piece of a tensor, quantised.
+    space : Space, optional
+        Arrays to work in; what is decoded next may write over what is in them.
+    order : {"C", "F"}, optional
+        The order in which the tensor is stored.
+
+    Attributes
+    ----------
+    scaled : ScaledArray
+        The same, its axes turned so that C order is the order of storage.
+    codes : ndarray, shape (n,)
+        Its codes in that order.
+    operands : ndarray of float32
+        What decoded codes are multiplied by or divided, one for each of its blocks.
+    """
+
+    def __init__(
+        self, made: ScaledArray, space: Space | None = None, order: Literal["C", "F"] = "C"
+    ) -> None:
+        self.made, self._space, self._is_turned = made, space or Space(), order == "F"
+        self.scaled = made.transpose() if self._is_turned else made
+        self.codes: npt.NDArray[Any] = self.scaled.codes.reshape(-1)
+        self.operands = made.operands.T if self._is_turned else made.operands
+        self.rotates = isinstance(made.rule, Rule) and made.rule.rotation is not None
+
+    @cached_property
+    def values(self) -> npt.NDArray[np.float64]:
+        """All of them, in the piece's own shape."""
+        made, operands = self.made, self.operands.T if self._is_turned else self.operands
+        if made.ndim:
+            results = self._space.array("results", made.size).reshape(made.shape)
+            found = made.dequantize_into(results, operands)
+        else:
+            found = made.dequantize(np.float64)
+        return found if made.rule is None else as_float64(made.rule.unrotated(found, made.axis))
+
+    @cached_property
+    def whole(self) -> npt.NDArray[np.float64]:
+        """All of them, in the order of storage."""
+        return (self.values.T if self._is_turned else self.values).reshape(-1)
+
+    def part(self, place: slice) -> npt.NDArray[np.float64]:
+        """Return some of them, in the order of storage; the next part may write over them."""
+        length, factors = self._runs
+        if not length or place.start % length or place.stop % length:
+            return self.whole[place]
+        found = self._space.array("part", place.stop - place.start)
+        values = decoder(self.made.format, found.dtype)
+        values.take(self.codes[place], out=found, mode="wrap")  # pairs would fill the cache
+        if len(factors) > 1:
+            factors = factors[place.start // length : place.stop // length, None]
+        if not (factors == 1).all():
+            runs = found.reshape(-1, length)
+            combine = np.divide if self.made.descale is Descale.DIVIDE else np.multiply
+            combine(runs, factors, out=runs)
+        return found
+
+    @cached_property
+    def _runs(self) -> tuple[int, npt.NDArray[np.float64]]:
+        """Return how many neighbours share a factor, 0 if that differs, and the factors."""
+        scaled, factors = self.scaled, as_float64(self.operands).reshape(-1)
+        if self.rotates or not scaled.ndim or not scaled.size:
+            return 0, factors
+        if factors.size == 1:
+            return 1, factors
+        length = scaled.block[-1]
+        if scaled.shape[-1] % length:
+            return 0, factors
+        if factors.size * length != scaled.size:  # blocks of several rows
+            factors = factors[blocks_of(np.arange(0, scaled.size, length), scaled)]
+        return length, factors
+
+
+def blocks_of(at: npt.NDArray[np.intp], scaled: ScaledArray) -> npt.NDArray[np.intp]:
+    """Return which block elements are in, by their positions in C order."""
+    shape, block = scaled.shape, scaled.block
+    if block[-1:] != (0,) and shape[-1] % block[-1] == 0 and set(block[:-1]) <= {1}:
+        return at // block[-1]
+    places = np.unravel_index(at, shape)
+    inside = tuple(i // n for i, n in zip(places, block, strict=True))
+    return np.ravel_multi_index(inside, scaled.blocks.counts)
 
 
 def _largest(values: npt.NDArray[np.float64]) -> float:

@@ -19,15 +19,14 @@ from fp8num.analysis.binades import (
     LOWEST_EXPONENT,
     NAN_KEY,
     binade_keys,
+    byte_counts,
     magnitude_words,
 )
 
-__all__ = ["Distribution", "byte_counts"]
+__all__ = ["Distribution"]
 
 #: Types whose numbers are numbers of float32, and some of its words.
 _NARROW = {"float16", "bfloat16", "float32"}
-#: Bytes that are counted at once, and from how many on it pays to count pairs.
-_COUNTED, _MANY = 1 << 19, 1 << 17
 _MAGNITUDE, _INFINITY, _NORMAL = np.uint32((1 << 31) - 1), np.uint32(0x7F800000), np.uint32(1 << 23)
 
 
@@ -175,19 +174,6 @@ def _of_narrow(array: npt.NDArray[Any]) -> Distribution:
         amin=float(low.view(np.float32)) if high else math.nan,
         binades=binades,
     )
-
-
-def byte_counts(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Count how often each byte occurs, of many two at a time."""
-    counts = np.zeros(256, np.int64)
-    for start in range(0, len(values), _COUNTED):
-        some = np.ascontiguousarray(values[start : start + _COUNTED])
-        pairs = some[: len(some) & ~1] if len(some) >= _MANY else some[:0]
-        if len(pairs):
-            both = np.bincount(pairs.view(np.uint16), minlength=1 << 16).reshape(256, 256)
-            counts += both.sum(axis=0) + both.sum(axis=1)
-        counts += np.bincount(some[len(pairs) :], minlength=256)
-    return counts
 
 
 def _number(word: np.uint64) -> float:

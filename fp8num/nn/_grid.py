@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.analysis.metrics import overflow_threshold
+from fp8num.analysis.counts import overflow_threshold
 from fp8num.codec import encode
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from common import (
 )
 
 from fp8num import get_format, quantize
-from fp8num.analysis.metrics import overflow_threshold
+from fp8num.analysis import overflow_threshold
 from fp8num.nn import RECIPES, Comparison, LossScaler, Operand, Run, TrainingDiverged, train
 from fp8num.nn.outcome import Outcome
 from fp8num.nn.paired import estimate

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fp8num import get_format
-from fp8num.analysis.metrics import overflow_threshold
+from fp8num.analysis import overflow_threshold
 from fp8num.nn.paired import student_quantile
 
 if TYPE_CHECKING:
