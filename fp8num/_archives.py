@@ -148,20 +148,7 @@ def check_members(
     *,
     compressed: bool = True,
 ) -> None:
-    """
-    Refuse what np.savez does not write and what makes an archive larger than it can be.
-
-    Parameters
-    ----------
-    members : list of ZipInfo
-        All of an archive.
-    size : int
-        Bytes of the file.
-    place_of : callable
-        What messages call a member, from its name.
-    compressed : bool, optional
-        Whether members may be, as those of np.savez_compressed.
-    """
+    """Refuse what np.savez does not write and what makes an archive larger than it can be."""
     names: set[str] = set()
     for member in members:
         where = place_of(member.filename)
@@ -210,19 +197,7 @@ def _check_overlaps(
 
 
 def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> npt.NDArray[Any]:
-    """
-    Read an array of numbers or text from a checked member.
-
-    Returns
-    -------
-    ndarray
-        Of the stored type and order.
-
-    Raises
-    ------
-    InputError
-        If it is none, or of another length than its header says.
-    """
+    """Read an array of numbers or text from a checked member."""
     data = bytearray(member.file_size)
     with open_member(archive, member.filename) as stream:
         if fill(stream, memoryview(data)) < len(data):  # its checksum is compared at its end

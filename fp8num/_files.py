@@ -28,29 +28,7 @@ __all__ = ["create", "locked", "require_own", "temporary", "whole_file"]
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[IO[bytes]]:
-    """
-    Offer a file to be written that takes its place when that is done, or is gone.
-
-    Parameters
-    ----------
-    path : str or os.PathLike of str
-        The file.  An older one is replaced; a link stays, and the file that it names
-        is replaced.
-    durable : bool, optional
-        Whether it must be on the disk before it takes its place.
-
-    Yields
-    ------
-    binary stream
-        To write to.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder.
-    OSError
-        If it cannot be written, or what is there is no file, or may not be written.
-    """
+    """Offer a file to be written that takes its place when that is done, or is gone."""
     target = Path(os.path.realpath(os.fsdecode(path)))
     if not target.parent.is_dir():
         msg = f"path must lie in a folder that exists, got {shown(str(target))}; make it first"
@@ -96,25 +74,7 @@ def _require_replaceable(target: Path) -> None:
 
 
 def require_own(path: Path, what: str, known: Callable[[Path], bool], *, force: bool) -> None:
-    """
-    Refuse to replace a file that the package has not written.
-
-    Parameters
-    ----------
-    path : Path
-        What is to be written.
-    what : str
-        What it must be if it exists, for the message.
-    known : callable
-        Whether a file is that; it may raise OSError and ValueError if not.
-    force : bool
-        Whether any regular file may be replaced.
-
-    Raises
-    ------
-    ValueError
-        If the file exists, is not empty, and is something else.
-    """
+    """Refuse to replace a file that the package has not written."""
     if not path.exists():
         return
     regular = path.is_file()

@@ -64,16 +64,7 @@ def without_waiting(path: str, flags: int) -> int:
 
 @contextmanager
 def open_file(path: str | os.PathLike[str], name: str, wanted: str) -> Iterator[tuple[Any, int]]:
-    """
-    Open a regular file for reading, and yield it with its size.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    InputError
-        If it is something else, or cannot be read, now or within.
-    """
+    """Open a regular file for reading, and yield it with its size."""
     try:
         check_regular(os.stat(path), name, wanted)  # noqa: PTH116 - any kind of path
     except ValueError as error:
@@ -112,26 +103,7 @@ _STEPS = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
 def parse_json(data: bytes | str, *, constants: bool = False) -> Any:  # noqa: ANN401 - JSON
-    """
-    Parse JSON as its standard has it: UTF-8, no key twice, no number that is none.
-
-    Parameters
-    ----------
-    data : bytes or str
-        The text.
-    constants : bool, optional
-        Whether it may hold NaN and Infinity, which Python writes.
-
-    Returns
-    -------
-    object
-        Dictionaries, lists, text, numbers, True, False and None, at most `MAX_NESTING` deep.
-
-    Raises
-    ------
-    InputError
-        If it is something else, or holds more values than its size accounts for.
-    """
+    """Parse JSON as its standard has it: UTF-8, no key twice, no number that is none."""
     _check_count(data)
     try:
         # Decoded first: json.loads would guess UTF-16 and UTF-32 from bytes.
@@ -154,18 +126,6 @@ def json_members(data: bytearray, limit: Callable[[str], int]) -> Iterator[tuple
 
     An object of any size is read in the memory of one value.  Whether a key occurs twice, and
     whether a value is JSON, is for the one to see who is given them.
-
-    Parameters
-    ----------
-    data : bytearray
-        The text.
-    limit : callable
-        How many bytes the value of a key may have.
-
-    Raises
-    ------
-    InputError
-        If it is no object, or a value is longer.
     """
     match = _OPEN.match(data)
     if match is None:

@@ -66,17 +66,7 @@ def as_dict(record: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 - a dat
 
 
 def plain(value: Any, special: Callable[[float], object] | None = None) -> Any:  # noqa: ANN401
-    """
-    Return what JSON can hold for a value and all that is in it.
-
-    Parameters
-    ----------
-    value : object
-        An enum becomes its value, a record with a ``to_dict`` what that returns, another one a
-        dictionary, a tuple a list.
-    special : callable, optional
-        What becomes of a number that JSON has not; the default is None for each.
-    """
+    """Return what JSON can hold for a value and all that is in it."""
     if isinstance(value, Mapping):
         return {key: plain(part, special) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -99,25 +89,7 @@ def _names_of(record: Any) -> list[str]:  # noqa: ANN401 - a data class or a rec
 def entries(
     what: str, record: object, checks: Mapping[str, Check], optional: Collection[str] = ()
 ) -> dict[str, Any]:
-    """
-    Return the values of a record, each as its check returns it.
-
-    Parameters
-    ----------
-    what : str
-        What the record is, for messages.
-    record : object
-        It must be a mapping with an entry for each check, and no others.
-    checks : mapping of str to Check
-        What each entry must be.
-    optional : collection of str, optional
-        Entries that may be missing.
-
-    Raises
-    ------
-    InputError
-        If it is no such record; the entry is named, what it must be, and what it was.
-    """
+    """Return the values of a record, each as its check returns it."""
     if not isinstance(record, Mapping):
         arguments.refuse_kind(what, "a mapping, as to_dict() makes it", record, kind=InputError)
     if unknown := [name for name in record if name not in checks]:
@@ -141,20 +113,7 @@ def entries(
 
 
 def arguments_of(what: str, kind: type[Any], record: object, **own: Check) -> dict[str, Any]:
-    """
-    Return a data class's arguments from a record of them, each checked by its annotation.
-
-    Parameters
-    ----------
-    what : str
-        What the record is, for messages.
-    kind : type
-        The data class; a field that has a default may be missing.
-    record : object
-        The record.
-    **own : Check
-        The checks of fields that are not plain ones.
-    """
+    """Return a data class's arguments from a record of them, each checked by its annotation."""
     named = fields(kind)
     checks = {one.name: own.get(one.name) or _PLAIN.get(str(one.type), as_it_is) for one in named}
     has_default = [one.name for one in named if not one.default is one.default_factory is MISSING]

@@ -49,28 +49,7 @@ def results(
     *,
     ordered: bool = False,
 ) -> Generator[tuple[Item, T]]:
-    """
-    Yield each item with what a task gives for it.
-
-    Parameters
-    ----------
-    task : callable
-        What to do with an item.
-    items : iterable
-        With what to do it; taken as there is room.
-    executor : Executor, optional
-        What to do it on; here, one after another, unless given.  It is not shut down, and
-        when this generator is closed, tasks that have not begun are cancelled.
-    limit : int, optional
-        The most tasks in flight.
-    ordered : bool, optional
-        Whether to yield in the order of the items, or as the results come.
-
-    Yields
-    ------
-    item, result
-        An item and what the task gave for it.
-    """
+    """Yield each item with what a task gives for it."""
     if executor is None:
         for item in items:
             yield item, task(item)
@@ -130,25 +109,7 @@ def check_executor(executor: object) -> None:
 
 
 def check_task(task: Callable[..., object], executor: Executor, *, ours: bool = False) -> None:
-    """
-    Refuse a task that worker processes could not do.
-
-    Parameters
-    ----------
-    task : callable
-        What they will be asked to do.
-    executor : Executor
-        What they are; if it makes no processes, any task will do.
-    ours : bool, optional
-        Whether they are of `pool`: then one is asked to load the task.
-
-    Raises
-    ------
-    TypeError
-        If the task cannot be sent to another process.
-    RuntimeError
-        If the processes cannot be started.
-    """
+    """Refuse a task that worker processes could not do."""
     from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
     if not isinstance(executor, ProcessPoolExecutor):
@@ -190,24 +151,7 @@ def _try_to_load(sent: bytes) -> str | None:
 
 @contextmanager
 def pool(workers: int) -> Iterator[Executor]:
-    """
-    Make worker processes with one thread of BLAS each, and end them afterwards.
-
-    Parameters
-    ----------
-    workers : int
-        How many.
-
-    Yields
-    ------
-    Executor
-        The pool.  An error or Ctrl-C within ends the processes at once.
-
-    Raises
-    ------
-    ChildProcessError
-        If a process ends before its work does, and that is not dealt with within.
-    """
+    """Make worker processes with one thread of BLAS each, and end them afterwards."""
     import threading
     import time
     from concurrent.futures import BrokenExecutor, ProcessPoolExecutor

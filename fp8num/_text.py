@@ -29,18 +29,6 @@ def printable(text: str) -> str:
     r"""
     Escape what is not printable: controls, line ends, invisible and reversing characters.
 
-    Parameters
-    ----------
-    text : str
-        Any text, lone surrogates included.
-
-    Returns
-    -------
-    str
-        One line that any terminal and any page shows as it is.
-
-    Examples
-    --------
     >>> print(printable("layer\n\x1b[31m"))
     layer\n\x1b[31m
     """
@@ -61,20 +49,6 @@ def shorten(text: str, limit: int = 48) -> str:
     """
     Escape a name and cut out its middle if it is long: its end tells tensors apart.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-    limit : int, optional
-        Characters to keep, the ellipsis counted.
-
-    Returns
-    -------
-    str
-        At most `limit` printable characters.
-
-    Examples
-    --------
     >>> shorten("model.layers.31.self_attn.q_proj.weight", 24)
     'model.layer…_proj.weight'
     """
@@ -91,20 +65,6 @@ def shown(text: str, limit: int = 200) -> str:
     """
     Quote a name for a message: printable, and a long one shortened.
 
-    Parameters
-    ----------
-    text : str
-        Any text, lone surrogates included.
-    limit : int, optional
-        Characters to keep.
-
-    Returns
-    -------
-    str
-        As Python writes text, which escapes the same characters as `printable`.
-
-    Examples
-    --------
     >>> print(shown("x" * 3000, 8))
     'xxxx...(3000 characters)...xxxx'
     """
@@ -115,20 +75,6 @@ def brief(value: object, limit: int = 80) -> str:
     """
     Write any value for a message: in one line, and neither at length nor for long.
 
-    Parameters
-    ----------
-    value : object
-        Anything.
-    limit : int, optional
-        Characters to keep.
-
-    Returns
-    -------
-    str
-        The first of them as Python writes it; of a huge integer its bits.
-
-    Examples
-    --------
     >>> print(brief(10**400), brief([0] * 1000, 8), brief("relu"))
     an integer of 1329 bits [0, 0, 0 'relu'
     """
@@ -149,23 +95,8 @@ def guarded(text: str) -> str:
     r"""
     Return text for a cell of a table that no spreadsheet takes for a formula.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        With a space before it if its first character but for spaces is one of
-        ``= + - @``, a tab or the end of a line.  Taking away one space undoes that.
-
-    References
-    ----------
     OWASP, "CSV Injection".
 
-    Examples
-    --------
     >>> [guarded(text) for text in ("=1+1", "w.0", " -x")]
     [' =1+1', 'w.0', '  -x']
     """
@@ -176,20 +107,6 @@ def columns(rows: Sequence[Sequence[str]], align: str) -> str:
     """
     Align the cells of a table.
 
-    Parameters
-    ----------
-    rows : sequence of sequences of str
-        The rows, of any lengths; the heading is one of them.
-    align : str
-        ``<`` or ``>`` for each column.
-
-    Returns
-    -------
-    str
-        Lines without trailing blanks, two blanks between columns.
-
-    Examples
-    --------
     >>> print(columns([["name", "bits"], ["E5M2", "8"]], "<>"))
     name  bits
     E5M2     8
@@ -207,23 +124,7 @@ def columns(rows: Sequence[Sequence[str]], align: str) -> str:
 
 
 def pairs(items: Iterable[tuple[str, str]], *, indent: int = 2, width: int = WIDTH) -> str:
-    """
-    Write names and what they are below each other, long texts broken between words.
-
-    Parameters
-    ----------
-    items : iterable of (str, str)
-        Name and text.
-    indent : int, optional
-        Blanks before each name.
-    width : int, optional
-        Columns to fill.
-
-    Returns
-    -------
-    str
-        The lines; a word that does not fit is not broken.
-    """
+    """Write names and what they are below each other, long texts broken between words."""
     items = [(name, printable(text)) for name, text in items]
     start = indent + max((len(name) for name, _ in items), default=0) + 2
     lines = []

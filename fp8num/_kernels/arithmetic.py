@@ -41,28 +41,13 @@ def serves(fmt: Format, projection: Projection) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """
-    Round by integer arithmetic.
+    """Round by integer arithmetic."""
 
-    Parameters
-    ----------
-    fmt : Format
-        A format that `serves` accepts.
-    projection : Projection
-        Any.
-    stairs : Staircase
-        The projection's, for its outputs.
-    layout : Layout
-        Of the words that will come.
-    random_width : int
-        Number of random bits of a stochastic mode, at most 32.
-    """
-
-    fmt: Format
-    projection: Projection
-    stairs: Staircase
-    layout: Layout
-    random_width: int = 0
+    fmt: Format  #: a format that `serves` accepts
+    projection: Projection  #: any
+    stairs: Staircase  #: the projection's, for its outputs
+    layout: Layout  #: of the words that will come
+    random_width: int = 0  #: number of random bits of a stochastic mode, at most 32
 
     nbytes = 0
 

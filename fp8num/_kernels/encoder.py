@@ -27,25 +27,7 @@ CACHE = Cache(48 << 20)
 
 
 def encoder(fmt: Format, projection: Projection, layout: Layout, random_width: int = 0) -> Kernel:
-    """
-    Return the kernel that turns words into codes.
-
-    Parameters
-    ----------
-    fmt : Format
-        A format that fits float64.
-    projection : Projection
-        Any.
-    layout : Layout
-        Of the words.
-    random_width : int, optional
-        Random bits of a stochastic mode.
-
-    Returns
-    -------
-    Kernel
-        Called as ``kernel(words, out)``, or ``kernel(words, out, random)`` if stochastic.
-    """
+    """Return the kernel that turns words into codes."""
     return CACHE.get(
         ("codes", fmt, projection, layout, random_width),
         lambda: _make_encoder(fmt, projection, layout, random_width),
@@ -78,24 +60,7 @@ def quantizer(
 
 
 def decoder(fmt: Format, dtype: np.dtype[Any], *, pairs: bool = False) -> npt.NDArray[Any]:
-    """
-    Return the value of every code.
-
-    Parameters
-    ----------
-    fmt : Format
-        A format that fits float64.
-    dtype : dtype
-        Floating-point type of the values.
-    pairs : bool, optional
-        Whether to return the values of every pair of 8-bit codes, to be looked up with
-        two codes at a time, as an array of a type twice as wide.
-
-    Returns
-    -------
-    ndarray, shape (2**bits,) or (65536,)
-        The values; of formats below 8 bits, other codes have no entry.
-    """
+    """Return the value of every code."""
     if not pairs:
         return CACHE.get(("decode", fmt, dtype), lambda: _cast(fmt.values, dtype))
 

@@ -52,18 +52,7 @@ class Grid:
     def __call__(
         self, values: npt.NDArray[np.float32], work: npt.NDArray[np.uint32], out: npt.NDArray[Any]
     ) -> None:
-        """
-        Round a block; zeros are +0.
-
-        Parameters
-        ----------
-        values : ndarray of float32
-            Magnitudes less than `beyond`; overwritten.
-        work : ndarray of uint32
-            As many, overwritten.
-        out : ndarray of float32 or float64
-            The rounded values; it may be `values`.
-        """
+        """Round a block; zeros are +0."""
         np.bitwise_and(values.view(np.uint32), self._exponent, out=work)
         np.maximum(work, self._lowest, out=work)
         np.add(work, self._raise, out=work)
@@ -75,20 +64,7 @@ class Grid:
 
 
 def make_grid(fmt: Format) -> Grid | None:
-    """
-    Return what rounds to a format.
-
-    Parameters
-    ----------
-    fmt : Format
-        Any.
-
-    Returns
-    -------
-    Grid or None
-        None of one that is not parametric, lacks subnormals, signs or mantissa bits, or has
-        exponents for which float32 has no room.
-    """
+    """Return what rounds to a format."""
     # Without mantissa bits neighbours differ by a factor of two, and ties go by the exponent.
     if fmt.emin is None or not fmt.mantissa_bits or not (fmt.subnormals and fmt.signed):
         return None

@@ -59,28 +59,13 @@ def goes_up(
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """
-    Round by bisection.
+    """Round by bisection."""
 
-    Parameters
-    ----------
-    fmt : Format
-        Any format that fits float64.
-    projection : Projection
-        Any.
-    stairs : Staircase
-        The projection's.
-    layout : Layout
-        Of the words that will come.
-    random_width : int
-        Number of random bits of a stochastic mode, at most 32.
-    """
-
-    fmt: Format
-    projection: Projection
-    stairs: Staircase
-    layout: Layout
-    random_width: int = 0
+    fmt: Format  #: any format that fits float64
+    projection: Projection  #: any
+    stairs: Staircase  #: the projection's
+    layout: Layout  #: of the words that will come
+    random_width: int = 0  #: number of random bits of a stochastic mode, at most 32
 
     nbytes = 0
 

@@ -37,19 +37,12 @@ _NEAREST = {Rounding.NEAREST_TIES_TO_EVEN, Rounding.NEAREST_TIES_TO_AWAY}
 
 @dataclass(frozen=True, slots=True)
 class Staircase:
-    """
-    Where the steps of a projection begin, and the code of each.
+    """Where the steps of a projection begin, and the code of each."""
 
-    Parameters
-    ----------
-    thresholds : ndarray of uint64, shape (2, n)
-        By sign, ascending: step ``i + 1`` begins at ``thresholds[i]``.
-    outputs : ndarray of uint16, shape (2, n + 3)
-        By sign: the codes of the steps 0 to n, then those of infinity and of NaN.
-        Step n is overflow, unless nothing can overflow.
-    """
-
+    #: by sign, ascending: step ``i + 1`` begins at ``thresholds[i]``
     thresholds: npt.NDArray[np.uint64]
+    #: by sign: the codes of the steps 0 to n, then those of infinity and of NaN. Step n is
+    #: overflow, unless nothing can overflow
     outputs: npt.NDArray[np.uint16]
 
     @property

@@ -75,23 +75,7 @@ class Table:
 
 
 def make_table(stairs: Staircase, layout: Layout, entries: npt.NDArray[Any]) -> Table | None:
-    """
-    Make the table of a staircase.
-
-    Parameters
-    ----------
-    stairs : Staircase
-        The projection.
-    layout : Layout
-        Of the words that will be looked up.
-    entries : ndarray, shape of ``stairs.outputs``
-        What to store for each output.
-
-    Returns
-    -------
-    Table or None
-        None if no key of acceptable width tells the steps apart.
-    """
+    """Make the table of a staircase."""
     widest = _WIDEST[layout.bits]
     for width in range(min(widest, _needed_width(stairs, layout)), widest + 1):
         cut = layout.bits - width

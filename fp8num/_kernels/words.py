@@ -125,14 +125,7 @@ _BFLOAT16 = _view(BFLOAT16)
 
 
 def source_of(dtype: np.dtype[Any]) -> Source:
-    """
-    Return how arrays of a type become words.
-
-    Raises
-    ------
-    TypeError
-        If the type is not a real floating-point or integer type.
-    """
+    """Return how arrays of a type become words."""
     source = _SOURCES.get(dtype)
     if source is not None:
         return source
@@ -149,14 +142,7 @@ def source_of(dtype: np.dtype[Any]) -> Source:
 
 
 def as_values(x: npt.ArrayLike, argument: str = "x") -> npt.NDArray[Any]:
-    """
-    Return `x` as an array of a type that has words.
-
-    Raises
-    ------
-    TypeError
-        If `x` is complex, boolean, text, a date or an object, or a masked array.
-    """
+    """Return `x` as an array of a type that has words."""
     if isinstance(x, int) and not isinstance(x, bool) and x.bit_length() > 63:
         return np.asarray(_odd_float(x))
     values = x if type(x) is np.ndarray else as_array(x, argument)

@@ -166,14 +166,7 @@ def _signs(x: Floats) -> npt.NDArray[np.float32]:
 
 
 def _slices(x: Floats, axis: int, width: int) -> tuple[list[Floats | None], Array]:
-    """
-    Cut numbers into integers of `width` bits, from the top of each row or column down.
-
-    Returns
-    -------
-    list of ndarray or None, and ndarray of int64
-        ``x = sum of slice_s * 2**(top - (s + 1) * width)``; None is a slice of zeros.
-    """
+    """Cut numbers into integers of `width` bits, from the top of each row or column down."""
     top = np.frexp(np.abs(x).max(axis=axis, keepdims=True, initial=0.0))[1].astype(np.int64)
     slices: list[Floats | None] = []
     rest = x

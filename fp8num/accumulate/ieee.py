@@ -41,25 +41,7 @@ _TILE = 1 << 14
 def round_float32(
     x: Floats, rounding: Rounding, random: npt.NDArray[np.uint32] | None = None, width: int = 0
 ) -> Floats:
-    """
-    Round float64 numbers, or numbers rounded to odd, to float32 by any mode.
-
-    Parameters
-    ----------
-    x : ndarray of float64
-        Numbers of any size.
-    rounding : Rounding
-        The mode.
-    random : ndarray of uint32, optional
-        Random bits of stochastic modes, `width` bits each.
-    width : int, optional
-        Number of random bits, at most 24.
-
-    Returns
-    -------
-    ndarray of float64
-        The float32 values; beyond the range, what IEEE 754 has for the mode.
-    """
+    """Round float64 numbers, or numbers rounded to odd, to float32 by any mode."""
     finite = np.isfinite(x)
     magnitude = np.where(finite, np.abs(x), 0.0)
     e = np.maximum(exponent(magnitude), -126) - 23

@@ -124,20 +124,7 @@ class Limbs:
         return negative, found, exponent, sticky
 
     def to_float64(self, *, nearest: bool) -> Floats:
-        """
-        Return the sums as float64.
-
-        Parameters
-        ----------
-        nearest : bool
-            Whether to round to nearest, ties to even; otherwise to odd, so that what is
-            rounded from it to at most 51 bits is rounded once.
-
-        Returns
-        -------
-        ndarray of float64, shape (M, N)
-            Rounded once, in the subnormal range too.
-        """
+        """Return the sums as float64."""
         negative, found, exponent, sticky = self.leading()
         cut = np.maximum(_length(found) - 53, -1074 - exponent)
         cut = np.clip(cut, 0, 63)

@@ -147,37 +147,7 @@ def as_operand(
     transpose: bool = False,
     apart: bool = True,
 ) -> Operand:
-    """
-    Return an operand of codes with a format, or of an object that holds its own.
-
-    Parameters
-    ----------
-    name : str
-        ``"a"`` or ``"b"``.
-    x : ndarray or object
-        Codes, or an object with ``codes``, ``format`` and ``scales``.
-    fmt : Format, str or None
-        The format of raw codes.
-    scale : array_like, optional
-        Raw scales.
-    scaling : str, optional
-        What the raw scales belong to.
-    transpose : bool, optional
-        Whether to exchange the last two axes, of the scales too.
-    apart : bool, optional
-        Whether two levels of scales stay apart, as units with scales of their own take them;
-        if not, an object's `scales` are taken, float32 with both in them.
-
-    Returns
-    -------
-    Operand
-        With scales of as many axes as the codes have.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If codes or scales are of the wrong type or shape, or something is missing.
-    """
+    """Return an operand of codes with a format, or of an object that holds its own."""
     if hasattr(x, "codes") and hasattr(x, "format"):
         for argument, value in ((f"{name}_format", fmt), (f"{name}_scale", scale)):
             if value is not None:

@@ -27,25 +27,12 @@ _NANS = {
 
 @dataclass(frozen=True)
 class Output:
-    """
-    A floating-point type, or a format whose codes are wanted.
+    """A floating-point type, or a format whose codes are wanted."""
 
-    Parameters
-    ----------
-    name : str
-        One of float32, bfloat16, float16, float64, or "codes".
-    dtype : dtype
-        The type of the array.
-    format : Format or None
-        The format of codes.
-    scale : float
-        What results are multiplied by before they are encoded.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    format: Format | None
-    scale: float
+    name: str  #: one of float32, bfloat16, float16, float64, or "codes"
+    dtype: np.dtype[Any]  #: the type of the array
+    format: Format | None  #: the format of codes
+    scale: float  #: what results are multiplied by before they are encoded
 
     def convert(self, x: Floats, *, all_ones: bool) -> npt.NDArray[Any]:
         """
@@ -89,28 +76,7 @@ class Output:
 def as_output(
     out_dtype: npt.DTypeLike | Format | str, out_scale: float | None, *, exact: bool
 ) -> Output:
-    """
-    Return what a type or format stands for.
-
-    Parameters
-    ----------
-    out_dtype : dtype, Format or str
-        float32, bfloat16, float16, float64 (for exact sums), or a format.
-    out_scale : float or None
-        For a format: what results are multiplied by first.
-    exact : bool
-        Whether sums are exact.
-
-    Returns
-    -------
-    Output
-        The type.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is none of these, or the scale does not go with it.
-    """
+    """Return what a type or format stands for."""
     found = _float_output(out_dtype)
     if found is None:
         fmt = _format(out_dtype)

@@ -31,19 +31,10 @@ __all__ = ["Entry", "Scales", "find_entry"]
 
 @dataclass(frozen=True)
 class Entry:
-    """
-    How scales enter.
+    """How scales enter."""
 
-    Parameters
-    ----------
-    kind : str
-        "none", "terms" (exact, or by the unit), "accumulator" or "blocks".
-    length : int or None
-        Products of a block of k, for "blocks".
-    """
-
-    kind: str
-    length: int | None = None
+    kind: str  #: "none", "terms" (exact, or by the unit), "accumulator" or "blocks"
+    length: int | None = None  #: products of a block of k, for "blocks"
 
 
 def find_entry(unit: Accumulator, a: Operand, b: Operand) -> Entry:

@@ -112,19 +112,7 @@ def make_terms(
 
 
 def special_sums(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Array:
-    """
-    Return what infinities and NaNs among products add up to: 0 where there are none.
-
-    Parameters
-    ----------
-    a, b : ndarray of float32, shapes (K, M), (K, N)
-        Signs as in `Terms`.
-
-    Returns
-    -------
-    ndarray of float32, shape (M, N)
-        0, an infinity, or NaN for a NaN, infinity times zero, and infinities of both signs.
-    """
+    """Return what infinities and NaNs among products add up to: 0 where there are none."""
     parts = []
     for x in (a, b):
         infinite = np.where(np.isinf(x), np.sign(x), np.float32(0))

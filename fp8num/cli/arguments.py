@@ -15,14 +15,7 @@ __all__ = ["add_cases", "add_projection", "cases_of", "projection_options"]
 
 
 def add_projection(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the options that say what a conversion is.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        A command's.
-    """
+    """Add the options that say what a conversion is."""
     parser.add_argument(
         "--source", default="float32", help="type of the values: f16, bf16, f32 (default), f64"
     )
@@ -32,14 +25,7 @@ def add_projection(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cases(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the options that say which inputs to try; those not given are None.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        A command's.
-    """
+    """Add the options that say which inputs to try; those not given are None."""
     parser.add_argument(
         "--cases", metavar="SET", help="standard (default), every, boundaries, specials, structured"
     )
@@ -48,26 +34,7 @@ def add_cases(parser: argparse.ArgumentParser) -> None:
 
 
 def cases_of(arguments: argparse.Namespace, fmt: Format, source: SourceType) -> CaseSet:
-    """
-    Return the inputs that the options name.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With what `add_cases` asks for.
-    fmt, source
-        The conversion.
-
-    Returns
-    -------
-    CaseSet
-        The inputs.
-
-    Raises
-    ------
-    ValueError
-        If an option is wrong.
-    """
+    """Return the inputs that the options name."""
     from fp8num.verify.cases import case_set
 
     return case_set(
@@ -76,19 +43,7 @@ def cases_of(arguments: argparse.Namespace, fmt: Format, source: SourceType) -> 
 
 
 def projection_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """
-    Return those of the options that were given, as `get_projection` takes them.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With what `add_projection` asks for.
-
-    Returns
-    -------
-    dict
-        Keyword arguments.
-    """
+    """Return those of the options that were given, as `get_projection` takes them."""
     names = ("rounding", "saturation", "like")
     given = {name: getattr(arguments, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}

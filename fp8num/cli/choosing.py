@@ -41,28 +41,7 @@ def layout_option(text: str) -> tuple[Layout, str]:
 
 
 def matching(option: str, wanted: Iterable[str], names: Sequence[str]) -> list[str]:
-    """
-    Return the names that patterns match, each of which must match one.
-
-    Parameters
-    ----------
-    option : str
-        Whose patterns they are, for the message.
-    wanted : iterable of str
-        The patterns, as of a shell; a name matches with ``.weight`` or without.
-    names : sequence of str
-        The tensors.
-
-    Returns
-    -------
-    list of str
-        In the order of `names`.
-
-    Raises
-    ------
-    ValueError
-        If a pattern matches nothing.
-    """
+    """Return the names that patterns match, each of which must match one."""
     found: set[str] = set()
     for pattern in wanted:
         hits = {

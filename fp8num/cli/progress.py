@@ -13,23 +13,7 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(what: str, total: int, *, shown: bool) -> Iterator[Callable[[int], object] | None]:
-    """
-    Offer a function that moves a progress bar on stderr.
-
-    Parameters
-    ----------
-    what : str
-        What is being done.
-    total : int
-        Units in all.
-    shown : bool
-        Whether to show the bar.
-
-    Yields
-    ------
-    callable or None
-        To be called with the number of units that are done; None if nothing is shown.
-    """
+    """Offer a function that moves a progress bar on stderr."""
     if not shown:
         yield None
         return

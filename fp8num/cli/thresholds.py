@@ -88,51 +88,19 @@ def _binades(low: float, high: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """
-    A condition that must not hold.
+    """A condition that must not hold."""
 
-    Attributes
-    ----------
-    metric : str
-        Of `METRICS`.
-    compare : str
-        An operator.
-    limit : float
-        What it is compared with.
-    is_share : bool
-        Whether it was written in percent.
-    rule : str
-        The rule or scheme after ``@``, or empty.
-    """
-
-    metric: str
-    compare: str
-    limit: float
-    is_share: bool
-    rule: str
+    metric: str  #: of `METRICS`
+    compare: str  #: an operator
+    limit: float  #: what it is compared with
+    is_share: bool  #: whether it was written in percent
+    rule: str  #: the rule or scheme after ``@``, or empty
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
         """
         Read a condition.
 
-        Parameters
-        ----------
-        text : str
-            As in the module's docstring.
-
-        Returns
-        -------
-        Threshold
-            The condition.
-
-        Raises
-        ------
-        ValueError
-            If it is none, or nothing has such a name.
-
-        Examples
-        --------
         >>> Threshold.parse("flushed >= 0.5% @ tensor").limit
         0.005
         """
@@ -187,33 +155,7 @@ def failing(
     target: str = "E4M3FN",
     activations: Mapping[str, npt.NDArray[np.float64]] | None = None,
 ) -> list[str]:
-    """
-    Return a line for each tensor that a condition holds of, and each kind of decision.
-
-    Parameters
-    ----------
-    thresholds : sequence of Threshold
-        The conditions.
-    found : FileRecommendation
-        What was decided.
-    tensors : sequence of StoredTensor
-        What it was decided about.
-    target : str, optional
-        What it was decided for.
-    activations : mapping of str to ndarray, optional
-        What it was decided with.
-
-    Returns
-    -------
-    list of str
-        None if no condition holds.  Of a tensor that stays in 16 bits, what schemes make of
-        it is not asked; one that is broken fails.
-
-    Raises
-    ------
-    ValueError
-        If a rule is unknown, or `activations` are missed.
-    """
+    """Return a line for each tensor that a condition holds of, and each kind of decision."""
     measured = _Measured(target, found, tensors, activations or {})
     lines = []
     for threshold in thresholds:

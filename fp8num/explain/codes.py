@@ -39,20 +39,6 @@ def code_value(code: int, fmt: Format) -> Fraction | float:
     """
     Return what a code stands for, exactly.
 
-    Parameters
-    ----------
-    code : int
-        A code of the format.
-    fmt : Format
-        The format; float64 need not hold its values.
-
-    Returns
-    -------
-    Fraction or float
-        A float for -0, infinities and NaNs.
-
-    Examples
-    --------
     >>> from fp8num.formats import E4M3FN
     >>> code_value(0x2A, E4M3FN), code_value(0x80, E4M3FN), code_value(0xFF, E4M3FN)
     (Fraction(5, 16), -0.0, nan)
@@ -84,21 +70,7 @@ def hex_code(code: int, fmt: Format) -> str:
 
 
 def code_grid(fmt: Format, *, width: int = WIDTH) -> str:
-    """
-    Write the value of every code that has no sign bit, and what the others are.
-
-    Parameters
-    ----------
-    fmt : Format
-        A format of at most 8 bits.
-    width : int, optional
-        Columns to fill.
-
-    Returns
-    -------
-    str
-        Rows of up to eight codes, headed by the first.
-    """
+    """Write the value of every code that has no sign bit, and what the others are."""
     count = fmt.sign_bit or 1 << fmt.bits
     # Seven characters a cell leave room for a binade of three mantissa bits in a row.
     cells = [short_text(code_value(code, fmt), 7) for code in range(count)]
@@ -121,20 +93,7 @@ def code_grid(fmt: Format, *, width: int = WIDTH) -> str:
 
 
 def code_list(fmt: Format) -> str:
-    """
-    Write the codes of a wide format where something begins or ends, and their values.
-
-    Parameters
-    ----------
-    fmt : Format
-        The format.
-
-    Returns
-    -------
-    str
-        The first codes, those around the smallest normal number, and around the largest
-        finite one, with dots for what is left out.
-    """
+    """Write the codes of a wide format where something begins or ends, and their values."""
     table = fmt.magnitudes.codes
     normal, largest = int(table[fmt.first_normal]), int(table[-1])
     end = fmt.sign_bit or 1 << fmt.bits

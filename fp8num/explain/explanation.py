@@ -30,19 +30,7 @@ HALF = Fraction(1, 2)
 
 
 def decision(record: Record) -> str:
-    """
-    Say why a number became what it became.
-
-    Parameters
-    ----------
-    record : Record
-        What `inspect` returns.
-
-    Returns
-    -------
-    str
-        A sentence without its full stop; empty for a code.
-    """
+    """Say why a number became what it became."""
     if record.number is None:
         return ""
     x, written = record.number.value, shorten(record.number.written, 40)
@@ -194,19 +182,7 @@ def _table_boundary(record: Record, x: Fraction) -> Fraction | None:
 
 
 def describe(record: Record) -> str:
-    """
-    Write a record as a block of text.
-
-    Parameters
-    ----------
-    record : Record
-        What `inspect` or `inspect_code` returns.
-
-    Returns
-    -------
-    str
-        A heading and lines of at most 80 columns.
-    """
+    """Write a record as a block of text."""
     fmt = record.fmt
     heading = fmt.name
     if record.projection is not None:
@@ -264,20 +240,7 @@ def _error_text(record: Record) -> str:
 
 
 def to_dict(record: Record) -> dict[str, Any]:
-    """
-    Return a record for JSON, its numbers as exact text.
-
-    Parameters
-    ----------
-    record : Record
-        What `inspect` or `inspect_code` returns.
-
-    Returns
-    -------
-    dict
-        Values in decimal and hexadecimal, all other numbers as fractions such as
-        ``"1/80"``; None for what there is not.
-    """
+    """Return a record for JSON, its numbers as exact text."""
     fmt = record.fmt
     sign, exponent, mantissa = fmt.fields(record.code)
     found: dict[str, Any] = {

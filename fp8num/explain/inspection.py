@@ -82,28 +82,7 @@ def finite(value: Fraction | float) -> Fraction | None:
 
 
 def inspect(number: Number, fmt: Format, conversion: Conversion) -> Record:
-    """
-    Convert a number and say everything about it.
-
-    Parameters
-    ----------
-    number : Number
-        What `parse_number` returns.
-    fmt : Format
-        The format.
-    conversion : Conversion
-        How to convert.
-
-    Returns
-    -------
-    Record
-        The code and all that is known of it.
-
-    Raises
-    ------
-    ValueError
-        If an option is unknown, or options do not go together.
-    """
+    """Convert a number and say everything about it."""
     import numpy as np
 
     from fp8num.codec import encode, flags
@@ -130,26 +109,7 @@ def inspect(number: Number, fmt: Format, conversion: Conversion) -> Record:
 
 
 def inspect_code(written: str, fmt: Format) -> Record:
-    """
-    Say everything about a code.
-
-    Parameters
-    ----------
-    written : str
-        The code, in decimal or as ``0x7e`` or ``0b1111110``.
-    fmt : Format
-        The format.
-
-    Returns
-    -------
-    Record
-        What it stands for.
-
-    Raises
-    ------
-    ValueError
-        If it is no code of the format.
-    """
+    """Say everything about a code."""
     try:
         code = int(written, 0)
     except ValueError:

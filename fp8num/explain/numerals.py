@@ -74,23 +74,6 @@ def parse_number(written: str) -> Number:
     """
     Read a number exactly.
 
-    Parameters
-    ----------
-    written : str
-        A decimal, an integer, a fraction of two of them, a hexadecimal number, inf or nan.
-
-    Returns
-    -------
-    Number
-        The number.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these, or its exponent or length is beyond all bounds.
-
-    Examples
-    --------
     >>> parse_number("1/3").value, parse_number("0x1.8p-3").value, parse_number("-0").value
     (Fraction(1, 3), Fraction(3, 16), -0.0)
     """
@@ -161,23 +144,9 @@ def round_to_odd(value: Fraction | float) -> float:
     What float64 cannot hold leaves its trace in the last bit: of the two neighbours the
     one whose last bit is 1 is taken, beyond the range the largest number.
 
-    Parameters
-    ----------
-    value : Fraction or float
-        The number.
-
-    Returns
-    -------
-    float
-        The number itself if float64 holds it.
-
-    References
-    ----------
     S. Boldo and G. Melquiond, "Emulation of FMA and correctly rounded sums: proved
     algorithms using rounding to odd", IEEE Trans. Computers 57 (2008), Theorem 2.
 
-    Examples
-    --------
     >>> round_to_odd(Fraction(1, 3)).hex(), round_to_odd(Fraction(10) ** 400).hex()
     ('0x1.5555555555555p-2', '0x1.fffffffffffffp+1023')
     """
@@ -219,18 +188,6 @@ def exact_decimal(value: Fraction | float) -> str | None:
     """
     Write a number in decimal with all its digits.
 
-    Parameters
-    ----------
-    value : Fraction or float
-        The number.
-
-    Returns
-    -------
-    str or None
-        None if the digits never end.
-
-    Examples
-    --------
     >>> exact_decimal(Fraction(5, 16)), exact_decimal(Fraction(2) ** 70), exact_decimal(-0.0)
     ('0.3125', '1180591620717411303424', '-0')
     """
@@ -255,18 +212,6 @@ def fraction_text(value: Fraction | float | None) -> str | None:
     """
     Write any number exactly for a machine to read.
 
-    Parameters
-    ----------
-    value : Fraction, float or None
-        The number.
-
-    Returns
-    -------
-    str or None
-        As `Fraction` reads it, such as ``1/80``; ``inf``, ``NaN`` or ``-0``; None for None.
-
-    Examples
-    --------
     >>> fraction_text(Fraction(1, 80)), fraction_text(Fraction(2) ** 70), fraction_text(None)
     ('1/80', '1180591620717411303424', None)
     """
@@ -281,20 +226,6 @@ def decimal_text(value: Fraction | float, digits: int = 12) -> str:
     """
     Write a number in decimal: exactly if that is short, else rounded and marked.
 
-    Parameters
-    ----------
-    value : Fraction or float
-        The number.
-    digits : int, optional
-        Significant digits to keep.
-
-    Returns
-    -------
-    str
-        Such as ``0.3125``, ``1e+39``; ``~0.333333333333`` if it is rounded.
-
-    Examples
-    --------
     >>> [decimal_text(Fraction(text), 6) for text in ("1/3", "448", "1e39", "-1/512")]
     ['~0.333333', '448', '1e+39', '~-0.00195312']
     """
@@ -326,25 +257,7 @@ def _special(value: float) -> str:
 
 
 def odd_factor(value: Fraction) -> tuple[int, int]:
-    """
-    Split a number with a finite binary expansion.
-
-    Parameters
-    ----------
-    value : Fraction
-        The number.
-
-    Returns
-    -------
-    tuple of int
-        Integer and exponent, such that the number is ``integer * 2**exponent`` and the
-        integer is odd; zeros for zero.
-
-    Raises
-    ------
-    ValueError
-        If the denominator is not a power of two.
-    """
+    """Split a number with a finite binary expansion."""
     if value.denominator & (value.denominator - 1):
         msg = f"value must be an integer times a power of two, got {value}; round it first"
         raise ValueError(msg)
@@ -359,20 +272,6 @@ def short_text(value: Fraction | float, limit: int = 8) -> str:
     """
     Write a value of a format exactly and shortly.
 
-    Parameters
-    ----------
-    value : Fraction or float
-        A number whose denominator is a power of two.
-    limit : int, optional
-        Characters up to which it is written in decimal.
-
-    Returns
-    -------
-    str
-        In decimal, or as an odd integer times a power of two.
-
-    Examples
-    --------
     >>> [short_text(Fraction(448)), short_text(Fraction(1, 512)), short_text(Fraction(3, 512))]
     ['448', '2^-9', '3*2^-9']
     """
@@ -391,18 +290,6 @@ def hex_text(value: Fraction | float) -> str:
     """
     Write a number as a hexadecimal floating-point constant of C, exactly.
 
-    Parameters
-    ----------
-    value : Fraction or float
-        A number whose denominator is a power of two; its exponent may be any.
-
-    Returns
-    -------
-    str
-        As `float.hex` writes it, without trailing zeros.
-
-    Examples
-    --------
     >>> hex_text(Fraction(5, 16)), hex_text(Fraction(-448)), hex_text(-0.0)
     ('0x1.4p-2', '-0x1.cp+8', '-0x0p+0')
     """
@@ -424,19 +311,6 @@ def exact_record(value: Fraction | float) -> dict[str, str | int]:
     """
     Return a value of a format for JSON, exactly and in the usual notations.
 
-    Parameters
-    ----------
-    value : Fraction or float
-        A number whose denominator is a power of two.
-
-    Returns
-    -------
-    dict
-        ``decimal`` and ``hex`` as text; of a number other than -0 also ``integer`` and
-        ``exponent``, with the integer odd.
-
-    Examples
-    --------
     >>> exact_record(Fraction(448))
     {'decimal': '448', 'hex': '0x1.cp+8', 'integer': 7, 'exponent': 6}
     """

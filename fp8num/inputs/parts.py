@@ -55,56 +55,23 @@ _BYTE = "F8_E8M0"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPart:
-    """
-    One tensor of any type: its description, and a way to all of its elements.
+    """One tensor of any type: its description, and a way to all of its elements."""
 
-    Attributes
-    ----------
-    name : str
-        Name in the file, unchanged, so possibly hostile.
-    where : str
-        The file and the tensor, for messages.
-    dtype : str
-        The stored type as safetensors names it; ``V1`` for elements of one byte
-        of which np.save lost the type.
-    shape : tuple of int
-        ``()`` for a scalar; dimensions may be 0.
-    order : {"C", "F"}
-        Order of the elements in the file.
-    length : int
-        Bytes of the elements.
-    reason : str
-        Why it cannot be read; empty if it can.
-    """
-
-    name: str
-    where: str
+    name: str  #: name in the file, unchanged, so possibly hostile
+    where: str  #: the file and the tensor, for messages
+    #: the stored type as safetensors names it; ``V1`` for elements of one byte of which np.save
+    #: lost the type
     dtype: str
-    shape: tuple[int, ...]
-    order: Literal["C", "F"] = "C"
-    length: int
-    reason: str = ""
+    shape: tuple[int, ...]  #: ``()`` for a scalar; dimensions may be 0
+    order: Literal["C", "F"] = "C"  #: order of the elements in the file
+    length: int  #: bytes of the elements
+    reason: str = ""  #: why it cannot be read; empty if it can
     _reader: Callable[[int], Iterator[npt.NDArray[np.generic]]] | None = field(
         repr=False, compare=False
     )
 
     def read(self) -> npt.NDArray[Any]:
-        """
-        Read all elements.
-
-        Returns
-        -------
-        ndarray
-            In native byte order, of the tensor's shape: float64, float32,
-            float16, bfloat16 or integers; uint8 codes for the F8, F6, F4 and
-            V1 types, of packed ones the first in the low bits.
-
-        Raises
-        ------
-        InputError
-            If the type cannot be read, or the file was changed since it was
-            opened, ends too early, or fails its checksum.
-        """
+        """Read all elements."""
         if self._reader is None:
             msg = f"{self.where} cannot be read: {self.reason}; convert it to another type"
             raise InputError(msg)
@@ -121,44 +88,15 @@ class StoredPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """
-    What a file holds.
+    """What a file holds."""
 
-    Attributes
-    ----------
-    file : str
-        The path as it was given.
-    tensors : dict of str to StoredPart
-        In the file's order.
-    metadata : dict of str to str
-        Text of a safetensors header.
-    """
-
-    file: str
-    tensors: dict[str, StoredPart]
-    metadata: dict[str, str]
+    file: str  #: the path as it was given
+    tensors: dict[str, StoredPart]  #: in the file's order
+    metadata: dict[str, str]  #: text of a safetensors header
 
 
 def open_parts(path: str | os.PathLike[str]) -> Parts:
-    """
-    Open a file of tensors of any type: check its headers, and read no elements yet.
-
-    Parameters
-    ----------
-    path : str or os.PathLike of str
-        A ``.safetensors`` or ``.npz`` file.
-
-    Returns
-    -------
-    Parts
-        Its tensors, those too that cannot be read, and its text.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, empty, truncated, something other than its name
-        says, or contradicts itself.
-    """
+    """Open a file of tensors of any type: check its headers, and read no elements yet."""
     stored = StoredFile.inspect(path)
     buffer = bytearray(HEAD)
     with stored.stream() as stream:

@@ -121,26 +121,7 @@ def load_scaled(path: str | os.PathLike[str]) -> dict[str, ScaledArray]:
 
 
 def described_format(opened: Parts, name: str) -> Format | None:
-    """
-    Return the format that a file says the codes of a scaled array have.
-
-    Parameters
-    ----------
-    opened : Parts
-        The file.
-    name : str
-        Name of the array.
-
-    Returns
-    -------
-    Format or None
-        None if the file does not say.
-
-    Raises
-    ------
-    InputError
-        If the description is no JSON object with a format.
-    """
+    """Return the format that a file says the codes of a scaled array have."""
     if _DESCRIPTION + name not in opened.metadata:
         return None
     try:

@@ -27,11 +27,6 @@ def described_attributes(what: str, thing: object, without: frozenset[str]) -> d
 
     Those whose names begin with an underscore are left out where they cannot be described:
     they are taken for what comes and goes.
-
-    Raises
-    ------
-    TypeError
-        If another one cannot be described.
     """
     found: dict[str, Any] = {}
     for name, value in vars(thing).items():

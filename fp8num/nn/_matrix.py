@@ -43,21 +43,7 @@ _BUFFERS = _Buffers()
 
 
 def buffer(name: str, shape: tuple[int, int]) -> Floats:
-    """
-    Return memory for a matrix, which is the caller's until it asks for that name again.
-
-    Parameters
-    ----------
-    name : str
-        What it is for.
-    shape : tuple of int
-        Of the matrix.
-
-    Returns
-    -------
-    ndarray of float64
-        Filled with anything.
-    """
+    """Return memory for a matrix, which is the caller's until it asks for that name again."""
     size = shape[0] * shape[1]
     if size > KEPT:
         return np.empty(shape)

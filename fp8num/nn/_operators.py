@@ -170,14 +170,7 @@ class Operators:
         return int(self.item())
 
     def item(self) -> float:
-        """
-        Return the only element as a float.
-
-        Raises
-        ------
-        ValueError
-            If there are more, or none.
-        """
+        """Return the only element as a float."""
         if self.data.size != 1:
             msg = f"item() must be asked of one element, got {self._title}"
             raise ValueError(msg)

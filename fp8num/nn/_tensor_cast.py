@@ -69,21 +69,7 @@ class TensorCast:
         self.context = Context(fmt, _ZERO, _LARGEST)
 
     def __call__(self, x: Array, axis: int) -> ScaledArray | None:
-        """
-        Scale and quantise a tensor.
-
-        Parameters
-        ----------
-        x : ndarray of float32, shape (rows, columns)
-            Values.
-        axis : int
-            For the result's record.
-
-        Returns
-        -------
-        ScaledArray or None
-            What `scale_quantize` returns; None if only that can.
-        """
+        """Scale and quantise a tensor."""
         found = self._scales(x)
         if found is None:
             return None
@@ -160,21 +146,7 @@ def _blocks(x: Array, factor: Single) -> Iterator[tuple[slice, Single]]:
 
 
 def tensor_cast(rule: Rule, fmt: Format) -> TensorCast | None:
-    """
-    Return the short way of a rule's cast.
-
-    Parameters
-    ----------
-    rule : Rule
-        How.
-    fmt : Format
-        Of the elements.
-
-    Returns
-    -------
-    TensorCast or None
-        None of a rule that has not one float32 scale and a plain cast.
-    """
+    """Return the short way of a rule's cast."""
     cast = rule.cast
     plain = (
         rule.granularity.kind == "tensor"

@@ -11,16 +11,7 @@ __all__ = ["widths"]
 
 
 def widths(sizes: object) -> tuple[int, ...]:
-    """
-    Return widths that come as a list, a tuple, an array or whatever else has an order.
-
-    Raises
-    ------
-    TypeError
-        If they are none of these, or no integers.
-    ValueError
-        If there are fewer than two, or one is not positive.
-    """
+    """Return widths that come as a list, a tuple, an array or whatever else has an order."""
     unordered = isinstance(sizes, str | bytes | Mapping | AbstractSet)
     if unordered or not isinstance(sizes, Iterable) or getattr(sizes, "ndim", 1) != 1:
         refuse("sizes", "a sequence of widths, such as [64, 512, 10]", sizes, kind=TypeError)

@@ -34,19 +34,11 @@ Shown: TypeAlias = "tuple[str, str, ScaledArray, Array]"
 
 @dataclass(slots=True, eq=False)
 class Operands:
-    """
-    What a layer was given.
+    """What a layer was given."""
 
-    Attributes
-    ----------
-    input, weight : ndarray of float32
-        Its input and its master weights.
-    output_gradient : ndarray of float32 or None
-        The loss's derivative by its output, as soon as that is known.
-    """
-
-    input: Array
+    input: Array  #: its input and its master weights
     weight: Array
+    #: the loss's derivative by its output, as soon as that is known
     output_gradient: Array | None = None
 
     def by_role(self) -> dict[str, Array]:
@@ -58,21 +50,7 @@ class Operands:
 
 
 def watch(logits: Tensor, layers: Sequence[str]) -> dict[str, Operands]:
-    """
-    Find what layers were given on the way to a result, cast or not.
-
-    Parameters
-    ----------
-    logits : Tensor
-        The result; its graph is told to keep gradients by the layers' outputs.
-    layers : sequence of str
-        The layers' names, which the results of their products bear.
-
-    Returns
-    -------
-    dict of str to Operands
-        In the order of `layers`; a backward pass adds the gradients.
-    """
+    """Find what layers were given on the way to a result, cast or not."""
     found: dict[str, Operands] = {}
     open_ = [logits]
     while open_:
@@ -101,24 +79,6 @@ def cast_record(step: int, layer: str, role: str, scaled: ScaledArray, source: A
     """
     Measure what a cast did.
 
-    Parameters
-    ----------
-    step : int
-        The step, counted from 0.
-    layer, role : str
-        Which operand.
-    scaled : ScaledArray
-        What it became.
-    source : ndarray of float32 or float64
-        What it was, of the same shape.
-
-    Returns
-    -------
-    CastRecord
-        The measures; sums are in float64.
-
-    Examples
-    --------
     >>> import fp8num as fp
     >>> x = np.float32([1.0, 1.1, 1e-9, 1000.0])
     >>> record = cast_record(0, "first", "x_forward", fp.scale_quantize(x, "tensor"), x)
@@ -180,23 +140,7 @@ def _sums(x: Array, decoded: Array, *, whole: bool) -> _Sums:
 
 
 def plain_record(step: int, layer: str, role: str, source: Array) -> CastRecord:
-    """
-    Describe an operand that was not cast.
-
-    Parameters
-    ----------
-    step : int
-        The step, counted from 0.
-    layer, role : str
-        Which operand.
-    source : ndarray of float32
-        What it is.
-
-    Returns
-    -------
-    CastRecord
-        Of float32, in which nothing was lost.
-    """
+    """Describe an operand that was not cast."""
     with np.errstate(all="ignore"):
         amax = float(np.max(np.abs(source), initial=0))
     finite = source.size
@@ -223,23 +167,7 @@ def plain_record(step: int, layer: str, role: str, source: Array) -> CastRecord:
 def records_of(
     step: int, shown: Sequence[Shown], layers: Mapping[str, Operands]
 ) -> list[CastRecord]:
-    """
-    Measure the operands of a step, in the order in which they entered products.
-
-    Parameters
-    ----------
-    step : int
-        The step, counted from 0.
-    shown : sequence of (layer, role, ScaledArray, source)
-        The casts, as layers show them.
-    layers : mapping of str to Operands
-        What every layer was given, in the order of the forward pass.
-
-    Returns
-    -------
-    list of CastRecord
-        Of casts, and of the operands that were not cast.
-    """
+    """Measure the operands of a step, in the order in which they entered products."""
     measured: dict[int, CastRecord] = {}
     found = []
     for layer, role, scaled, source in shown:

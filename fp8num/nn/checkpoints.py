@@ -51,18 +51,10 @@ _ADVICE = "name a file that a training wrote"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """
-    What a file holds.
+    """What a file holds."""
 
-    Attributes
-    ----------
-    settings : dict
-        What the training was begun with, as JSON holds it.
-    state : dict
-        Where it was: nested dictionaries and lists of numbers, text and arrays.
-    """
-
-    settings: dict[str, Any]
+    settings: dict[str, Any]  #: what the training was begun with, as JSON holds it
+    #: where it was: nested dictionaries and lists of numbers, text and arrays
     state: dict[str, Any]
 
 
@@ -75,24 +67,6 @@ def save_checkpoint(
     The file appears whole or not at all: it is written beside its place, flushed to the
     disk, and then renamed, over an older one if there is one.
 
-    Parameters
-    ----------
-    path : str or os.PathLike of str
-        The file; its folder must exist.
-    settings : mapping
-        What JSON can hold.
-    state : mapping
-        Nested dictionaries and lists of numbers, text, None and arrays.
-
-    Raises
-    ------
-    TypeError
-        If something in the state cannot be stored.
-    OSError
-        If the file cannot be written.
-
-    Examples
-    --------
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = pathlib.Path(folder.name, "run.npz")
@@ -112,26 +86,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """
-    Read a checkpoint, and compare it with its checksum.
-
-    Parameters
-    ----------
-    path : str or os.PathLike of str
-        The file.
-
-    Returns
-    -------
-    Checkpoint
-        What `save_checkpoint` was given; tuples have become lists.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is something else, of another version, cut short, or damaged.
-    """
+    """Read a checkpoint, and compare it with its checksum."""
     name = f"checkpoint {shown(os.fsdecode(path))}"
     try:
         with open_file(path, name, "a file that a training wrote") as (stream, size):
@@ -144,22 +99,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def check_settings(
     path: str | os.PathLike[str], found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """
-    Refuse a checkpoint of another training.
-
-    Parameters
-    ----------
-    path : str or os.PathLike of str
-        Where it was found, for the message.
-    found, wanted : mapping
-        Its settings, and those that are asked for.
-
-    Raises
-    ------
-    ValueError
-        If they differ, with the first setting that does.  One that is missing is None: it
-        came after the file.
-    """
+    """Refuse a checkpoint of another training."""
     expected = json.loads(json.dumps(dict(wanted)))
     for key in [*expected, *(key for key in found if key not in expected)]:
         have, want = found.get(key), expected.get(key)

@@ -133,24 +133,7 @@ def batches(
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:
-    """
-    Return the state of a generator as a dictionary that JSON can hold.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Over any of NumPy's bit generators; it is not changed.
-
-    Returns
-    -------
-    dict
-        Of numbers, lists and strings.
-
-    Raises
-    ------
-    TypeError
-        If it is none of NumPy's generators.
-    """
+    """Return the state of a generator as a dictionary that JSON can hold."""
     generator("rng", rng)
     state: dict[str, Any] = _listed(rng.bit_generator.state)
     if state["bit_generator"] not in _GENERATORS:
@@ -160,24 +143,7 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def generator_from(state: Mapping[str, Any]) -> np.random.Generator:
-    """
-    Return a generator that continues from a state.
-
-    Parameters
-    ----------
-    state : mapping
-        What `generator_state` returned.
-
-    Returns
-    -------
-    numpy.random.Generator
-        A new one.
-
-    Raises
-    ------
-    ValueError
-        If it is no such state.
-    """
+    """Return a generator that continues from a state."""
     if not isinstance(state, Mapping) or state.get("bit_generator") not in _GENERATORS:
         got = state.get("bit_generator") if isinstance(state, Mapping) else state
         refuse("state", f"what generator_state() returned, of {', '.join(_GENERATORS)}", got)

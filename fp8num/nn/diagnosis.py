@@ -140,29 +140,7 @@ def diagnose(
     casts: Sequence[CastRecord],
     before: Iterable[CastRecord] = (),
 ) -> Diagnosis:
-    """
-    Find the first tensor of a step that went wrong.
-
-    Parameters
-    ----------
-    what : str
-        What was noticed.
-    step : int
-        The step.
-    lr, scale : float
-        Learning rate, and what the loss was multiplied by.
-    parameters : mapping of str to Tensor
-        As they were in the step.
-    casts : sequence of CastRecord
-        Of the step, in the order in which they were made.
-    before : iterable of CastRecord, optional
-        Of earlier steps, to compare magnitudes with.
-
-    Returns
-    -------
-    Diagnosis
-        The record.
-    """
+    """Find the first tensor of a step that went wrong."""
     found = Diagnosis(step=step, what=what)
     slower: Remedy = f"a smaller learning rate than {lr:g}", "lr"
     calmer: tuple[Remedy, ...] = (slower, ("clipping gradients", "clip"))

@@ -37,22 +37,11 @@ _ONE = np.ones((), np.float32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnGrid:
-    """
-    Values of a format whose codes were not made.
+    """Values of a format whose codes were not made."""
 
-    Attributes
-    ----------
-    values : ndarray of float32 or float64, shape (rows, columns)
-        What codes would be decoded to.
-    stored : ndarray of float32, shape ()
-        The scale as the rule keeps it.
-    cast : TensorCast
-        What made them.
-    """
-
-    values: npt.NDArray[Any]
-    stored: npt.NDArray[np.float32]
-    cast: TensorCast
+    values: npt.NDArray[Any]  #: what codes would be decoded to
+    stored: npt.NDArray[np.float32]  #: the scale as the rule keeps it
+    cast: TensorCast  #: what made them
 
 
 class Factor:

@@ -178,26 +178,7 @@ def _always_exact(a: Format | None, b: Format | None, depth: int) -> bool:
 
 
 def find_accumulator(accumulator: Accumulator | str) -> Accumulator | None:
-    """
-    Return the accumulator of a name, None for ``"correctly-rounded"``.
-
-    Parameters
-    ----------
-    accumulator : Accumulator or str
-        That name, or what `fp8num.accumulate.get_accumulator` takes.
-
-    Returns
-    -------
-    Accumulator or None
-        None stands for `multiply`.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    ValueError
-        If there is none of that name.
-    """
+    """Return the accumulator of a name, None for ``"correctly-rounded"``."""
     if accumulator == CORRECTLY_ROUNDED:
         return None
     try:
@@ -208,20 +189,7 @@ def find_accumulator(accumulator: Accumulator | str) -> Accumulator | None:
 
 
 def takes_values(accumulator: Accumulator | str) -> bool:
-    """
-    Whether an accumulator multiplies plain float32 values, not codes alone.
-
-    Parameters
-    ----------
-    accumulator : Accumulator or str
-        As for `product`.
-
-    Returns
-    -------
-    bool
-        True for ``"correctly-rounded"``, ``"exact"``, which is then the same, and
-        ``"blas-float32"``.
-    """
+    """Whether an accumulator multiplies plain float32 values, not codes alone."""
     unit = find_accumulator(accumulator)
     return unit is None or isinstance(unit, ExactSum | BlasSum)
 

@@ -130,19 +130,7 @@ class MLP:
 
     @float_arithmetic
     def __call__(self, x: Tensor | npt.ArrayLike) -> Tensor:
-        """
-        Apply the layers.
-
-        Parameters
-        ----------
-        x : Tensor or array_like of float32, shape (batch, sizes[0])
-            Inputs.
-
-        Returns
-        -------
-        Tensor of float32, shape (batch, sizes[-1])
-            Logits.
-        """
+        """Apply the layers."""
         between = ACTIVATIONS[self.activation]
         for layer in self.layers[:-1]:
             x = between(layer(x))

@@ -150,27 +150,7 @@ class Linear:
 
     @float_arithmetic
     def __call__(self, x: Tensor | npt.ArrayLike) -> Tensor:
-        """
-        Apply the layer.
-
-        Parameters
-        ----------
-        x : Tensor or array_like of float32, shape (batch, features_in)
-            Inputs.
-
-        Returns
-        -------
-        Tensor of float32, shape (batch, features_out)
-            Outputs.
-
-        Raises
-        ------
-        TypeError
-            If inputs are not float32.
-        ValueError
-            If they have another shape, or the accumulator of wgrad does not take a batch of
-            that length, where one is recorded for it.
-        """
+        """Apply the layer."""
         given = self._input(x)
         batch = given.shape[0]
         if batch and is_recording() and batch not in self._batches:

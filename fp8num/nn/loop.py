@@ -231,19 +231,7 @@ class Loop:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """
-        Continue where another loop of the same plan was.
-
-        Parameters
-        ----------
-        state : mapping
-            What `state` returned.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If it is not such a state.
-        """
+        """Continue where another loop of the same plan was."""
         total = self.plan.total
         found = entries(
             "the state",

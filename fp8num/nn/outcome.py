@@ -20,86 +20,40 @@ __all__ = ["Outcome", "Share", "mean_of_known", "mean_shares"]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """
-    What became of a tensor's elements in a training.
+    """What became of a tensor's elements in a training."""
 
-    Attributes
-    ----------
-    layer, role, format : str
-        Which tensor, and what it was cast to.
-    flushed, saturated : float
-        Mean over the steps that were measured of the share of nonzero elements that became
-        zero, and of elements beyond the largest value; NaN where there was none.
-    """
-
-    layer: str
+    layer: str  #: which tensor, and what it was cast to
     role: str
     format: str
+    #: mean over the steps that were measured of the share of nonzero elements that became zero, and
+    #: of elements beyond the largest value; NaN where there was none
     flushed: float
     saturated: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """
-    What came out of one training.
+    """What came out of one training."""
 
-    Attributes
-    ----------
-    recipe : str
-        What it is called in the comparison.
-    seed, fold : int
-        Which one; the fold is 0 where there are none.
-    held_out : int
-        Inputs that accuracy and loss are of; 0 if the training diverged.
-    accuracy, loss : float
-        On the data held out; NaN if the training diverged.
-    train_accuracy, train_loss : float
-        On those trained on.
-    losses : tuple of float
-        Of each step that was made.
-    per_epoch : int
-        How many steps make an epoch.
-    skipped : int
-        Steps that the optimizer did not make.
-    shares : tuple of Share
-        One for each tensor.
-    diverged : str
-        Why the training stopped; empty if it did not.
-    settings : dict
-        All that the result depends on, as JSON can hold it.
-    """
-
-    recipe: str
-    seed: int
+    recipe: str  #: what it is called in the comparison
+    seed: int  #: which one; the fold is 0 where there are none
     fold: int
-    held_out: int = 0
-    accuracy: float = math.nan
+    held_out: int = 0  #: inputs that accuracy and loss are of; 0 if the training diverged
+    accuracy: float = math.nan  #: on the data held out; NaN if the training diverged
     loss: float = math.nan
-    train_accuracy: float = math.nan
+    train_accuracy: float = math.nan  #: on those trained on
     train_loss: float = math.nan
-    losses: tuple[float, ...] = ()
-    per_epoch: int = 1
-    skipped: int = 0
-    shares: tuple[Share, ...] = ()
-    diverged: str = ""
+    losses: tuple[float, ...] = ()  #: of each step that was made
+    per_epoch: int = 1  #: how many steps make an epoch
+    skipped: int = 0  #: steps that the optimizer did not make
+    shares: tuple[Share, ...] = ()  #: one for each tensor
+    diverged: str = ""  #: why the training stopped; empty if it did not
+    #: all that the result depends on, as JSON can hold it
     settings: dict[str, Any] = field(default_factory=dict)
 
 
 def mean_shares(shares: Iterable[Share]) -> tuple[Share, ...]:
-    """
-    Return the mean shares of each tensor.
-
-    Parameters
-    ----------
-    shares : iterable of Share
-        Of any tensors, in several steps or trainings.
-
-    Returns
-    -------
-    tuple of Share
-        One for each tensor, in the order in which they came; NaN is left out of means.
-    """
+    """Return the mean shares of each tensor."""
     found: dict[tuple[str, str, str], list[Share]] = {}
     for share in shares:
         found.setdefault((share.layer, share.role, share.format), []).append(share)

@@ -35,25 +35,12 @@ _SMALL = 2.0**-12
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """
-    A mean and how well it is known.
+    """A mean and how well it is known."""
 
-    Attributes
-    ----------
-    n : int
-        Values that it is the mean of.
-    mean : float
-        NaN without values.
-    error : float
-        Standard error: the standard deviation over the root of n; NaN below two.
-    low, high : float
-        Ends of Student's interval around the mean; NaN below two.
-    """
-
-    n: int
-    mean: float
-    error: float
-    low: float
+    n: int  #: values that it is the mean of
+    mean: float  #: naN without values
+    error: float  #: standard error: the standard deviation over the root of n; NaN below two
+    low: float  #: ends of Student's interval around the mean; NaN below two
     high: float
 
 
@@ -61,25 +48,6 @@ def student_quantile(p: float, freedom: int) -> float:
     r"""
     Return a quantile of Student's t distribution.
 
-    Parameters
-    ----------
-    p : float
-        Probability, above 0 and below 1.
-    freedom : int
-        Degrees of freedom, at least 1.
-
-    Returns
-    -------
-    float
-        What a variable is below with probability `p`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range.
-
-    Notes
-    -----
     With :math:`\theta = \arctan(t / \sqrt{\nu})` the probability of :math:`|T| < t` is a
     finite sum of positive terms [1]_, and that of :math:`|T| > t` is the rest of the same
     series, which without an end adds up to 1: nothing cancels in either.  The angle, or its
@@ -87,13 +55,9 @@ def student_quantile(p: float, freedom: int) -> float:
     :math:`10^{-12}` for `p` from :math:`10^{-300}` to 0.49, for ``1 - p`` in that range, and up
     to 1,000 degrees of freedom.
 
-    References
-    ----------
     .. [1] M. Abramowitz and I. A. Stegun, "Handbook of Mathematical Functions", 1964,
        26.7.3 and 26.7.4.
 
-    Examples
-    --------
     >>> round(student_quantile(0.975, 9), 3)
     2.262
     """
@@ -153,33 +117,10 @@ def estimate(
     """
     Estimate the mean of what independent values are drawn from.
 
-    Parameters
-    ----------
-    values : sequence of float
-        Such as the differences of pairs.
-    confidence : float, optional
-        Of the interval, above 0 and below 1.
-    resolution : float, optional
-        Values are multiples of it, at least 0; 0 if any value is possible.
-
-    Returns
-    -------
-    Estimate
-        Sums are rounded once, so the order of the values is of no account.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range.
-
-    Notes
-    -----
     Values that are all the same have a spread that their resolution hides.  The standard
     deviation is taken to be at least that of a uniform error of half a step, which is the
     resolution over the root of 12: a few shares of a few inputs cannot claim to be exact.
 
-    Examples
-    --------
     >>> estimate([1.0, 2.0, 3.0, 6.0]).mean, estimate([1.0]).error
     (3.0, nan)
     """
@@ -210,38 +151,10 @@ def decide(
     """
     Say what differences of pairs show.
 
-    Parameters
-    ----------
-    differences : sequence of float
-        From a baseline, positive where the other is better; independent of each other.
-    margin : float
-        Difference that does not matter, above 0.
-    level : float, optional
-        Probability of each wrong statement, above 0 and below 0.5.
-    resolution : float, optional
-        As for `estimate`.
-
-    Returns
-    -------
-    str
-        ``"within"`` if two one-sided tests at `level` both reject a difference of the margin
-        or more [1]_, which is to say that the interval of confidence ``1 - 2 * level`` lies
-        inside; otherwise ``"worse"`` or ``"better"`` if that of ``1 - level`` lies on one
-        side of 0; otherwise, and of fewer than two pairs, ``"undecided"``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range.
-
-    References
-    ----------
     .. [1] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the power
        approach for assessing the equivalence of average bioavailability",
        J. Pharmacokinet. Biopharm. 15 (1987), 657-680.
 
-    Examples
-    --------
     >>> decide([-0.001, 0.001, 0.0], 0.003), decide([-0.01, -0.012, -0.011], 0.003)
     ('within', 'worse')
     """

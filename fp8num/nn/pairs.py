@@ -78,23 +78,7 @@ def pairs(outcomes: Sequence[Outcome], recipe: str, baseline: BySeed) -> tuple[B
 
 
 def result_of(outcomes: Sequence[Outcome], recipe: str, baseline: str, margin: float) -> Result:
-    """
-    Return what a recipe did.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        Of every recipe, seed and fold.
-    recipe, baseline : str
-        Names in them.
-    margin : float
-        Difference of accuracies that does not matter.
-
-    Returns
-    -------
-    Result
-        Its figures, and those of the differences from the baseline.
-    """
+    """Return what a recipe did."""
     own, other = pairs(outcomes, recipe, finished(outcomes, baseline))
     accuracy, loss = _means(own, _accuracy), _means(own, _loss)
     changes = _less(accuracy, _means(other, _accuracy))

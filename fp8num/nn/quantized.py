@@ -114,23 +114,7 @@ class Casts:
         self.states = {tensor: state for tensor, state in started.items() if state is not None}
 
     def cast(self, role: str, source: Array, *, remember: bool = True) -> Factor:
-        """
-        Cast a tensor for a role.
-
-        Parameters
-        ----------
-        role : str
-            One of `ROLES`.
-        source : ndarray of float32
-            The tensor.
-        remember : bool, optional
-            Whether delayed scaling records its magnitude.
-
-        Returns
-        -------
-        Factor
-            What enters the product.
-        """
+        """Cast a tensor for a role."""
         operand = self.recipe.operand(role)
         if not operand.is_cast:
             return Factor(role, source)
@@ -208,23 +192,7 @@ class Casts:
         return found
 
     def again(self, role: str, earlier: str, factor: Factor | None, source: Array) -> Factor:
-        """
-        Return a tensor's second cast: the first one if that serves, or another.
-
-        Parameters
-        ----------
-        role, earlier : str
-            Of this cast and of the one before.
-        factor : Factor or None
-            What the one before gave.
-        source : ndarray of float32
-            The tensor.
-
-        Returns
-        -------
-        Factor
-            What enters the product.
-        """
+        """Return a tensor's second cast: the first one if that serves, or another."""
         operand = self.recipe.operand(role)
         if factor is not None and self._serves[role, earlier]:
             self._show(role, factor, source)
@@ -296,19 +264,7 @@ class Casts:
             raise ValueError(msg) from error
 
     def rounded(self, result: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """
-        Round a result to the recipe's output format.
-
-        Parameters
-        ----------
-        result : ndarray of float32
-            The result.
-
-        Returns
-        -------
-        ndarray of float32
-            Rounded to nearest, and infinite beyond the range; itself without such a format.
-        """
+        """Round a result to the recipe's output format."""
         if self.recipe.output is None:
             return result
         found: npt.NDArray[np.float32] = quantize(result, self.recipe.output, saturation="SatNone")
@@ -328,19 +284,7 @@ class Casts:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """
-        Continue from what `state` returned.
-
-        Parameters
-        ----------
-        state : mapping
-            Of a layer with the same recipe.
-
-        Raises
-        ------
-        ValueError
-            If it is the state of something else; nothing has changed then.
-        """
+        """Continue from what `state` returned."""
         wanted = f"state of layer {self.name!r} must be what state() returned"
         known = isinstance(state, Mapping) and set(state) == {"recipe", "delayed", "rng"}
         if not known or not isinstance(state["delayed"], Mapping):

@@ -30,25 +30,6 @@ def leaf_derivatives(result: Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
     """
     Return the derivatives by the leaves that a result depends on and that require one.
 
-    Parameters
-    ----------
-    result : Tensor
-        Where to start.
-    seed : ndarray
-        The loss's derivative by it.
-
-    Returns
-    -------
-    list of (Tensor, ndarray)
-        Each leaf once.  The arrays may be shared: copy before writing to one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a rule gives derivatives of another number, type or shape than it has inputs.
-
-    Notes
-    -----
     Consumers come before what they consume, so each node's derivative is complete when it
     is handed on.  The order, and with it the rounding of sums, depends on the graph alone.
     """

@@ -83,14 +83,7 @@ _SCHEDULES: Mapping[str, Callable[[float, int], Any]] = {
 def make_widths(
     sizes: Sequence[int] | npt.NDArray[Any] | None, dataset: Dataset
 ) -> tuple[int, ...]:
-    """
-    Return the widths of a net for some data.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there are fewer than two, or they do not fit the data.
-    """
+    """Return the widths of a net for some data."""
     if sizes is None:
         return dataset.features, HIDDEN, dataset.classes
     found = widths(sizes)
@@ -109,14 +102,7 @@ def make_widths(
 
 
 def check_callable(argument: str, value: object) -> None:
-    """
-    Refuse what is neither None nor can be called.
-
-    Raises
-    ------
-    TypeError
-        If it is something else.
-    """
+    """Refuse what is neither None nor can be called."""
     if value is not None and not callable(value):
         refuse_kind(argument, "callable or None", value)
 
@@ -124,23 +110,7 @@ def check_callable(argument: str, value: object) -> None:
 def make_recipes(
     sizes: Sequence[int], scaler: LossScaler | None, **given: str | Recipe | None
 ) -> tuple[RecipeOfLayers, LossScaler]:
-    """
-    Return the recipes of layers, and a loss scaler that the training may change.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Widths of the net.
-    scaler : LossScaler or None
-        Of the loss; it is copied.
-    **given : str, Recipe or None
-        ``recipe``, ``first_recipe`` and ``last_recipe``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If one is not what it must be, one layer would have two recipes, or none has `recipe`.
-    """
+    """Return the recipes of layers, and a loss scaler that the training may change."""
     recipes = {argument: _recipe(argument, value) for argument, value in given.items()}
     first, last = recipes.get("first_recipe"), recipes.get("last_recipe")
     if len(sizes) == 2 and first is not None and last is not None and first != last:
@@ -177,14 +147,7 @@ def _check_inner(inner: Recipe | None, ends: Sequence[Recipe], layers: int) -> N
 
 
 def make_model(sizes: Sequence[int], recipes: RecipeOfLayers, *, rng: np.random.Generator) -> MLP:
-    """
-    Return a net of widths and recipes.
-
-    Raises
-    ------
-    ValueError
-        If a recipe cannot be computed in it.
-    """
+    """Return a net of widths and recipes."""
     found = recipes["recipe"]
     assert found is not None  # `make_recipes` refuses it
     return MLP(
@@ -219,14 +182,7 @@ def make_plan(
     divergence: float | None,
     capture: Collection[int],
 ) -> Plan:
-    """
-    Return what a training does.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not what it must be; the arguments are those of `train`.
-    """
+    """Return what a training does."""
     if not len(dataset.x):
         msg = f"dataset must have inputs to train on, {dataset.name!r} has none"
         raise ValueError(msg)
@@ -267,14 +223,7 @@ def make_plan(
 def make_optimizer(
     optimizer: OptimizerMaker, parameters: Mapping[str, Tensor], lr: float
 ) -> Optimizer:
-    """
-    Return an optimizer of parameters.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there is none of that name, or the function makes something else.
-    """
+    """Return an optimizer of parameters."""
     maker = _named("optimizer", optimizer, _OPTIMIZERS)
     made = maker(parameters, lr) if callable(maker) else maker
     if not isinstance(made, Optimizer):
@@ -325,14 +274,7 @@ def _parts(recipe: Recipe) -> dict[str, Any]:
 
 
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """
-    Return an optimizer's kind and its settings, the rate apart.
-
-    Raises
-    ------
-    TypeError
-        If a setting cannot be described, so that a checkpoint would not tell it from another.
-    """
+    """Return an optimizer's kind and its settings, the rate apart."""
     kind = type(optimizer).__name__
     found = described_attributes(f"optimizer {kind}", optimizer, _NOT_SET)
     return {"name": kind, **found}

@@ -54,19 +54,6 @@ def normal_cdf(x: Array) -> Array:
     r"""
     Return the standard normal distribution function, in float64 whatever comes in.
 
-    Parameters
-    ----------
-    x : ndarray of float32 or float64, shape (...)
-        Any values; infinities give the limits.
-
-    Returns
-    -------
-    ndarray of float64, shape (...)
-        Within 4e-16; the lower tail has a relative error of a few times
-        :math:`2^{-53} \max(1, x^2 / 2)`, as its exponential has.
-
-    Notes
-    -----
     With :math:`z = |x| / \sqrt 2`, and the midpoint rule for the integral [1]_ [2]_:
 
     .. math:: \operatorname{erfc} z
@@ -78,15 +65,11 @@ def normal_cdf(x: Array) -> Array:
     where it is below the sum's last bit, and beyond :math:`2 \pi / h` would exceed the sum.
     The error is of the order :math:`e^{-(\pi / h)^2}`.  No table of coefficients is needed.
 
-    References
-    ----------
     .. [1] F. Matta and A. Reichel, "Uniform computation of the error function and other
        related functions", Math. Comp. 25 (1971), 339-344.
     .. [2] D. B. Hunter and T. Regan, "A note on the evaluation of the complementary error
        function", Math. Comp. 26 (1972), 539-541.
 
-    Examples
-    --------
     >>> normal_cdf(np.array([-1.0, 0.0, 1.0])).round(6)
     array([0.158655, 0.5     , 0.841345])
     """
@@ -116,18 +99,6 @@ def normal_density(x: Array) -> Array:
     """
     Return the standard normal density, in float64 whatever comes in.
 
-    Parameters
-    ----------
-    x : ndarray of float32 or float64, shape (...)
-        Any values.
-
-    Returns
-    -------
-    ndarray of float64, shape (...)
-        The derivative of `normal_cdf`.
-
-    Examples
-    --------
     >>> normal_density(np.array([0.0, 2.0])).round(6)
     array([0.398942, 0.053991])
     """

@@ -325,26 +325,7 @@ def apply(name: str, *operands: Operand, **options: object) -> Tensor:
 
 
 def as_tensors(name: str, operands: Sequence[Operand]) -> list[Tensor]:
-    """
-    Return an operation's operands as tensors of one type.
-
-    Parameters
-    ----------
-    name : str
-        The operation, for messages.
-    operands : sequence of (Tensor, array_like or number)
-        As for `apply`.
-
-    Returns
-    -------
-    list of Tensor
-        Tensors as they are, constants without gradient.
-
-    Raises
-    ------
-    TypeError
-        If types are mixed, or are none that gradients are taken in.
-    """
+    """Return an operation's operands as tensors of one type."""
     arrays = [
         None if isinstance(x, Tensor) else as_array(x, f"an operand of {name}") for x in operands
     ]
@@ -373,14 +354,7 @@ def as_tensors(name: str, operands: Sequence[Operand]) -> list[Tensor]:
 
 
 def is_recording() -> bool:
-    """
-    Return whether results remember how they were made.
-
-    Returns
-    -------
-    bool
-        False within `no_grad`.
-    """
+    """Return whether results remember how they were made."""
     return _RECORDING.get()
 
 

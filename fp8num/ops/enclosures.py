@@ -105,20 +105,7 @@ def decimal_of(x: Fraction) -> Interval:
 
 
 def round_to_odd(evaluate: Callable[[Precision], Interval]) -> tuple[int, int]:
-    """
-    Return a positive irrational number as an odd integer of 61 or 62 bits and an exponent.
-
-    Parameters
-    ----------
-    evaluate : callable
-        Returns an interval that the number is in, narrower with more digits.
-
-    Returns
-    -------
-    tuple of int
-        ``(magnitude, exponent)``: the number lies within one unit of ``2**exponent`` of
-        ``magnitude * 2**exponent``, strictly between the even integers beside it.
-    """
+    """Return a positive irrational number as an odd integer of 61 or 62 bits and an exponent."""
     digits = DIGITS
     while True:
         found = _common(evaluate(_precision(digits)))

@@ -56,23 +56,13 @@ class Number(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """
-    An array of numbers, infinities and NaNs.
+    """An array of numbers, infinities and NaNs."""
 
-    Parameters
-    ----------
-    magnitude, exponent : ndarray of int64
-        The value of a number is ``magnitude * 2**exponent``; of others they do not count.
-    kind : ndarray of uint8
-        NUMBER, INFINITE or NAN.
-    negative : ndarray of bool
-        The sign, which zeros and NaNs have too.
-    """
-
+    #: the value of a number is ``magnitude * 2**exponent``; of others they do not count
     magnitude: Integers
     exponent: Integers
-    kind: npt.NDArray[np.uint8]
-    negative: Flags
+    kind: npt.NDArray[np.uint8]  #: NUMBER, INFINITE or NAN
+    negative: Flags  #: the sign, which zeros and NaNs have too
 
     @property
     def nbytes(self) -> int:
@@ -120,14 +110,7 @@ class Numbers:
 
 
 def numbers_of(fmt: Format) -> Numbers:
-    """
-    Return what every code of a format stands for, index = code.
-
-    Raises
-    ------
-    ValueError
-        If a value has more than 16 significant bits, which a table may have.
-    """
+    """Return what every code of a format stands for, index = code."""
     return CACHE.get(("numbers", fmt), lambda: _make_numbers(fmt))
 
 

@@ -30,28 +30,13 @@ __all__ = ["Configuration", "configurations"]
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """
-    A text that a package loads.
+    """A text that a package loads."""
 
-    Attributes
-    ----------
-    title : str
-        The package, and what the text is to it.
-    filename : str
-        What the file is called there.
-    language : str
-        ``"yaml"``, ``"json"`` or ``"python"``.
-    text : str
-        All of it, in ASCII.
-    note : str
-        What to know before it is used, in a sentence or two.
-    """
-
-    title: str
-    filename: str
-    language: str
-    text: str
-    note: str
+    title: str  #: the package, and what the text is to it
+    filename: str  #: what the file is called there
+    language: str  #: ``"yaml"``, ``"json"`` or ``"python"``
+    text: str  #: all of it, in ASCII
+    note: str  #: what to know before it is used, in a sentence or two
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,22 +169,6 @@ def configurations(found: FileRecommendation) -> tuple[Configuration, ...]:
     """
     Write a file's decisions as configurations of the packages that quantise.
 
-    Parameters
-    ----------
-    found : FileRecommendation
-        What `fp8num.recommend` says of a file.
-
-    Returns
-    -------
-    tuple of Configuration
-        A recipe of llm-compressor, ``quantization_config`` of compressed-tensors,
-        hf_quant_config.json of ModelOpt, a filter of torchao, debug features of
-        TransformerEngine if it must leave any layer out and has the scheme, and the recipe for
-        hardware that takes one scale, if that is another one.  None if no layer is quantised, or
-        to a format or by a rule that these packages do not have.
-
-    Notes
-    -----
     They reach modules of class ``Linear``, as these packages do: a convolution, GPT-2's
     ``Conv1D`` and stacked experts are left as they are.  Where no one scheme serves the file,
     each layer has its own, by its exact name.  All layers that one product computes are in the
@@ -208,8 +177,6 @@ def configurations(found: FileRecommendation) -> tuple[Configuration, ...]:
     Loaded by compressed-tensors 0.19.0 and 0.20.1, llm-compressor 0.14.0.1, ModelOpt 0.47.0,
     torchao 0.18.0 and, for TransformerEngine, nvdlfw-inspect 0.2.2.
 
-    Examples
-    --------
     >>> import numpy as np, fp8num as fp
     >>> weights = np.random.default_rng(0).normal(size=(64, 128)).astype(np.float32)
     >>> found = fp.recommend({"up_proj.weight": weights, "lm_head.weight": weights})

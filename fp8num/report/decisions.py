@@ -65,19 +65,10 @@ _SHARED = {"tensor": "one scale", "row": "per row", "block": "blocks"}
 
 @dataclass(frozen=True, eq=False)
 class DecisionPage:
-    """
-    The decision as the page's template takes it: sentences, and numbers already written.
+    """The decision as the page's template takes it: sentences, and numbers already written."""
 
-    Parameters
-    ----------
-    found : FileRecommendation
-        What was decided.
-    records : sequence of TensorRecord
-        Of the same tensors, in the same order.
-    """
-
-    found: FileRecommendation
-    records: Sequence[TensorRecord]
+    found: FileRecommendation  #: what was decided
+    records: Sequence[TensorRecord]  #: of the same tensors, in the same order
     configurations: tuple[Configuration, ...] = ()  #: what to paste
 
     @property

@@ -20,23 +20,7 @@ __all__ = ["output_folder", "write_together"]
 
 @contextmanager
 def output_folder(folder: Path, names: tuple[str, ...]) -> Iterator[None]:
-    """
-    Make sure before any work that files can be written to a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Made, with its parents, if it does not exist; unmade if what follows fails.
-    names : tuple of str
-        The files that will be written.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be made or written to.
-    ValueError
-        If the folder is a file, or a file a folder.
-    """
+    """Make sure before any work that files can be written to a folder."""
     if folder.exists() and not folder.is_dir():
         msg = f"output must be a directory, {shown(str(folder))} is a file; name another directory"
         raise ValueError(msg)
@@ -67,22 +51,6 @@ def write_together(folder: Path, texts: Mapping[str, str], remove: Iterable[str]
     """
     Write files to a folder: if any of them cannot be written, the old ones stay.
 
-    Parameters
-    ----------
-    folder : Path
-        An existing folder.
-    texts : mapping of str to str
-        The files' names and contents, in UTF-8.
-    remove : iterable of str, optional
-        Files that go when the others have been written, of those that are there.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be written or removed.
-
-    Notes
-    -----
     Whoever writes several files to a folder locks it, or two writers' files could mix.
     """
     new = {name: temporary(folder) for name in texts}

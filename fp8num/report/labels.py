@@ -28,21 +28,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float, digits: int = 4) -> str:
-    """
-    Write a number to a few significant digits.
-
-    Parameters
-    ----------
-    value : float
-        Any float.
-    digits : int, optional
-        Significant digits.
-
-    Returns
-    -------
-    str
-        Such as ``0.01563``, ``1.5e-05``, ``∞``; a dash for NaN.
-    """
+    """Write a number to a few significant digits."""
     if math.isnan(value):
         return MISSING
     if math.isinf(value):
@@ -54,18 +40,6 @@ def percent(rate: float) -> str:
     """
     Write a rate as a percentage that never pretends to be none or all.
 
-    Parameters
-    ----------
-    rate : float
-        From 0 to 1, or NaN.
-
-    Returns
-    -------
-    str
-        Such as ``0%``, ``<0.01%``, ``12.3%``, ``>99.9%``; a dash for NaN.
-
-    Examples
-    --------
     >>> [percent(rate) for rate in (0.0, 1e-9, 0.0312, 0.5, 0.99999, 1.0)]
     ['0%', '<0.01%', '3.12%', '50.0%', '>99.9%', '100%']
     """

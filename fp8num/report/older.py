@@ -51,25 +51,7 @@ _BEGIN = re.compile(
 def report_folder(
     folder: Path, *, training: bool, frontier: bool = False, force: bool
 ) -> Iterator[None]:
-    """
-    Make sure before any work that a report can be written to a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Made, with its parents, if it does not exist; unmade if what follows fails.
-    training : bool
-        Whether the report will have tables of trainings.
-    frontier : bool
-        Whether it will have one of bits and errors.
-    force : bool
-        Whether files that are no older report's may be replaced.
-
-    Raises
-    ------
-    OSError, ValueError
-        If it cannot.
-    """
+    """Make sure before any work that a report can be written to a folder."""
     names = [PAGE, CSV, JSON]
     names += [TRAINING, CURVES] if training else []
     names += [FRONTIER] if frontier else []
@@ -79,23 +61,7 @@ def report_folder(
 
 
 def require_replaceable(folder: Path, names: Iterable[str], *, force: bool) -> None:
-    """
-    Refuse to replace files that are not an older report's, as it was written.
-
-    Parameters
-    ----------
-    folder : Path
-        An existing folder.
-    names : iterable of str
-        The files that are to be written.
-    force : bool
-        Whether to replace them all the same.
-
-    Raises
-    ------
-    ValueError
-        If there is such a file.
-    """
+    """Refuse to replace files that are not an older report's, as it was written."""
     ours = older_report(folder)
     for name in names:
         what = "a report's file as it was written"
@@ -103,19 +69,7 @@ def require_replaceable(folder: Path, names: Iterable[str], *, force: bool) -> N
 
 
 def older_report(folder: Path) -> set[str]:
-    """
-    Return which files of a folder are an older report's, as it was written.
-
-    Parameters
-    ----------
-    folder : Path
-        An existing folder.
-
-    Returns
-    -------
-    set of str
-        Their names; empty if there is no report.
-    """
+    """Return which files of a folder are an older report's, as it was written."""
     there = {name for name in NAMES if (folder / name).is_file()}
     if JSON not in there:
         return set()
@@ -135,19 +89,7 @@ def older_report(folder: Path) -> set[str]:
 
 
 def digests(texts: Mapping[str, str]) -> dict[str, str]:
-    """
-    Return the list of files for ``report.json``.
-
-    Parameters
-    ----------
-    texts : mapping of str to str
-        Names and contents of the other files.
-
-    Returns
-    -------
-    dict of str to str
-        Names and SHA-256, in the order of names.
-    """
+    """Return the list of files for ``report.json``."""
     return {
         name: hashlib.sha256(texts[name].encode("utf-8", "backslashreplace")).hexdigest()
         for name in sorted(texts)

@@ -34,24 +34,7 @@ MAX_SKIPPED = 200  #: entries of the list of what was left out
 
 
 def render_page(contents: Contents) -> str:
-    """
-    Write the report as one HTML page that needs nothing else.
-
-    Parameters
-    ----------
-    contents : Contents
-        What the report says; it has decisions.
-
-    Returns
-    -------
-    str
-        An HTML document: no request, no script needed, names harmless.
-
-    Raises
-    ------
-    ValueError
-        If nothing was decided.
-    """
+    """Write the report as one HTML page that needs nothing else."""
     from markupsafe import Markup
 
     if contents.decided is None:

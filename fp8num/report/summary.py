@@ -37,54 +37,20 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """
-    How a format does over all tensors, under one rule.
+    """How a format does over all tensors, under one rule."""
 
-    Attributes
-    ----------
-    format : Format
-        The format.
-    rule : str
-        The rule.
-    wins, judged : int
-        In how many tensors no format of its width has less error, and of how many.
-    sqnr_db : float
-        Median SQNR.
-    underflow_rate, saturation_rate : float
-        The highest of any tensor; NaN if there is none.
-    worst : str
-        The tensor with the highest underflow rate.
-    """
-
-    format: Format
-    rule: str
-    wins: int
+    format: Format  #: the format
+    rule: str  #: the rule
+    wins: int  #: in how many tensors no format of its width has less error, and of how many
     judged: int
-    sqnr_db: float
-    underflow_rate: float
+    sqnr_db: float  #: median SQNR
+    underflow_rate: float  #: the highest of any tensor; NaN if there is none
     saturation_rate: float
-    worst: str
+    worst: str  #: the tensor with the highest underflow rate
 
 
 def best_formats(record: TensorRecord, names: Iterable[str], rule: str) -> list[str]:
-    """
-    Return the formats with the least error, more than one if they look the same.
-
-    Parameters
-    ----------
-    record : TensorRecord
-        What was found about a tensor.
-    names : iterable of str
-        The formats to choose from.
-    rule : str
-        The rule they are compared under.
-
-    Returns
-    -------
-    list of str
-        Those whose SQNR is the highest to a tenth of a decibel; none if no format keeps
-        anything of the tensor (0 dB), or there is nothing to keep.
-    """
+    """Return the formats with the least error, more than one if they look the same."""
     chosen = set(names)
     sqnr = {
         row["format"]: row["sqnr_db"]

@@ -104,22 +104,11 @@ class TensorRecord:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Budget:
-    """
-    The least error of a file within a budget of bits.
+    """The least error of a file within a budget of bits."""
 
-    Attributes
-    ----------
-    bits : float
-        The budget, for a weight on average.
-    frontier : Frontier
-        The least errors for all budgets.
-    point : FrontierPoint
-        The one within this budget.
-    """
-
-    bits: float
-    frontier: Frontier
-    point: FrontierPoint
+    bits: float  #: the budget, for a weight on average
+    frontier: Frontier  #: the least errors for all budgets
+    point: FrontierPoint  #: the one within this budget
 
     def to_json(self) -> str:
         """Return the point, what each tensor takes there, and the frontier, as JSON."""
@@ -191,18 +180,6 @@ def to_csv(contents: Contents) -> str:
     """
     Write a row for each tensor, format and rule.
 
-    Parameters
-    ----------
-    contents : Contents
-        What the report says.
-
-    Returns
-    -------
-    str
-        CSV with a header: file, tensor, dtype, shape, then `fp8num.analysis.COLUMNS`.
-
-    Notes
-    -----
     Text is always quoted.  A name that a spreadsheet could take for a formula has a space
     before it (see `frame_to_csv`); ``report.json`` has every name as it is.
     """
@@ -227,20 +204,6 @@ def frame_to_csv(frame: pd.DataFrame, *, quoted: bool = True) -> str:
     """
     Write a table that a spreadsheet may open: no text in it is run as a formula.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    quoted : bool, optional
-        Whether all text is quoted and NaN is ``nan``; else that is as pandas has it.
-
-    Returns
-    -------
-    str
-        CSV with a header.
-
-    Notes
-    -----
     Text whose first character but for spaces is one of ``= + - @``, a tab or the end of a
     line has a space before it, and numbers are as they are: take one space away from text
     that begins with spaces and one of these, and it is what it was.
@@ -266,22 +229,7 @@ def frame_to_csv(frame: pd.DataFrame, *, quoted: bool = True) -> str:
 
 
 def to_json(contents: Contents, files: Mapping[str, str] | None = None) -> str:
-    """
-    Write everything as one JSON document.
-
-    Parameters
-    ----------
-    contents : Contents
-        What the report says.
-    files : mapping of str to str, optional
-        The SHA-256 of each of the report's other files.
-
-    Returns
-    -------
-    str
-        Strict JSON in ASCII.  NaN, which stands for a rate or ratio with nothing to be a
-        share of, is null; infinities are the strings ``"Infinity"`` and ``"-Infinity"``.
-    """
+    """Write everything as one JSON document."""
     document = {
         "schema": "fp8num-report",
         "schema_version": SCHEMA_VERSION,

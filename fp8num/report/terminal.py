@@ -35,24 +35,6 @@ def decision_lines(
     """
     Say what to do with a file, the worst first.
 
-    Parameters
-    ----------
-    found : FileRecommendation
-        What was decided.
-    tensors : sequence of Tensor
-        The tensors it was decided about.
-    target : str, optional
-        What they are to be quantised to.
-    paths : mapping of str to str, optional
-        Where more is written, by what it is: ``{"Page": "index.html"}``.
-
-    Returns
-    -------
-    list of str
-        At most eleven printable lines.
-
-    Examples
-    --------
     >>> import numpy as np, fp8num as fp
     >>> from fp8num.inputs import tensor_from_array
     >>> weights = np.random.default_rng(0).normal(size=(64, 256)).astype(np.float32)
@@ -72,21 +54,7 @@ def decision_lines(
 
 
 def budget_line(point: FrontierPoint, measure: str) -> str:
-    """
-    Say what a file takes at a point of its frontier.
-
-    Parameters
-    ----------
-    point : FrontierPoint
-        Of `fp8num.analysis.frontier`.
-    measure : str
-        Of the `Frontier`.
-
-    Returns
-    -------
-    str
-        One line.
-    """
+    """Say what a file takes at a point of its frontier."""
     schemes = Counter(scheme for scheme in point.choices.values() if scheme != "keep")
     kept = len(point.choices) - schemes.total()
     what = ", ".join(f"{name} for {n}" for name, n in schemes.most_common())

@@ -43,20 +43,7 @@ _OPERANDS = {
 
 
 def outcomes_to_csv(comparison: Comparison) -> str:
-    """
-    Write a row for each training.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        What was compared.
-
-    Returns
-    -------
-    str
-        CSV with a header: recipe, seed, fold, inputs held out, accuracy and log-loss on them
-        and on those trained on, steps skipped, and why the training diverged if it did.
-    """
+    """Write a row for each training."""
     import pandas as pd
 
     rows = [[getattr(one, name) for name in COLUMNS] for one in comparison.outcomes]
@@ -64,20 +51,7 @@ def outcomes_to_csv(comparison: Comparison) -> str:
 
 
 def curves_to_csv(comparison: Comparison) -> str:
-    """
-    Write the loss curves, by step and by epoch.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        What was compared.
-
-    Returns
-    -------
-    str
-        CSV with a header: recipe; ``by``, which is step or epoch, and ``at``, which one; n;
-        and as of `Comparison.curves` loss and difference with errors and limits.
-    """
+    """Write the loss curves, by step and by epoch."""
     import pandas as pd
 
     frames = []
@@ -90,21 +64,7 @@ def curves_to_csv(comparison: Comparison) -> str:
 
 
 def decision_words(comparison: Comparison, result: Result) -> str:
-    """
-    Say what a recipe's accuracy is beside the baseline's.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        What was compared.
-    result : Result
-        One of its results.
-
-    Returns
-    -------
-    str
-        Such as ``within 0.3 points of fp32``.
-    """
+    """Say what a recipe's accuracy is beside the baseline's."""
     base, margin = shorten(comparison.baseline), f"{100 * comparison.margin:g} points"
     seeds = counted(len(comparison.seeds), "seed")
     return {
@@ -117,19 +77,7 @@ def decision_words(comparison: Comparison, result: Result) -> str:
 
 
 def training_section(comparison: Comparison) -> dict[str, Any]:
-    """
-    Return what the section of the page shows.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        What was compared.
-
-    Returns
-    -------
-    dict
-        ``setting``, ``recipes``, ``verdict``, ``results``, ``shares``: texts, and rows of them.
-    """
+    """Return what the section of the page shows."""
     return {
         "baseline": comparison.baseline,
         "others": [name for name in comparison.recipes if name != comparison.baseline],

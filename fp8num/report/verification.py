@@ -38,26 +38,13 @@ WIDEST = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """
-    A comparison of the codec, for one format and one type of input.
+    """A comparison of the codec, for one format and one type of input."""
 
-    Attributes
-    ----------
-    format, source : str
-        The conversion.
-    against : str
-        What the codes were compared with.
-    domain : str
-        Which inputs.
-    cases, mismatches : int
-        How many inputs, and how many codes differ.
-    """
-
-    format: str
+    format: str  #: the conversion
     source: str
-    against: str
-    domain: str
-    cases: int
+    against: str  #: what the codes were compared with
+    domain: str  #: which inputs
+    cases: int  #: how many inputs, and how many codes differ
     mismatches: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,27 +53,7 @@ class Verified:
 
 
 def verify_codec(formats: Iterable[Format]) -> tuple[Verified, ...]:
-    """
-    Compare the conversions of a report with their definition and with a peer.
-
-    Parameters
-    ----------
-    formats : iterable of Format
-        The formats of the report.
-
-    Returns
-    -------
-    tuple of Verified
-        For each format of at most 8 bits and each of float16, bfloat16, float32 and float64:
-        nearest with ties to even and SatFinite, against the exact definition; and
-        the profile of the ml_dtypes that is installed against that library, codes of NaN
-        included, from the types that it rounds once from.
-
-    Raises
-    ------
-    RuntimeError
-        If the codec gives no codes that could be compared.
-    """
+    """Compare the conversions of a report with their definition and with a peer."""
     found, peer = [], _installed_ml_dtypes()
     for fmt in formats:
         if fmt.bits > WIDEST:

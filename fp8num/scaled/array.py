@@ -384,14 +384,7 @@ class ScaledArray:
         )
 
     def __getitem__(self, key: Any) -> ScaledArray:  # noqa: ANN401 - whatever indexes
-        """
-        Return a part: integers and slices without a step that begin where a block does.
-
-        Raises
-        ------
-        IndexError
-            If a slice begins inside a block, has a step, or an index is of another kind.
-        """
+        """Return a part: integers and slices without a step that begin where a block does."""
         elements, scales, kept = placed(key, self.blocks)
         stored = _grid(self.stored_scales, self.blocks)[scales]
         block = tuple(

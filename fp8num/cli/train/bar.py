@@ -15,21 +15,7 @@ __all__ = ["step_bar"]
 
 @contextmanager
 def step_bar(total: int, *, shown: bool) -> Iterator[Callable[[StepRecord], object] | None]:
-    """
-    Offer a function that moves a progress bar on stderr.
-
-    Parameters
-    ----------
-    total : int
-        Steps in all.
-    shown : bool
-        Whether to show the bar.
-
-    Yields
-    ------
-    callable or None
-        To be called with the record of each step; None if nothing is shown.
-    """
+    """Offer a function that moves a progress bar on stderr."""
     if not shown:
         yield None
         return

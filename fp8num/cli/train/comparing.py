@@ -22,24 +22,7 @@ __all__ = ["compare_recipes"]
 
 
 def compare_recipes(arguments: argparse.Namespace) -> int:
-    """
-    Compare recipes, and write what comes out.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    int
-        0 if all trainings were finished, 1 if one diverged.
-
-    Raises
-    ------
-    ValueError, OSError
-        If an argument is wrong, or a file cannot be used.
-    """
+    """Compare recipes, and write what comes out."""
     check_files(arguments)
     found = _compare(arguments)
     if arguments.csv is not None:

@@ -26,19 +26,7 @@ BESIDE = ("curves", "tensors")  #: tables that lie beside the one of ``--csv``
 
 
 def check_files(arguments: argparse.Namespace) -> None:
-    """
-    Refuse files that could not be written in the end, or be used then.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With ``capture``, ``csv``, ``checkpoint`` and ``force``.
-
-    Raises
-    ------
-    ValueError
-        If there is one.
-    """
+    """Refuse files that could not be written in the end, or be used then."""
     options = ("csv", "capture", "checkpoint")
     named = {name: path for name in options if (path := getattr(arguments, name)) is not None}
     places: dict[Path, str] = {}
@@ -99,21 +87,7 @@ _OWN = {
 
 
 def write_run(arguments: argparse.Namespace, done: Run) -> list[str]:
-    """
-    Write captures and history, if they are asked for.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With ``capture`` and ``csv``.
-    done : Run
-        A training, over or diverged.
-
-    Returns
-    -------
-    list of str
-        The files.
-    """
+    """Write captures and history, if they are asked for."""
     written = []
     if arguments.capture is not None:
         _write_captures(arguments.capture, done)
@@ -125,35 +99,14 @@ def write_run(arguments: argparse.Namespace, done: Run) -> list[str]:
 
 
 def write_comparison(path: str, found: Comparison) -> None:
-    """
-    Write the three tables.
-
-    Parameters
-    ----------
-    path : str
-        Of the results; curves and tensors lie beside it.
-    found : Comparison
-        What to write.
-    """
+    """Write the three tables."""
     _write_tables(
         path, {"": found.to_frame(), "curves": found.curves("step"), "tensors": found.tensors()}
     )
 
 
 def json_text(record: object) -> str:
-    """
-    Return a record as JSON, with null for what has no number there.
-
-    Parameters
-    ----------
-    record : object
-        Of dictionaries, lists, text and numbers.
-
-    Returns
-    -------
-    str
-        Lines.
-    """
+    """Return a record as JSON, with null for what has no number there."""
     return json.dumps(_without_nan(record), indent=2, allow_nan=False)
 
 

@@ -16,24 +16,7 @@ __all__ = ["list_recipes"]
 
 
 def list_recipes(arguments: argparse.Namespace) -> int:
-    """
-    Print all recipes, or the one that is named.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With ``recipe``, ``accumulator`` and ``json``.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name.
-    """
+    """Print all recipes, or the one that is named."""
     from fp8num._text import columns
     from fp8num.nn.recipes import RECIPES
 

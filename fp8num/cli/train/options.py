@@ -23,14 +23,7 @@ _NOT_LISTED = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """
-    Add the options; those that were not given and have no default are None or False.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The command's.
-    """
+    """Add the options; those that were not given and have no default are None or False."""
     _add_net(parser.add_argument_group("what is trained"))
     _add_steps(parser.add_argument_group("how it is trained"))
     _add_comparison(parser.add_argument_group("several recipes"))
@@ -157,19 +150,7 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 
 
 def refuse(arguments: argparse.Namespace) -> None:
-    """
-    Refuse options that would have no effect.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With what `add_options` adds.
-
-    Raises
-    ------
-    ValueError
-        If there is one.
-    """
+    """Refuse options that would have no effect."""
     if arguments.list:
         without = _NOT_LISTED if arguments.recipe is not None else (*_NOT_LISTED, "accumulator")
         _refuse(arguments, without, "with --list; leave it out")

@@ -19,24 +19,7 @@ __all__ = ["train_one"]
 
 
 def train_one(arguments: argparse.Namespace) -> int:
-    """
-    Train one net, and print what came out.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    int
-        0 if the training was finished, 1 if it diverged.
-
-    Raises
-    ------
-    ValueError, OSError
-        If an argument is wrong, or a file cannot be used.
-    """
+    """Train one net, and print what came out."""
     from fp8num.nn.diagnosis import TrainingDiverged
 
     check_files(arguments)

@@ -29,21 +29,7 @@ OPTIONS = {
 
 
 def complaint(found: Diagnosis, written: Sequence[str]) -> str:
-    """
-    Return why a training stopped, with options for remedies, and what was written of it.
-
-    Parameters
-    ----------
-    found : Diagnosis
-        The diagnosis.
-    written : sequence of str
-        Files.
-
-    Returns
-    -------
-    str
-        One line, or two.
-    """
+    """Return why a training stopped, with options for remedies, and what was written of it."""
     from dataclasses import replace
 
     remedies = tuple(
@@ -58,19 +44,7 @@ def complaint(found: Diagnosis, written: Sequence[str]) -> str:
 
 
 def summary(done: Run) -> str:
-    """
-    Return what a reader wants to know first.
-
-    Parameters
-    ----------
-    done : Run
-        A training that is over.
-
-    Returns
-    -------
-    str
-        Lines.
-    """
+    """Return what a reader wants to know first."""
     from fp8num._records import counted
     from fp8num._text import columns
     from fp8num.report.labels import count

@@ -20,24 +20,7 @@ FOLDS = 5  #: of the digits, if no other number is asked for
 
 
 def dataset_of(arguments: argparse.Namespace) -> Dataset:
-    """
-    Return the data that the options name, with one fold of the digits held out.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With ``data``, ``fold`` and ``folds``.
-
-    Returns
-    -------
-    Dataset
-        The data.
-
-    Raises
-    ------
-    ValueError
-        If there is no such fold.
-    """
+    """Return the data that the options name, with one fold of the digits held out."""
     from fp8num.nn import data
 
     makers: dict[str, Callable[[], Dataset]] = {
@@ -51,19 +34,7 @@ def dataset_of(arguments: argparse.Namespace) -> Dataset:
 
 
 def digits_of(folds: int, *, seed: int, fold: int) -> Dataset:
-    """
-    Return the digits with a fold held out, the same for every seed: as a single training has it.
-
-    Parameters
-    ----------
-    folds, seed, fold : int
-        How many folds there are, a seed of weights, and a fold.
-
-    Returns
-    -------
-    Dataset
-        The data.
-    """
+    """Return the digits with a fold held out, the same for every seed."""
     from fp8num.nn.data import digits
 
     del seed
@@ -71,26 +42,7 @@ def digits_of(folds: int, *, seed: int, fold: int) -> Dataset:
 
 
 def recipe_of(name: str, accumulator: str | None) -> Recipe:
-    """
-    Return the recipe of a name, with the accumulator of a name.
-
-    Parameters
-    ----------
-    name : str
-        Of a recipe.
-    accumulator : str or None
-        Of its products; the recipe is called by both then.
-
-    Returns
-    -------
-    Recipe
-        The recipe.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, or the two do not go together.
-    """
+    """Return the recipe of a name, with the accumulator of a name."""
     from dataclasses import replace
 
     from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
@@ -105,24 +57,7 @@ def recipe_of(name: str, accumulator: str | None) -> Recipe:
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """
-    Return what `train` and `compare` both take.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        With the options on how to train.
-
-    Returns
-    -------
-    dict
-        Keyword arguments.
-
-    Raises
-    ------
-    ValueError
-        If the loss scale is none, or there is no such optimizer or schedule.
-    """
+    """Return what `train` and `compare` both take."""
     from fp8num.nn.settings import OPTIMIZERS, SCHEDULES
 
     _check_name("optimizer", arguments.optimizer, OPTIMIZERS)
