@@ -58,8 +58,8 @@ def run(
     """
     size = arrays[-1].size
     if size <= block:
-        if _are_plain(arrays):
-            work(*[array.reshape(-1) for array in arrays])
+        if (flat := _flat(arrays)) is not None:
+            work(*flat)
             return
         threads = 1
     if threads == 1:
@@ -96,12 +96,14 @@ def share(work: Callable[[T], None], parts: Iterable[T], threads: int) -> None:
             done.result()
 
 
-def _are_plain(arrays: Arrays) -> bool:
-    """Whether blocks of all the arrays are slices: contiguous, in C order, native."""
-    for array in arrays:  # noqa: SIM110 - asked in each conversion: no generator
+def _flat(arrays: Arrays) -> list[npt.NDArray[Any]] | None:
+    """Return arrays on one axis if their blocks are slices: contiguous, in C order, native."""
+    flat = []
+    for array in arrays:
         if not (array.flags.c_contiguous and array.dtype.isnative):
-            return False
-    return True
+            return None
+        flat.append(array.reshape(-1))
+    return flat
 
 
 def blocks_of(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -120,8 +122,7 @@ def _run_range(
 def _blocks(arrays: Arrays, ends: tuple[int, int], block: int, outputs: int) -> Iterator[Arrays]:
     """Yield matching blocks of the elements between two ends."""
     start, stop = ends
-    if _are_plain(arrays):
-        flat = [array.reshape(-1) for array in arrays]
+    if (flat := _flat(arrays)) is not None:
         for low in range(start, stop, block):
             yield tuple(array[low : min(low + block, stop)] for array in flat)
         return
