@@ -11,11 +11,10 @@ from fp8num._kernels.state import imported
 from fp8num.nn.compare import compare
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.data import Dataset, batches, digits, random_labels, spirals, teacher
-from fp8num.nn.diagnosis import Diagnosis, TrainingDiverged
 from fp8num.nn.gemm import CORRECTLY_ROUNDED, product
 from fp8num.nn.history import CastRecord, History, StepRecord
 from fp8num.nn.layers import MLP, Linear
-from fp8num.nn.loop import Evaluation, evaluate
+from fp8num.nn.loop import evaluate
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.losses import cross_entropy, mean_square_error
 from fp8num.nn.moves import concatenate, index, reshape, stack, transpose, where
@@ -51,9 +50,10 @@ from fp8num.nn.rules import (
     sum,  # noqa: A004 - NumPy's name
     tanh,
 )
+from fp8num.nn.run import Diagnosis, Evaluation, Run, TrainingDiverged
 from fp8num.nn.schedules import constant, cosine, linear
 from fp8num.nn.tape import Tensor, apply, no_grad, record
-from fp8num.nn.train import Run, train
+from fp8num.nn.train import train
 
 __all__ = [
     "CORRECTLY_ROUNDED",

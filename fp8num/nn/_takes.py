@@ -22,15 +22,13 @@ from fp8num.codec import encode
 from fp8num.formats import Format
 from fp8num.nn.factor import Factor
 from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator, product
-from fp8num.nn.operand import PRODUCTS, ROLES, Operand
+from fp8num.nn.operand import PRODUCTS, ROLES, Operand, Products
 from fp8num.scaled import ScaledArray
 from fp8num.scaling.quantize import scale_quantize
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from fp8num.nn.recipe import Recipe
 
 __all__ = ["check_depths", "check_products", "refusal"]
 
@@ -43,7 +41,7 @@ _CONTRACTS = {
 }
 
 
-def check_products(recipe: Recipe) -> None:
+def check_products(recipe: Products) -> None:
     """Refuse accumulators that do not take their operands, however wide the layers are."""
     for name in PRODUCTS:
         if _reason(recipe, name, 1) is None:
@@ -52,14 +50,14 @@ def check_products(recipe: Recipe) -> None:
         raise ValueError(_message(f"{name} of recipe {recipe.name!r}", recipe, name, _ENOUGH))
 
 
-def check_depths(layer: str, recipe: Recipe, depths: Mapping[str, int]) -> None:
+def check_depths(layer: str, recipe: Products, depths: Mapping[str, int]) -> None:
     """Refuse accumulators that do not take their operands where k is as long as given."""
     for name, depth in depths.items():
         if (found := refusal(layer, recipe, name, depth)) is not None:
             raise ValueError(found)
 
 
-def refusal(layer: str, recipe: Recipe, name: str, depth: int) -> str | None:
+def refusal(layer: str, recipe: Products, name: str, depth: int) -> str | None:
     """Return why a layer's product cannot be computed; None if its accumulator takes it."""
     if _reason(recipe, name, depth) is None:
         return None
@@ -67,7 +65,7 @@ def refusal(layer: str, recipe: Recipe, name: str, depth: int) -> str | None:
     return _message(what.format(depth), recipe, name, depth)
 
 
-def _message(what: str, recipe: Recipe, name: str, depth: int) -> str:
+def _message(what: str, recipe: Products, name: str, depth: int) -> str:
     """Say which product is not computed, why, and what would compute it."""
     unit = find_accumulator(recipe.accumulator(name))
     shown = " and ".join(
@@ -83,7 +81,7 @@ def _message(what: str, recipe: Recipe, name: str, depth: int) -> str:
     )
 
 
-def _advice(recipe: Recipe, name: str, unit: Accumulator | None) -> str:
+def _advice(recipe: Products, name: str, unit: Accumulator | None) -> str:
     """Return what computes a product instead, however long k is: first names of the catalogue."""
     known, depth = (CORRECTLY_ROUNDED, *ACCUMULATORS), _ENOUGH
     taking = [one for one in known if _takes(recipe, name, one, depth)]
@@ -112,13 +110,13 @@ def _shown(operand: Operand) -> str:
     return f"{operand}, {rule.granularity}" if isinstance(rule, Rule) else str(operand)
 
 
-def _takes(recipe: Recipe, name: str, accumulator: str, depth: int) -> bool:
+def _takes(recipe: Products, name: str, accumulator: str, depth: int) -> bool:
     """Whether an accumulator serves a product of a recipe."""
     pair, unit = _operands(recipe, name), find_accumulator(accumulator)
     return _refused(*pair, unit, recipe.scales, depth) is None
 
 
-def _reason(recipe: Recipe, name: str, depth: int) -> str | None:
+def _reason(recipe: Products, name: str, depth: int) -> str | None:
     """Return why the accumulator of a product does not take its operands."""
     pair, unit = _operands(recipe, name), find_accumulator(recipe.accumulator(name))
     return _refused(*pair, unit, recipe.scales, depth)
@@ -129,7 +127,7 @@ def _roles(name: str) -> tuple[str, str]:
     return ROLES[first], ROLES[first + 1]
 
 
-def _operands(recipe: Recipe, name: str) -> tuple[Operand, Operand]:
+def _operands(recipe: Products, name: str) -> tuple[Operand, Operand]:
     left, right = _roles(name)
     return recipe.operand(left), recipe.operand(right)
 

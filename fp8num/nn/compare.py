@@ -22,9 +22,9 @@ from fp8num._tasks import check_executor, in_order
 from fp8num._text import brief
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.dataset import Dataset
-from fp8num.nn.diagnosis import TrainingDiverged
 from fp8num.nn.outcome import Outcome, Share, mean_shares
 from fp8num.nn.recipes import Recipe, get_recipe
+from fp8num.nn.run import Run, TrainingDiverged
 from fp8num.nn.settings import (
     OptimizerMaker,
     check_callable,
@@ -34,7 +34,7 @@ from fp8num.nn.settings import (
     make_recipes,
     make_widths,
 )
-from fp8num.nn.train import Run, train
+from fp8num.nn.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -11,14 +11,13 @@ Why a training stopped: the first tensor that went wrong, its format, and what t
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from fp8num.formats import get_format
-from fp8num.nn.history import History
+from fp8num.nn.run import Diagnosis
 from fp8num.scaling.catalogue import RULES
 
 if TYPE_CHECKING:
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
 
     from fp8num.nn.history import CastRecord
     from fp8num.nn.tape import Tensor
-    from fp8num.nn.train import Run
 
-__all__ = ["Diagnosis", "TrainingDiverged", "diagnose"]
+__all__ = ["diagnose"]
 
 #: What may help, and the argument of `train` that changes it; "" if none does.
 Remedy: TypeAlias = "tuple[str, str]"
@@ -41,93 +39,6 @@ GROWN = 8.0
 
 _OF_PARAMETERS = ("parameter", "gradient")
 _ROLES = {"x": "activations", "w": "weights", "g": "gradients"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """
-    Why a training stopped.
-
-    Attributes
-    ----------
-    step : int
-        Where, counted from 0.
-    what : str
-        What was noticed, such as ``"the loss is nan"``.
-    layer, role, format, rule : str
-        The first tensor that went wrong; empty where none stands out.
-    cause : str
-        How: ``"not finite"``, ``"saturated"``, ``"vanished"``, ``"grown"`` or ``""``.
-    finding : str
-        The same in words and figures.
-    remedies : tuple of str
-        What may help, the likeliest first.
-    arguments : tuple of str
-        For each remedy the argument of `train` that it is about, such as ``"lr"``;
-        ``"accumulators"`` is part of a recipe; empty where it is none of these.
-    """
-
-    step: int
-    what: str
-    layer: str = ""
-    role: str = ""
-    format: str = ""
-    rule: str = ""
-    cause: str = ""
-    finding: str = ""
-    remedies: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """Return one line."""
-        found = "no tensor stands out"
-        if self.layer:
-            made = " by ".join(part for part in (self.format, self.rule) if part)
-            of = "" if self.role in _OF_PARAMETERS else "of "
-            begin = "the largest growth is in" if self.cause == "grown" else "first"
-            found = f"{begin} {self.role} {of}{self.layer!r} ({made}): {self.finding}"
-        return (
-            f"training stopped at step {self.step}, {self.what}; {found}; "
-            f"try {', or '.join(self.remedies)}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the record as a dictionary that JSON can hold."""
-        lists = {"remedies": list(self.remedies), "arguments": list(self.arguments)}
-        return asdict(self) | lists
-
-
-class TrainingDiverged(ArithmeticError):  # noqa: N818 - what happened, and no mistake
-    """
-    A training cannot go on.
-
-    Parameters
-    ----------
-    diagnosis : Diagnosis
-        Why; its text is the message.
-    partial : Run, optional
-        As far as the training went: the net as it was when it stopped, its history and
-        captures; nothing is evaluated.  `train` always gives it.
-    """
-
-    def __init__(self, diagnosis: Diagnosis, partial: Run | None = None) -> None:
-        super().__init__(str(diagnosis))
-        self.diagnosis = diagnosis
-        self.partial = partial
-
-    @property
-    def history(self) -> History:
-        """What happened until then; its last casts are those of the step that went wrong."""
-        return History() if self.partial is None else self.partial.history
-
-    @property
-    def captures(self) -> Mapping[int, Mapping[str, npt.NDArray[Any]]]:
-        """What was captured until then; if anything was asked for, that step too."""
-        return {} if self.partial is None else self.partial.captures
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes with all that it carries."""
-        return type(self), (self.diagnosis, self.partial)
 
 
 def diagnose(

@@ -25,11 +25,12 @@ from fp8num._text import brief
 from fp8num.nn._parameters import check_like, gradient_norm
 from fp8num.nn.casts import Operands, records_of, watch
 from fp8num.nn.dataset import batches, generator_from, generator_state
-from fp8num.nn.diagnosis import TrainingDiverged, diagnose
+from fp8num.nn.diagnosis import diagnose
 from fp8num.nn.history import History, StepRecord
 from fp8num.nn.losses import cross_entropy
 from fp8num.nn.optim import clip_norm
 from fp8num.nn.quantized import Witness
+from fp8num.nn.run import Evaluation, TrainingDiverged
 from fp8num.nn.tape import Tensor, no_grad
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from fp8num.nn.loss_scaling import LossScaler
     from fp8num.nn.optim import Optimizer
 
-__all__ = ["Evaluation", "Loop", "Plan", "evaluate"]
+__all__ = ["Loop", "Plan", "evaluate"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -52,26 +53,6 @@ WINDOW = 20
 PATIENCE = 50
 #: Inputs that are evaluated at once; a scale of a whole tensor is one of that many.
 ROWS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """
-    How good a net is on some data.
-
-    Attributes
-    ----------
-    count : int
-        How many inputs.
-    loss : float
-        Mean of -log of the probability that the true class got, in nats; NaN without inputs.
-    accuracy : float
-        Share whose largest logit is the true class's; NaN without inputs.
-    """
-
-    count: int
-    loss: float
-    accuracy: float
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

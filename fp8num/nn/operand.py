@@ -11,7 +11,7 @@ An operand of a linear layer's products, and what it is cast to.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fp8num._arguments import choice
 from fp8num.formats import Format, get_format
@@ -19,9 +19,10 @@ from fp8num.scaling.catalogue import get_rule
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
+    from fp8num.accumulate import Accumulator
     from fp8num.scaling.rotation import Rotation
 
-__all__ = ["PRODUCTS", "ROLES", "Operand"]
+__all__ = ["PRODUCTS", "ROLES", "Operand", "Products"]
 
 #: The operands, two for each product.
 ROLES = ("x_forward", "w_forward", "g_dgrad", "w_dgrad", "g_wgrad", "x_wgrad")
@@ -117,3 +118,21 @@ class Operand:
         parts += ["along the other axis"] if self.axis == "kept" else []
         parts += ["of the forward codes"] if self.source == "forward" else []
         return " ".join(parts)
+
+
+class Products(Protocol):
+    """What a recipe says of a layer's products."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def scales(self) -> str:
+        """Where scales enter: "operand" or "accumulator"."""
+
+    def operand(self, role: str) -> Operand:
+        """Return one of `ROLES`."""
+
+    def accumulator(self, name: str) -> Accumulator | str:
+        """Return that of one of `PRODUCTS`."""

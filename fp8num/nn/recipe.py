@@ -15,9 +15,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fp8num._arguments import choice, flag, integer, refuse, refuse_kind, text
+from fp8num._records import as_it_is, entries
 from fp8num.accumulate import Accumulator
 from fp8num.formats import Format, get_format
-from fp8num.nn._description import describe, read_recipe
+from fp8num.nn._stored import read, stored_accumulator, stored_format, stored_rule
 from fp8num.nn._takes import check_products
 from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
 from fp8num.nn.operand import PRODUCTS, ROLES, Operand
@@ -36,6 +37,8 @@ _CHOICES = {
     "algorithm": ("max", "most_recent"),
 }
 _FLOAT32 = Operand()
+#: Which of a stored rule's or format's forms by parts an entry may have.
+_BY_PARTS = {"rule": "rule", "format": "format", "output": "format"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +292,7 @@ class Recipe:
         ValueError
             If an accumulator is none of the catalogue.
         """
-        return describe(self)
+        return _describe(self)
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Recipe:
@@ -311,7 +314,7 @@ class Recipe:
         ValueError
             If it describes no recipe; the entry that is at fault is named.
         """
-        arguments = read_recipe(description, [part.name for part in fields(cls)])
+        arguments = _read(description, [part.name for part in fields(cls)])
         try:
             return cls(**arguments)
         except TypeError as error:
@@ -321,3 +324,66 @@ class Recipe:
     def __str__(self) -> str:
         """Return the table as text."""
         return f"{self.name}\n{self.to_frame().to_string(index=False)}"
+
+
+# As JSON can hold it, and back.
+
+
+def _describe(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a dictionary that JSON can hold."""
+    found: dict[str, Any] = {}
+    for part in fields(recipe):
+        value = getattr(recipe, part.name)
+        if isinstance(value, Operand):
+            value = {
+                "rule": stored_rule(value.rule),
+                "format": stored_format(value.format),
+                "axis": value.axis,
+                "source": value.source,
+            }
+        elif part.name == "accumulators":
+            value = [stored_accumulator(one) for one in value]
+        elif part.name == "output":
+            value = stored_format(value)
+        found[part.name] = value
+    return found
+
+
+def _read(description: object, names: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments that a description stands for; ValueError says what is wrong with it."""
+    what = "a recipe's description"
+    arguments = entries(what, description, dict.fromkeys(names, as_it_is))
+    for role in ROLES:
+        arguments[role] = _operand(f"{role} of {what}", arguments[role])
+    units = arguments["accumulators"]
+    if not isinstance(units, list | tuple) or not all(isinstance(one, str) for one in units):
+        refuse(f"accumulators of {what}", "a list of names", units)
+    arguments["accumulators"] = tuple(units)
+    arguments["output"] = _part(f"output of {what}", "output", arguments["output"])
+    return arguments
+
+
+def _operand(what: str, description: object) -> Operand:
+    """Return the operand of a description."""
+    found = entries(what, description, {one.name: as_it_is for one in fields(Operand)})
+    parts = {name: _part(f"{name} of {what}", name, part) for name, part in found.items()}
+    try:
+        return Operand(**parts)
+    except (TypeError, ValueError) as error:
+        msg = f"{what} must be an operand, got one that is none: {error}"
+        raise ValueError(msg) from error
+
+
+def _part(what: str, name: str, part: object) -> Any:  # noqa: ANN401 - a part of any kind
+    """Return a rule or a format that is stored by its parts, anything else as it is."""
+    if not isinstance(part, Mapping):
+        return part
+    kind = _BY_PARTS.get(name)
+    if kind is None or set(part) != {kind} or not isinstance(part[kind], Mapping):
+        wanted = "text" if kind is None else f"a name, None or {{{kind!r}: its parts}}"
+        refuse(what, wanted, dict(part))
+    try:
+        return read(part)
+    except (TypeError, ValueError) as error:
+        msg = f"{what} must be a {kind} by its parts, got one that is none: {error}"
+        raise ValueError(msg) from error

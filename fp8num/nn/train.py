@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,8 +24,8 @@ from fp8num._kernels.state import float_arithmetic
 from fp8num._text import shown
 from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
 from fp8num.nn.dataset import Dataset
-from fp8num.nn.diagnosis import TrainingDiverged
-from fp8num.nn.loop import Evaluation, Loop, evaluate
+from fp8num.nn.loop import Loop, evaluate
+from fp8num.nn.run import Evaluation, Run, TrainingDiverged
 from fp8num.nn.settings import (
     OptimizerMaker,
     RecipeOfLayers,
@@ -44,87 +43,17 @@ from fp8num.nn.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from fp8num.nn.diagnosis import Diagnosis
-    from fp8num.nn.history import History, StepRecord
-    from fp8num.nn.layers import MLP
+    from fp8num.nn.history import StepRecord
     from fp8num.nn.loss_scaling import LossScaler
     from fp8num.nn.recipes import Recipe
+    from fp8num.nn.run import Diagnosis
     from fp8num.nn.schedules import Schedule
 
 __all__ = ["Run", "train"]
 
 Array: TypeAlias = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Run:
-    """
-    A training that is over.
-
-    Attributes
-    ----------
-    model : MLP
-        The trained net.
-    recipe : Recipe
-        What it was trained in.
-    first_recipe, last_recipe : Recipe or None
-        That of the first and of the last layer, if they had their own.
-    history : History
-        What happened.
-    train, held_out : Evaluation
-        Mean log-loss and accuracy on both parts of the data, in the same recipes; of no
-        inputs if the training diverged.
-    loss_scale : float
-        What the loss would be multiplied by next.
-    settings : dict
-        All that the result depends on, as JSON can hold it.
-    captures : mapping of int to mapping of str to ndarray
-        For each step that was asked for what each layer was given, before any cast:
-        ``"layer0.input"``, ``"layer0.weight"``, ``"layer0.output_gradient"`` (multiplied by
-        the loss scale); and the gradients of parameters, ``"layer0.weight.gradient"``.
-        If any step was asked for, the one at which a training diverged is among them, without
-        the gradients where none were computed.
-    diagnosis : Diagnosis or None
-        Why it stopped before its end; None if it did not.
-    """
-
-    model: MLP
-    recipe: Recipe
-    history: History
-    train: Evaluation
-    held_out: Evaluation
-    loss_scale: float
-    settings: dict[str, Any]
-    captures: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
-    first_recipe: Recipe | None = None
-    last_recipe: Recipe | None = None
-    diagnosis: Diagnosis | None = None
-
-    @property
-    def parameters(self) -> int:
-        """Numbers that were trained."""
-        return sum(tensor.data.size for tensor in self.model.parameters().values())
-
-    @property
-    def skipped(self) -> int:
-        """Steps that the optimizer did not make."""
-        return self.history.skipped
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the results, with the casts that lost most, as a dictionary."""
-        return {
-            "settings": self.settings,
-            "parameters": self.parameters,
-            "steps": len(self.history.steps),
-            "skipped": self.skipped,
-            "loss_scale": self.loss_scale,
-            "train": asdict(self.train),
-            "held_out": asdict(self.held_out),
-            "worst_casts": [asdict(record) for record in self.history.worst()],
-            "diverged": None if self.diagnosis is None else self.diagnosis.to_dict(),
-        }
 
 
 @float_arithmetic

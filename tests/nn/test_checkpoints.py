@@ -17,10 +17,10 @@ from fp8num.nn import checkpoints
 from fp8num.nn.checkpoints import check_settings, load_checkpoint, save_checkpoint
 from fp8num.nn.data import teacher
 from fp8num.nn.dataset import Dataset
-from fp8num.nn.diagnosis import TrainingDiverged
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.recipes import get_recipe
-from fp8num.nn.train import Run, train
+from fp8num.nn.run import Run, TrainingDiverged
+from fp8num.nn.train import train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,7 +133,7 @@ PROGRAM = """
 import os, signal, sys
 from fp8num.nn.data import teacher
 from fp8num.nn.dataset import Dataset
-from fp8num.nn.diagnosis import TrainingDiverged
+from fp8num.nn.run import TrainingDiverged
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.train import train
 

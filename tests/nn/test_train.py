@@ -21,15 +21,15 @@ from fp8num import nn
 from fp8num.nn.casts import cast_record
 from fp8num.nn.data import digits, random_labels, spirals, teacher
 from fp8num.nn.dataset import Dataset
-from fp8num.nn.diagnosis import TrainingDiverged
 from fp8num.nn.history import CastRecord, History
 from fp8num.nn.layers import MLP
 from fp8num.nn.loop import evaluate
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.optim import SGD, AdamW
 from fp8num.nn.recipes import RECIPES, Operand, Recipe
+from fp8num.nn.run import Run, TrainingDiverged
 from fp8num.nn.tape import Tensor
-from fp8num.nn.train import Run, train
+from fp8num.nn.train import train
 
 if TYPE_CHECKING:
     from pathlib import Path

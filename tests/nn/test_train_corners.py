@@ -11,13 +11,13 @@ import pytest
 
 from fp8num.nn import loop as loops
 from fp8num.nn.data import spirals
-from fp8num.nn.diagnosis import TrainingDiverged
 from fp8num.nn.history import StepRecord
 from fp8num.nn.layers import MLP
 from fp8num.nn.loop import Loop, Plan, evaluate
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.losses import cross_entropy
 from fp8num.nn.optim import SGD, clip_norm
+from fp8num.nn.run import TrainingDiverged
 from fp8num.nn.train import train
 
 DATA = spirals(n=300, test=9)

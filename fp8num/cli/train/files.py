@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fp8num.nn.comparison import Comparison
-    from fp8num.nn.train import Run
+    from fp8num.nn.run import Run
 
 __all__ = ["BESIDE", "check_files", "json_text", "write_comparison", "write_run"]
 

@@ -13,14 +13,14 @@ from fp8num.cli.train.values import dataset_of, recipe_of, settings_of
 if TYPE_CHECKING:
     import argparse
 
-    from fp8num.nn.train import Run
+    from fp8num.nn.run import Run
 
 __all__ = ["train_one"]
 
 
 def train_one(arguments: argparse.Namespace) -> int:
     """Train one net, and print what came out."""
-    from fp8num.nn.diagnosis import TrainingDiverged
+    from fp8num.nn.run import TrainingDiverged
 
     check_files(arguments)
     diagnosis = None

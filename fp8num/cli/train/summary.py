@@ -10,9 +10,8 @@ from fp8num._text import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fp8num.nn.diagnosis import Diagnosis
     from fp8num.nn.history import CastRecord
-    from fp8num.nn.train import Run
+    from fp8num.nn.run import Diagnosis, Run
 
 __all__ = ["complaint", "summary"]
 
