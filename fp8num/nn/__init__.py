@@ -52,7 +52,8 @@ from fp8num.nn.rules import (
 )
 from fp8num.nn.run import Diagnosis, Evaluation, Run, TrainingDiverged
 from fp8num.nn.schedules import constant, cosine, linear
-from fp8num.nn.tape import Tensor, apply, no_grad, record
+from fp8num.nn.tape import no_grad
+from fp8num.nn.tensor import Tensor, apply, record
 from fp8num.nn.train import train
 
 __all__ = [

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fp8num.nn.tape import Tensor
+from fp8num.nn.tensor import Tensor
 
 __all__ = ["described", "described_attributes"]
 

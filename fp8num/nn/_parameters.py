@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fp8num._arguments import refuse_kind
 from fp8num._kernels.blocks import blocks_of
-from fp8num.nn.tape import Tensor
+from fp8num.nn.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

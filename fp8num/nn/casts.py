@@ -22,7 +22,7 @@ from fp8num.nn.history import CastRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from fp8num.nn.tape import Tensor
+    from fp8num.nn.tensor import Tensor
     from fp8num.scaled import ScaledArray
 
 __all__ = ["Operands", "cast_record", "plain_record", "records_of", "watch"]

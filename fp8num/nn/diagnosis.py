@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fp8num.nn.history import CastRecord
-    from fp8num.nn.tape import Tensor
+    from fp8num.nn.tensor import Tensor
 
 __all__ = ["diagnose"]
 

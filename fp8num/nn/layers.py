@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fp8num.nn.recipe import Recipe
-    from fp8num.nn.tape import Tensor
+    from fp8num.nn.tensor import Tensor
 
 __all__ = ["ACTIVATIONS", "MLP", "Linear", "Probe"]
 

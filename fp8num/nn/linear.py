@@ -20,7 +20,8 @@ from fp8num._kernels.state import float_arithmetic
 from fp8num.nn._takes import check_depths
 from fp8num.nn.quantized import Casts, Probe, linear
 from fp8num.nn.recipes import get_recipe
-from fp8num.nn.tape import Tensor, is_recording
+from fp8num.nn.tape import is_recording
+from fp8num.nn.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -31,7 +31,8 @@ from fp8num.nn.losses import cross_entropy
 from fp8num.nn.optim import clip_norm
 from fp8num.nn.quantized import Witness
 from fp8num.nn.run import Evaluation, TrainingDiverged
-from fp8num.nn.tape import Tensor, no_grad
+from fp8num.nn.tape import no_grad
+from fp8num.nn.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

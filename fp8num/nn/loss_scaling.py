@@ -31,7 +31,7 @@ from fp8num.nn._scale_rule import ScaleRule, scale_rule
 
 if TYPE_CHECKING:
     from fp8num.nn.optim import Optimizer
-    from fp8num.nn.tape import Tensor
+    from fp8num.nn.tensor import Tensor
 
 __all__ = ["LossScaler"]
 
@@ -93,7 +93,7 @@ class LossScaler:
     --------
     >>> import numpy as np
     >>> from fp8num.nn.optim import SGD
-    >>> from fp8num.nn.tape import Tensor
+    >>> from fp8num.nn.tensor import Tensor
     >>> w = Tensor(np.ones(2, np.float32), requires_grad=True)
     >>> scaler, optimizer = LossScaler(1024.0, interval=2), SGD({"w": w}, lr=0.25)
     >>> for factor in (1.0, np.inf, 1.0, 1.0):

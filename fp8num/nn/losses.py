@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fp8num._arguments import as_array
 from fp8num._kernels.state import float_arithmetic
-from fp8num.nn.tape import Operand, Tensor, apply, as_tensors, record
+from fp8num.nn.tensor import Operand, Tensor, apply, as_tensors, record
 
 __all__ = ["cross_entropy", "mean_square_error"]
 

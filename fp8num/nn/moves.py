@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
-from fp8num.nn.tape import Operand, Tensor, apply
+from fp8num.nn.tensor import Operand, Tensor, apply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

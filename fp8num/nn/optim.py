@@ -32,7 +32,7 @@ from fp8num.nn._parameters import check_like, gradient_norm, trainable
 from fp8num.scaled.blocks import slabs
 
 if TYPE_CHECKING:
-    from fp8num.nn.tape import Tensor
+    from fp8num.nn.tensor import Tensor
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_norm"]
 
@@ -207,7 +207,7 @@ class SGD(Optimizer):
     Examples
     --------
     >>> import numpy as np
-    >>> from fp8num.nn.tape import Tensor
+    >>> from fp8num.nn.tensor import Tensor
     >>> w = Tensor(np.ones(2, np.float32), requires_grad=True)
     >>> optimizer = SGD({"w": w}, lr=0.5, momentum=0.5)
     >>> for _ in range(2):
@@ -282,7 +282,7 @@ class Adam(Optimizer):
     The first step has the size of the rate, whatever the size of the gradient.
 
     >>> import numpy as np
-    >>> from fp8num.nn.tape import Tensor
+    >>> from fp8num.nn.tensor import Tensor
     >>> w = Tensor(np.zeros(2, np.float32), requires_grad=True)
     >>> w.grad = np.array([3e-5, -70], np.float32)
     >>> Adam({"w": w}, lr=0.5, eps=0).step()
@@ -371,7 +371,7 @@ class AdamW(Adam):
     Examples
     --------
     >>> import numpy as np
-    >>> from fp8num.nn.tape import Tensor
+    >>> from fp8num.nn.tensor import Tensor
     >>> w = Tensor(np.full(1, 8, np.float32), requires_grad=True)
     >>> w.grad = np.zeros(1, np.float32)
     >>> AdamW({"w": w}, lr=0.5, weight_decay=0.5).step()
@@ -423,7 +423,7 @@ def clip_norm(parameters: Mapping[str, Tensor], limit: float) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from fp8num.nn.tape import Tensor
+    >>> from fp8num.nn.tensor import Tensor
     >>> w = Tensor(np.zeros(2, np.float32), requires_grad=True)
     >>> w.grad = np.array([30, 40], np.float32)
     >>> clip_norm({"w": w}, 5.0)

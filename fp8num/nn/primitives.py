@@ -28,7 +28,7 @@ from fp8num._arguments import refuse_kind
 from fp8num._names import Catalogue
 from fp8num.nn.special import normal_cdf, normal_density, sigmoid
 
-__all__ = ["RULES", "Primitive"]
+__all__ = ["RULES", "Primitive", "clip_ends"]
 
 Array = npt.NDArray[Any]
 Derivative = Callable[..., Array]
@@ -313,6 +313,23 @@ def _where_false(g: Array, y: Array, a: Array, b: Array, *, condition: Array) ->
 
 #: One line for each: forward, then the derivative by each operand.
 # fmt: off
+def clip_ends(low: float | None, high: float | None) -> dict[str, float]:
+    """Return the options of the rule clip; TypeError or ValueError if they are none."""
+    for name, end in (("low", low), ("high", high)):
+        if end is not None and (
+            isinstance(end, bool) or not isinstance(end, int | float | np.integer | np.floating)
+        ):
+            advice = "minimum() and maximum() take tensors"
+            refuse_kind(f"{name} of clip", "a number or None", end, advice)
+    if low is None and high is None:
+        msg = "clip must be given low or high, got neither"
+        raise ValueError(msg)
+    return {
+        "low": -math.inf if low is None else float(low),
+        "high": math.inf if high is None else float(high),
+    }
+
+
 RULES: Mapping[str, Primitive] = Catalogue({
     "add": Primitive(np.add, (lambda g, y, a, b: g, lambda g, y, a, b: g)),
     "subtract": Primitive(np.subtract, (lambda g, y, a, b: g, lambda g, y, a, b: -g)),

@@ -30,7 +30,7 @@ from fp8num.nn.dataset import generator_from, generator_state
 from fp8num.nn.factor import Factor, OnGrid
 from fp8num.nn.gemm import find_accumulator, product
 from fp8num.nn.recipe import PRODUCTS, ROLES
-from fp8num.nn.tape import Tensor, record
+from fp8num.nn.tensor import Tensor, record
 from fp8num.scaled import ScaledArray
 from fp8num.scaling.delayed import DelayedState
 from fp8num.scaling.quantize import scale_quantize

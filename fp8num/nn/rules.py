@@ -18,10 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fp8num._arguments import choice
-from fp8num.nn._functions import clip_ends
-from fp8num.nn._operators import as_axes
-from fp8num.nn.primitives import RULES, Primitive
-from fp8num.nn.tape import Axis, Operand, Tensor, apply
+from fp8num.nn.primitives import RULES, Primitive, clip_ends
+from fp8num.nn.tensor import Axis, Operand, Tensor, apply, as_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from fp8num.nn.dataset import Dataset
     from fp8num.nn.schedules import Schedule
-    from fp8num.nn.tape import Tensor
+    from fp8num.nn.tensor import Tensor
 
 __all__ = [
     "OPTIMIZERS",

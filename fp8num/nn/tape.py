@@ -1,356 +1,50 @@
-"""
-Tensors that remember how they were made, and the pass that goes back over it.
+r"""
+The tape: whether results remember how they were made, and the pass that goes back over it.
 
 ::
 
-    x, w (leaves) --matmul--> . --relu--> . --sum--> loss        each node: value, inputs, vjp
-    x.grad, w.grad <--vjp---- . <--vjp--- . <--vjp-- loss.backward()
+    x --> h --> y --> loss       consumers first: loss, y, h, x
+     \_________/                 x waits until both y and h have handed theirs on
 
-A node refers to its inputs and never to what is made of it, so there are no cycles: a graph
-is gone as soon as its last result is.  A pass does not use the graph up: a second one adds
-the same gradients again.  Derivatives are arrays, and so not differentiable in their turn.
+Nothing here recurses, so a graph may be as deep as memory allows.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fp8num._arguments import as_array, flag, refuse_kind, text
-from fp8num._kernels.state import float_arithmetic
-from fp8num.nn._arrays import float_array, unbroadcast
-from fp8num.nn._functions import Functions
-from fp8num.nn._operators import Axis
-from fp8num.nn._refusals import check_arguments, find_rule, refusal
-from fp8num.nn.reverse import leaf_derivatives
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Self
 
-__all__ = ["Axis", "Operand", "Tensor", "apply", "as_tensors", "is_recording", "no_grad", "record"]
+__all__ = ["is_recording", "leaf_derivatives", "no_grad"]
 
 Array = npt.NDArray[Any]
 
 _RECORDING = ContextVar("fp8num.nn recording", default=True)
 
 
-class Tensor(Functions):
-    """
-    An array, and if it was computed from others, how its derivative reaches them.
+class _Node(Protocol):
+    """What the pass asks of a tensor."""
 
-    Parameters
-    ----------
-    data : array_like of float32 or float64, shape (...)
-        Shared, not copied, if it is a C-contiguous array of the machine's byte order; any
-        other is copied to one, so that results do not depend on strides.  Whoever writes to
-        it while a graph holds it changes the derivatives of that graph.
-    requires_grad : bool, optional
-        Whether `backward` is to leave a gradient here.
-    name : str, optional
-        For messages; results bear the name of their operation.
-
-    Attributes
-    ----------
-    grad : ndarray or None
-        Sum of what each `backward` found, for a leaf that requires it: of the data's shape
-        and type.
-    inputs : tuple of Tensor
-        What it was computed from; none for a leaf.
-    vjp : callable or None
-        Takes the loss's derivative by this tensor to the derivatives by `inputs`.
-
-    Raises
-    ------
-    TypeError
-        If the data are neither float32 nor float64, or a masked array; if
-        `requires_grad` is no boolean or `name` no text.
-
-    Notes
-    -----
-    Comparisons give arrays of booleans, and no derivative passes through them; tensors are
-    hashed by identity.  A tensor is neither a condition nor an array, and a leaf that
-    requires a gradient is not changed in place: `data` is for all of that.
-
-    Examples
-    --------
-    >>> x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
-    >>> y = (x * x).sum()
-    >>> y.backward()
-    >>> float(y.data), x.grad
-    (5.0, array([2., 4.]))
-    """
-
-    __slots__ = ("__weakref__", "data", "grad", "inputs", "name", "requires_grad", "vjp")
-
-    def __init__(
-        self,
-        data: npt.ArrayLike,
-        requires_grad: bool = False,  # noqa: FBT001, FBT002 - as everywhere else
-        name: str = "",
-    ) -> None:
-        if isinstance(data, Tensor):
-            msg = "data must be an array, got a Tensor; .detach() gives another of its array"
-            raise TypeError(msg)
-        self.requires_grad = flag("requires_grad", requires_grad)
-        self.name = text("name", name)
-        self.data = float_array("data", data)
-        self.grad: Array | None = None
-        self.inputs: tuple[Tensor, ...] = ()
-        self.vjp: Callable[[Array], Sequence[Array | None]] | None = None
+    name: str
+    requires_grad: bool
+    inputs: tuple[Self, ...]  #: what it was computed from
+    vjp: Callable[[Array], Sequence[Array | None]] | None  #: None of a leaf
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The lengths of the axes."""
-        return self.data.shape
+    def shape(self) -> tuple[int, ...]: ...
 
     @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.data.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Either float32 or float64."""
-        return self.data.dtype
-
-    def __repr__(self) -> str:
-        name = f", name={self.name!r}" if self.name else ""
-        return f"Tensor({self.data!r}, requires_grad={self.requires_grad}{name})"
-
-    def __deepcopy__(self, memo: object) -> Tensor:
-        if self.vjp is not None:
-            msg = (
-                f"a tensor that was computed must not be copied with what it was computed from, "
-                f"got {self._title}; copy detach()ed ones, or leaves"
-            )
-            raise TypeError(msg)
-        found = Tensor(self.data.copy(), self.requires_grad, self.name)
-        found.grad = None if self.grad is None else self.grad.copy()
-        return found
-
-    def detach(self) -> Tensor:
-        """Return a leaf with the same array, through which no derivative passes."""
-        return Tensor(self.data, name=self.name)
-
-    def zero_grad(self) -> None:
-        """Forget the gradient: `grad` is None again."""
-        self.grad = None
-
-    @float_arithmetic
-    def backward(self, grad: npt.ArrayLike | None = None) -> None:
-        """
-        Add this tensor's derivative by each leaf that it depends on to the leaf's `grad`.
-
-        Parameters
-        ----------
-        grad : array_like, optional
-            The loss's derivative by this tensor, of its shape; 1 if this is the loss, which
-            then has one element.
-
-        Raises
-        ------
-        ValueError
-            If nothing here requires a gradient, if `grad` is missing or has another shape,
-            or if a rule made by hand gives derivatives of a wrong shape.
-        TypeError
-            If `grad` or a derivative is of another type.  Whatever the error, every leaf's
-            `grad` is left as it was.
-        """
-        if not self.requires_grad:
-            msg = (
-                f"backward() must start from a tensor that requires a gradient, got {self._title}; "
-                "make its parameters with requires_grad=True, and outside no_grad()"
-            )
-            raise ValueError(msg)
-        for leaf, gradient in leaf_derivatives(self, self._seed(grad)):
-            if leaf.grad is None:
-                leaf.grad = np.array(gradient)  # a copy: rules may hand on what they were given
-            else:
-                leaf.grad += gradient
-
-    @property
-    def _title(self) -> str:
-        """What to call the tensor in a message."""
-        return f"{self.name or 'a tensor'} of shape {self.shape}"
-
-    def _seed(self, grad: npt.ArrayLike | None) -> Array:
-        """Return what a backward pass starts from."""
-        if grad is None:
-            if self.data.size != 1:
-                msg = (
-                    f"grad must be given unless the tensor has one element, got {self._title}; "
-                    "call backward() on a loss, or pass the loss's derivative by this tensor"
-                )
-                raise ValueError(msg)
-            return np.ones_like(self.data)
-        if isinstance(grad, Tensor):
-            msg = f"grad must be an array, got a Tensor of shape {grad.shape}; its array is .data"
-            raise TypeError(msg)
-        weak = np.ndim(grad) == 0
-        seed = np.asarray(grad, self.dtype) if weak else float_array("grad", grad)
-        if seed.shape != self.shape or seed.dtype != self.dtype:
-            msg = (
-                f"grad must be of shape {self.shape} and {self.dtype} like the tensor, got "
-                f"{seed.dtype} of shape {seed.shape}"
-            )
-            raise (ValueError if seed.shape != self.shape else TypeError)(msg)
-        return seed
-
-    def _apply(self, name: str, *operands: Any, **options: object) -> Tensor:  # noqa: ANN401 - `apply` checks
-        return apply(name, *operands, **options)
-
-    @property
-    def _is_parameter(self) -> bool:
-        return self.requires_grad and self.vjp is None
+    def dtype(self) -> np.dtype[Any]: ...
 
 
-Operand = Tensor | npt.ArrayLike
-
-
-def record(
-    value: npt.ArrayLike,
-    inputs: Sequence[Tensor],
-    vjp: Callable[[Array], Sequence[Array | None]],
-    name: str = "",
-) -> Tensor:
-    """
-    Make a tensor with a derivative of one's own.
-
-    Parameters
-    ----------
-    value : array_like of float32 or float64, shape (...)
-        The result.
-    inputs : sequence of Tensor
-        What it was computed from.
-    vjp : callable
-        Takes the loss's derivative by the result, in its shape and type, which it must not
-        write to; returns the derivative by each input, in that input's shape and type, or
-        None for no derivative.  It should refer to arrays and not to the result's tensor, or
-        the graph becomes a cycle that lives until the garbage collector comes.
-    name : str, optional
-        For messages.
-
-    Returns
-    -------
-    Tensor
-        A leaf without gradient if no input requires one, or within `no_grad`.
-
-    Raises
-    ------
-    TypeError
-        If an input is no Tensor, or the value is neither float32 nor float64.
-
-    Examples
-    --------
-    A straight-through estimator: rounded forward, the identity backward.
-
-    >>> x = Tensor([0.3, 1.6], requires_grad=True)
-    >>> y = record(np.rint(x.data), [x], lambda gradient: [gradient], "rounded")
-    >>> (y * y).sum().backward()
-    >>> x.grad
-    array([0., 4.])
-    """
-    for position, source in enumerate(inputs):
-        if not isinstance(source, Tensor):
-            advice = "leave constants out, or wrap them: Tensor(x)"
-            refuse_kind(f"input {position} of inputs", "a Tensor", source, advice)
-    result = Tensor(value, name=name)
-    if is_recording() and any(source.requires_grad for source in inputs):
-        result.requires_grad = True
-        result.inputs = tuple(inputs)
-        result.vjp = vjp
-    return result
-
-
-@float_arithmetic
-def apply(name: str, *operands: Operand, **options: object) -> Tensor:
-    """
-    Apply a rule of the table to tensors, arrays and numbers.
-
-    Parameters
-    ----------
-    name : str
-        The operation, a key of `RULES`.
-    *operands : Tensor, array_like or number
-        One type, float32 or float64, for tensors and floating-point arrays; numbers, and
-        arrays of integers and booleans, take that type.
-    **options : object
-        What else the operation needs.
-
-    Returns
-    -------
-    Tensor
-        Of the operands' type.
-
-    Raises
-    ------
-    TypeError
-        If types are mixed, or are none that gradients are taken in; if there are more
-        operands or other options than the rule has.
-    ValueError, IndexError
-        If there is no such rule, or shapes do not fit each other or the options.
-
-    Notes
-    -----
-    Overflow, division by zero and invalid operations give infinities and NaN, without a
-    warning.
-
-    Examples
-    --------
-    >>> apply("multiply", Tensor([1.0, 2.0]), 3).data
-    array([3., 6.])
-    """
-    rule = find_rule(name)
-    check_arguments(name, operands, options)
-    inputs = as_tensors(name, operands)
-    arrays = [source.data for source in inputs]
-    try:
-        value = np.asarray(rule.forward(*arrays, **options))
-    except (TypeError, ValueError, IndexError) as error:
-        raise refusal(name, arrays, options, error) from error
-    needed = [source.requires_grad for source in inputs]
-
-    def vjp(gradient: Array) -> list[Array | None]:
-        parts = rule.vjp(gradient, value, arrays, options, needed)
-        return [
-            None if part is None else unbroadcast(np.asarray(part), array.shape)
-            for part, array in zip(parts, arrays, strict=True)
-        ]
-
-    return record(value, inputs, vjp, name)
-
-
-def as_tensors(name: str, operands: Sequence[Operand]) -> list[Tensor]:
-    """Return an operation's operands as tensors of one type."""
-    arrays = [
-        None if isinstance(x, Tensor) else as_array(x, f"an operand of {name}") for x in operands
-    ]
-    strong = {x.dtype for x in operands if isinstance(x, Tensor)}
-    strong |= {x.dtype for x in arrays if x is not None and x.ndim and x.dtype.kind not in "iub"}
-    types = sorted({np.dtype(one.newbyteorder("=")).name for one in strong})
-    if len(types) > 1 or not set(types) <= {"float32", "float64"}:
-        msg = (
-            f"{name} must be given operands of one type, float32 or float64, got "
-            f"{' and '.join(types)}; convert them: x.astype(np.float32)"
-        )
-        raise TypeError(msg)
-    dtype = np.dtype(types[0] if types else np.float64)
-    found = []
-    for operand, array in zip(operands, arrays, strict=True):
-        if isinstance(operand, Tensor):
-            found.append(operand)
-            continue
-        assert array is not None
-        if array.dtype.kind not in "fiub":
-            msg = f"{name} must be given numbers, got {array.dtype} of shape {array.shape}"
-            raise TypeError(msg)
-        with np.errstate(over="ignore"):
-            found.append(Tensor(array.astype(dtype)))
-    return found
+N = TypeVar("N", bound=_Node)
 
 
 def is_recording() -> bool:
@@ -370,6 +64,7 @@ def no_grad() -> Iterator[None]:
 
     Examples
     --------
+    >>> from fp8num.nn import Tensor
     >>> x = Tensor([1.0], requires_grad=True)
     >>> with no_grad():
     ...     y = x * 2
@@ -381,3 +76,74 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _RECORDING.reset(before)
+
+
+def leaf_derivatives(result: N, seed: Array) -> list[tuple[N, Array]]:
+    """
+    Return the derivatives by the leaves that a result depends on and that require one.
+
+    Consumers come before what they consume, so each node's derivative is complete when it
+    is handed on.  The order, and with it the rounding of sums, depends on the graph alone.
+    """
+    pending = {result: seed}  # sums over the consumers that have been visited
+    found = []
+    with np.errstate(all="ignore"):  # overflow gives infinities, which are ordinary values
+        for node in _consumers_first(result):
+            gradient = pending.pop(node, None)
+            if gradient is None:  # no consumer had a derivative for it
+                continue
+            if node.vjp is None:
+                found.append((node, gradient))
+                continue
+            for source, part in _handed_on(node, gradient):
+                # A new array: the first share may be another tensor's too.
+                before = pending.get(source)
+                pending[source] = part if before is None else np.asarray(before + part)
+    return found
+
+
+def _consumers_first(result: N) -> Iterator[N]:
+    """Yield the nodes that a result depends on and that require gradients."""
+    consumers = {result: 0}
+    stack = [result]
+    while stack:
+        for source in stack.pop().inputs:
+            if source.requires_grad:
+                if source not in consumers:
+                    consumers[source] = 0
+                    stack.append(source)
+                consumers[source] += 1
+    ready = [result]
+    while ready:
+        node = ready.pop()
+        yield node
+        for source in node.inputs:
+            if source.requires_grad:
+                consumers[source] -= 1
+                if not consumers[source]:
+                    ready.append(source)
+
+
+def _handed_on(node: N, gradient: Array) -> list[tuple[N, Array]]:
+    """Return each input of a node that needs a derivative, with the node's share of it."""
+    assert node.vjp is not None
+    parts = list(node.vjp(gradient))
+    if len(parts) != len(node.inputs):
+        msg = (
+            f"the vjp of {node.name or 'a node'} must return a derivative or None for each of its "
+            f"{len(node.inputs)} inputs, got {len(parts)}"
+        )
+        raise ValueError(msg)
+    found = []
+    for position, (source, part) in enumerate(zip(node.inputs, parts, strict=True)):
+        if part is None or not source.requires_grad:
+            continue
+        array = np.asarray(part, order="C")
+        if array.shape != source.shape or array.dtype != source.dtype:
+            msg = (
+                f"the vjp of {node.name or 'a node'} must return {source.dtype} of shape "
+                f"{source.shape} for input {position}, got {array.dtype} of shape {array.shape}"
+            )
+            raise (ValueError if array.shape != source.shape else TypeError)(msg)
+        found.append((source, array))
+    return found

@@ -18,7 +18,7 @@ from fp8num.nn.data import spirals
 from fp8num.nn.linear import Linear
 from fp8num.nn.quantized import _values_suffice
 from fp8num.nn.recipes import RECIPES, Operand, Recipe
-from fp8num.nn.tape import Tensor
+from fp8num.nn.tensor import Tensor
 from fp8num.nn.train import train
 from fp8num.scaled import Descale
 from fp8num.scaling.finders import Amax, Percentile

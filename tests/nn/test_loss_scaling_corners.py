@@ -7,7 +7,7 @@ import pytest
 
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.optim import SGD
-from fp8num.nn.tape import Tensor
+from fp8num.nn.tensor import Tensor
 
 
 def ready(*gradients: float) -> tuple[LossScaler, SGD]:

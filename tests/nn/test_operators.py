@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fp8num import nn
-from fp8num.nn.tape import Tensor, is_recording
+from fp8num.nn.tape import is_recording
+from fp8num.nn.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,7 +28,7 @@ from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.optim import SGD, AdamW
 from fp8num.nn.recipes import RECIPES, Operand, Recipe
 from fp8num.nn.run import Run, TrainingDiverged
-from fp8num.nn.tape import Tensor
+from fp8num.nn.tensor import Tensor
 from fp8num.nn.train import train
 
 if TYPE_CHECKING:
