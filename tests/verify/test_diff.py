@@ -183,12 +183,18 @@ def random_projections(fmt: Format, seed: int) -> tuple[Projection, Projection]:
     return one(), one()
 
 
-@by_narrow_source
 @pytest.mark.parametrize(
-    "name",
+    ("name", "source"),
     [
-        *("E4M3FN", "E5M2", "E4M3FNUZ", "E8M0FNU", "UE5M3", "E2M1FN", "HIFLOAT8", "POSIT8"),
-        *("binary8p3se", "binary6p2uf", "w3m4b-20-ieee-nosub", "w2m0b1-none"),
+        # By default from the two types in turn.
+        pytest.param(name, source, marks=[pytest.mark.exhaustive] if (i + j) % 2 else [])
+        for i, name in enumerate(
+            [
+                *("E4M3FN", "E5M2", "E4M3FNUZ", "E8M0FNU", "UE5M3", "E2M1FN", "HIFLOAT8", "POSIT8"),
+                *("binary8p3se", "binary6p2uf", "w3m4b-20-ieee-nosub", "w2m0b1-none"),
+            ]
+        )
+        for j, source in enumerate(("float16", "bfloat16"))
     ],
 )
 def test_random_projections_by_brute_force(name: str, source: str) -> None:
@@ -227,20 +233,25 @@ def test_an_interval_ends_with_its_sign() -> None:
     assert [(i.first, i.last) for i in found.intervals] == [(0, 0x7FFF), (0x8000, 0xFFFF)]
 
 
-def test_a_wide_format() -> None:
+@pytest.mark.parametrize("mantissa_bits", [1, pytest.param(3, marks=pytest.mark.exhaustive)])
+def test_a_wide_format(mantissa_bits: int) -> None:
     """
-    Twelve bits from float32: truncated or rounded, the upper half of each gap differs.
+    Ten or twelve bits from float32: truncated or rounded, the upper half of each gap differs.
 
-    Both have the same exponents, and float32 20 bits more: each gap is 2**20 words.  Its
-    upper half begins with the tie, or above it where the lower code is even.
+    Both have the same exponents, and float32 22 or 20 bits more: each gap is 2**20 words or
+    four times as many.  Its upper half begins with the tie, or above it where the lower code is
+    even.
     """
     found = diff(
-        Projection(rounding=Rounding.TOWARD_ZERO), Projection(), "w8m3-ieee", source="float32"
+        Projection(rounding=Rounding.TOWARD_ZERO),
+        Projection(),
+        f"w8m{mantissa_bits}-ieee",
+        source="float32",
     )
 
-    gaps = 255 * 8 - 1  # after the last value comes overflow, and both saturate
+    gaps = (255 << mantissa_bits) - 1  # after the last value comes overflow, and both saturate
     assert len(found.intervals) == 2 * gaps
-    assert found.count == 2 * (gaps * 2**19 - (gaps + 1) // 2)
+    assert found.count == 2 * (gaps * 2 ** (22 - mantissa_bits) - (gaps + 1) // 2)
 
 
 # Implementations.
