@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fp8num._kernels.state import float_arithmetic
-from fp8num.analysis.recommend import named, subjects_of
+from fp8num.analysis.pieces import refusal
+from fp8num.analysis.recommend import named, roles_of, subjects_of
 from fp8num.analysis.roles import shared_name
-from fp8num.analysis.schemes import schemes_for
-from fp8num.analysis.trials import Limits
+from fp8num.analysis.schemes import bits_per_weight, schemes_for
+from fp8num.analysis.trials import Limits, rows_shape
 from fp8num.scaling import Rule
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fp8num.analysis.analyze import Tensor
-    from fp8num.analysis.roles import Layout
+    from fp8num.analysis.roles import Layout, Role
     from fp8num.analysis.schemes import Scheme
     from fp8num.analysis.trials import Subject
     from fp8num.formats import Format
 
-__all__ = ["Frontier", "FrontierPoint", "frontier"]
+__all__ = ["Frontier", "FrontierPoint", "frontier", "require_reachable"]
 
 #: What a layer that is not quantised takes, and what it is called.
 KEPT_BITS, KEPT = 16.0, "keep"
@@ -143,12 +144,7 @@ class Frontier:
         """
         found = [point for point in self.points if point.bits <= bits]
         if not found:
-            least = math.ceil(self.points[0].bits * 1000) / 1000
-            msg = (
-                f"bits must be at least {least:.3f} on average over the file, of whose tensors "
-                f"{len(self.kept)} count at 16, got {bits}; allow more, or keep fewer"
-            )
-            raise ValueError(msg)
+            raise _too_few(bits, self.points[0].bits, len(self.kept))
         return found[-1]
 
     def to_dict(self) -> dict[str, Any]:
@@ -218,13 +214,7 @@ def frontier(
     >>> found.at(6.5).choices
     {'a': 'NVFP4', 'b': 'FP8_DYNAMIC'}
     """
-    wanted = [targets] if isinstance(targets, str) or not hasattr(targets, "__iter__") else targets
-    rules = (rules,) if isinstance(rules, str | Rule) else rules and tuple(rules)
-    found = [scheme for target in wanted for scheme in schemes_for(target, rules)]
-    schemes = tuple({(s.name, s.format.name): s for s in found}.values())
-    if not schemes:
-        msg = "targets must name at least one, got none; leave them out for the usual ones"
-        raise ValueError(msg)
+    schemes = _schemes(targets, rules)
     subjects = subjects_of(
         named(x),
         schemes,
@@ -257,6 +247,61 @@ def frontier(
         kept=tuple(kept),
         measure="output error" if any(s.has_activations for s in free) else "weight error",
     )
+
+
+def require_reachable(
+    bits: float,
+    x: Mapping[str, npt.ArrayLike | Tensor] | Iterable[Tensor],
+    targets: str | Format | Iterable[str | Format] = ("nvfp4", "E4M3FN"),
+    *,
+    rules: Iterable[str | Rule] | str | Rule | None = None,
+    layout: Layout | Mapping[str, Layout] | None = None,
+    keep: Mapping[str, bool] | None = None,
+) -> None:
+    """Refuse a budget that is too small by the tensors' shapes, before one of them is read."""
+    schemes = _schemes(targets, rules)
+    groups: dict[str, list[tuple[Role, tuple[int, ...]]]] = {}
+    for name, shape, role in roles_of(named(x), layout=layout, keep=keep):
+        groups.setdefault(shared_name(name), []).append((role, shape))
+    kept, least, total = 0, 0.0, 0
+    for members in groups.values():
+        sizes = [math.prod(shape) for _, shape in members]
+        cheapest = KEPT_BITS * sum(sizes)
+        if any(role.is_kept for role, _ in members):
+            kept += len(members)
+        else:
+            rows = [rows_shape(role, shape) for role, shape in members]
+            taken = [
+                math.fsum(bits_per_weight(scheme, shape) * math.prod(shape) for shape in rows)
+                for scheme in schemes
+                if not any(refusal(scheme.rule, shape) for shape in rows)
+            ]
+            cheapest = min([*taken, cheapest])
+        least, total = least + cheapest, total + sum(sizes)
+    if not least / max(total, 1) <= bits:
+        raise _too_few(bits, least / max(total, 1), kept)
+
+
+def _too_few(bits: float, least: float, kept: int) -> ValueError:
+    """Return what is said of a budget that cannot be kept."""
+    return ValueError(
+        f"bits must be at least {math.ceil(least * 1000) / 1000:.3f} on average over the file, "
+        f"of whose tensors {kept} count at 16, got {bits}; allow more, or keep fewer"
+    )
+
+
+def _schemes(
+    targets: str | Format | Iterable[str | Format],
+    rules: Iterable[str | Rule] | str | Rule | None,
+) -> tuple[Scheme, ...]:
+    """Return what layers may take: the targets' schemes, each once."""
+    wanted = [targets] if isinstance(targets, str) or not hasattr(targets, "__iter__") else targets
+    rules = (rules,) if isinstance(rules, str | Rule) else rules and tuple(rules)
+    found = [scheme for target in wanted for scheme in schemes_for(target, rules)]
+    if not found:
+        msg = "targets must name at least one, got none; leave them out for the usual ones"
+        raise ValueError(msg)
+    return tuple({(s.name, s.format.name): s for s in found}.values())
 
 
 def _is_excluded(members: list[Subject]) -> bool:

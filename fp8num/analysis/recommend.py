@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fp8num.formats import Format
     from fp8num.scaling import Rule
 
-__all__ = ["FileRecommendation", "Recommendation", "named", "recommend", "subjects_of"]
+__all__ = ["FileRecommendation", "Recommendation", "named", "recommend", "roles_of", "subjects_of"]
 
 Decision = Literal["tensor", "row", "block", "keep", "dead", "not-finite"]
 
@@ -368,32 +368,46 @@ def subjects_of(
     limits: Limits,
 ) -> list[Subject]:
     """Return the tensors of a file, each with its role, to be tried."""
+    roles = roles_of(several, layout=layout, keep=keep)
+    squares = activations or {}
+    return [
+        Subject(
+            name,
+            tensor,
+            role,
+            schemes=schemes,
+            target=target,
+            limits=limits,
+            mean_squares=squares.get(name, squares.get(module_of(name))),
+        )
+        for (name, tensor), (_, _, role) in zip(several, roles, strict=True)
+    ]
+
+
+def roles_of(
+    several: list[tuple[str, Any]],
+    *,
+    layout: Layout | Mapping[str, Layout] | None,
+    keep: Mapping[str, bool] | None,
+) -> list[tuple[str, tuple[int, ...], Role]]:
+    """Return the tensors of a file by name, shape and role, which need not be read."""
     if not several:
         msg = "x must hold at least one tensor, got none; open a file that has some"
         raise ValueError(msg)
     layouts: Mapping[str, Any] = {} if layout is None or isinstance(layout, str) else layout
     one: Any = layout if isinstance(layout, str) else None
-    subjects = []
-    for name, tensor in several:
-        role = role_of(
+    shapes = [
+        (name, np.shape(tensor) if not hasattr(tensor, "shape") else tensor.shape)
+        for name, tensor in several
+    ]
+    return [
+        (
             name,
-            np.shape(tensor) if not hasattr(tensor, "shape") else tensor.shape,
-            layout=one or layouts.get(name),
-            keep=(keep or {}).get(name),
+            shape,
+            role_of(name, shape, layout=one or layouts.get(name), keep=(keep or {}).get(name)),
         )
-        squares = activations or {}
-        subjects.append(
-            Subject(
-                name,
-                tensor,
-                role,
-                schemes=schemes,
-                target=target,
-                limits=limits,
-                mean_squares=squares.get(name, squares.get(module_of(name))),
-            )
-        )
-    return subjects
+        for name, shape in shapes
+    ]
 
 
 def named(x: Mapping[str, Any] | Iterable[Tensor]) -> list[tuple[str, Any]]:

@@ -7,6 +7,7 @@ everywhere, and the first that loses no more than the format must is the one to 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from fp8num._kernels.state import float_arithmetic
 from fp8num._names import nearest
 from fp8num.analysis.excess import RowErrors
 from fp8num.formats import FORMATS, get_format
+from fp8num.scaled import Blocks
 from fp8num.scaling import Rule, get_rule, scale_quantize
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from fp8num.formats import Format
 
-__all__ = ["TARGETS", "Scheme", "gaussian_cost", "least_cost", "schemes_for"]
+__all__ = ["TARGETS", "Scheme", "bits_per_weight", "gaussian_cost", "least_cost", "schemes_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,16 @@ def schemes_for(
         )
         for rule in chosen
     )
+
+
+def bits_per_weight(scheme: Scheme, shape: tuple[int, ...]) -> float:
+    """Return the bits that a weight of a tensor with K last takes, scales included."""
+    grain, own = scheme.rule.granularity, scheme.rule.scale.format
+    scales = 1
+    if grain.kind != "tensor":
+        scales = math.prod(Blocks(shape, grain.block(shape, -1)).counts)
+    scale_bits = 32 if own is None else own.bits
+    return scheme.format.bits + scales * scale_bits / max(math.prod(shape), 1)
 
 
 def _format(target: str | Format) -> Format:

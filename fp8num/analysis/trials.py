@@ -21,7 +21,7 @@ from fp8num.analysis.analyze import ArrayTensor, analyze_tensor
 from fp8num.analysis.excess import RowErrors
 from fp8num.analysis.outliers import find_outliers
 from fp8num.analysis.pieces import pieces, refusal
-from fp8num.analysis.schemes import least_cost
+from fp8num.analysis.schemes import bits_per_weight, least_cost
 from fp8num.scaling import get_rule
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fp8num.analysis.schemes import Scheme
     from fp8num.formats import Format
 
-__all__ = ["Limits", "Subject", "Trial"]
+__all__ = ["Limits", "Subject", "Trial", "rows_shape"]
 
 #: Rows, indices and the like that a record names at most.
 NAMED = 8
@@ -281,8 +281,6 @@ class Subject:
         order = np.argsort(-judged, kind="stable")
         rows, above = int(errors.is_live.sum()), int((judged > self.limits.row).sum())
         median = errors.median / cost
-        scale_format = scheme.rule.scale.format
-        scale_bits = 32 if scale_format is None else scale_format.bits
         return Trial(
             scheme=scheme,
             passes=median <= self.limits.median and above <= self.limits.allowed(rows),
@@ -297,8 +295,7 @@ class Subject:
             saturated=result.metrics.saturation_rate,
             sqnr_db=result.metrics.sqnr_db,
             output_error=errors.output_error,
-            bits=scheme.format.bits
-            + result.scales.count * scale_bits / max(result.metrics.size, 1),
+            bits=bits_per_weight(scheme, self.rows.shape),
             entropy=result.metrics.code_entropy,
             effective_bits=result.metrics.effective_bits,
             codes=result.metrics.code_counts,
@@ -318,6 +315,11 @@ def _along_k(tensor: Tensor, role: Role) -> Tensor:
         return _Seen(tensor, shape[::-1], "F" if order == "C" else "C")
     (whole,) = pieces(tensor, (), 1, whole=True)
     return ArrayTensor(np.ascontiguousarray(role.matrix(whole)), tensor.name)
+
+
+def rows_shape(role: Role, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that a tensor has with K last."""
+    return role.matrix(np.broadcast_to(np.empty((), np.int8), shape)).shape
 
 
 class _Seen:

@@ -227,14 +227,23 @@ def run(arguments: argparse.Namespace) -> int:
         If a file cannot be read, or the report cannot be written.
     """
     from fp8num.analysis import choose
+    from fp8num.report.build import check_budget
     from fp8num.report.terminal import budget_line, decision_lines
 
     choose(arguments.formats, arguments.rules)  # those that go with no other are refused first
     _check_rules(arguments.target, arguments.rules)
-    check(arguments.fail_on, arguments.target, activations=bool(arguments.activations))
+    check(
+        arguments.fail_on,
+        arguments.target,
+        activations=bool(arguments.activations),
+        rules=arguments.rules,
+    )
     tensors, skipped = _open(arguments.files)
     tensors = only(tensors, arguments.only)
     options = _options(arguments, tensors)
+    if arguments.bits is not None:
+        said = {"layouts": options["layout"], "keep": options["keep"]}
+        check_budget(arguments.bits, tensors, arguments.target, arguments.rules, **said)
     for one in skipped[:MAX_LINES]:
         name, file = shorten(one.name), shorten(one.file, 100)
         print(f"fp8num: skipped {name} in {file}: {printable(one.reason)}", file=sys.stderr)

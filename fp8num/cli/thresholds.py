@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fp8num.analysis.results import FormatResult, TensorAnalysis
     from fp8num.analysis.trials import Subject
     from fp8num.inputs import StoredTensor
+    from fp8num.scaling import Rule
 
 __all__ = ["METRICS", "Threshold", "check", "failing"]
 
@@ -172,11 +173,23 @@ def failing(
     return lines
 
 
-def check(thresholds: Sequence[Threshold], target: str, *, activations: bool) -> None:
-    """Refuse conditions that cannot be judged, before any work."""
+def check(
+    thresholds: Sequence[Threshold],
+    target: str,
+    *,
+    activations: bool,
+    rules: Sequence[Rule] | None = None,
+) -> None:
+    """Refuse conditions that cannot be judged, or under no rule of ``--rules``, before any work."""
+    tried = [rule.name for rule in rules or ()]
     for threshold in thresholds:
-        if threshold.rule:
-            _scheme(threshold.rule, target)
+        rule = _scheme(threshold.rule, target).rule.name if threshold.rule else ""
+        if rule and tried and rule not in tried:
+            msg = (
+                f"--fail-on must have a rule of --rules, {' or '.join(tried)}, "
+                f"got {shown(threshold.rule)}"
+            )
+            raise ValueError(msg)
         if threshold.metric == "output_error" and not activations:
             msg = "--fail-on output_error takes mean squares of activations; give --activations"
             raise ValueError(msg)

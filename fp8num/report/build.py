@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fp8num._files import locked
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis import analyze_tensor, choose, frontier, recommend, refusal
+from fp8num.analysis.frontier import require_reachable
 from fp8num.analysis.schemes import schemes_for
 from fp8num.inputs.builtin import BUILTIN_NAMES
 from fp8num.report.files import write_together
@@ -31,7 +32,7 @@ from fp8num.report.verification import verify_codec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -170,15 +171,11 @@ def build_report(
     schemes_for(target, candidates)
     part = None if progress is None else _Part(progress, 2 if bits is None else 3)
     tensors = list(tensors)
-    # Samples and gradients are no layers: for a demonstration they are judged all the same.
-    builtin = {
-        tensor.name: False
-        for tensor in tensors
-        if tensor.file == "built-in" and tensor.name in BUILTIN_NAMES
-    }
+    if bits is not None and tensors:
+        check_budget(bits, tensors, target, candidates, layouts=layouts, keep=keep)
     said: dict[str, Any] = {
         "layout": layouts,
-        "keep": builtin | dict(keep or {}),
+        "keep": _kept(tensors, keep),
         "activations": activations,
         "progress": part,
     }
@@ -229,6 +226,32 @@ def build_report(
         recommendation=decided,
         budget=budget,
     )
+
+
+def check_budget(
+    bits: float,
+    tensors: Sequence[Tensor],
+    target: str | Format,
+    rules: tuple[Rule, ...] | None,
+    *,
+    layouts: Mapping[str, Layout] | None,
+    keep: Mapping[str, bool] | None,
+) -> None:
+    """Refuse a budget that no scheme is within, by the tensors' shapes."""
+    kept = _kept(tensors, keep)
+    targets = _targets(target, rules)
+    require_reachable(bits, tensors, targets, rules=rules, layout=layouts, keep=kept)
+
+
+def _kept(tensors: Sequence[Tensor], keep: Mapping[str, bool] | None) -> dict[str, bool]:
+    """Return what was said of tensors staying in 16 bits, and that built-in ones do not."""
+    # Samples and gradients are no layers: for a demonstration they are judged all the same.
+    builtin = {
+        tensor.name: False
+        for tensor in tensors
+        if tensor.file == "built-in" and tensor.name in BUILTIN_NAMES
+    }
+    return builtin | dict(keep or {})
 
 
 def _check_training(training: object) -> None:
@@ -285,9 +308,13 @@ def _within(
     said: dict[str, Any],
 ) -> Budget:
     """Find the schemes that a budget of bits allows."""
-    targets = tuple(dict.fromkeys(("nvfp4", target))) if rules is None else target
-    found = frontier(tensors, targets, rules=rules, **said)
+    found = frontier(tensors, _targets(target, rules), rules=rules, **said)
     return Budget(bits=bits, frontier=found, point=found.at(bits))
+
+
+def _targets(target: str | Format, rules: tuple[Rule, ...] | None) -> tuple[str | Format, ...]:
+    """Return the targets whose schemes layers may take within a budget."""
+    return (target,) if rules is not None else tuple(dict.fromkeys(("nvfp4", target)))
 
 
 class _Part:

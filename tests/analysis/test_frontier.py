@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fp8num.analysis import Frontier, frontier, schemes_for
+from fp8num.analysis.frontier import require_reachable
 
 SCHEMES = tuple(scheme for target in ("nvfp4", "E4M3FN") for scheme in schemes_for(target))
 
@@ -117,6 +118,26 @@ def test_fused_layers_move_together_and_kept_ones_stay(found: Frontier) -> None:
         assert sorted(point.choices) == sorted(small_file())
         assert point.choices["a.gate_proj"] == point.choices["a.up_proj"]
         assert point.choices["norm.weight"] == "keep"
+
+
+def test_what_shapes_allow_is_what_the_search_finds(found: Frontier) -> None:
+    """A budget too small is refused before anything is measured, in the same words."""
+    least = found.points[0].bits
+    file = {**small_file(), "conv": weights(32, 32 * 9, 6).reshape(32, 32, 3, 3)}
+    stacked = {"a.experts.w": np.stack([weights(32, 64, 7)] * 3), "h.attn.c_fc": weights(64, 32, 8)}
+
+    require_reachable(least, small_file())
+    with pytest.raises(ValueError, match="bits must be at least") as refused:
+        require_reachable(least - 1e-3, small_file())
+    with pytest.raises(ValueError, match="bits must be at least") as searched:
+        found.at(least - 1e-3)
+    assert str(refused.value) == str(searched.value)
+    for other in (file, stacked):
+        for rules in (None, "tensor", ("row", "block-128x128")):
+            start = frontier(other, "E4M3FN", rules=rules).points[0].bits
+            require_reachable(start * (1 + 1e-12), other, "E4M3FN", rules=rules)
+            with pytest.raises(ValueError, match="bits must be at least"):
+                require_reachable(start * (1 - 1e-9), other, "E4M3FN", rules=rules)
 
 
 def test_a_budget_takes_the_last_point_within_it(found: Frontier) -> None:

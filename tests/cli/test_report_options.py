@@ -89,6 +89,14 @@ def failures(capsys: pytest.CaptureFixture[str], *conditions: str) -> list[str]:
         (["--fail-on", "excess > 1 @rows"], "--fail-on must have .* 'rows'; did you mean row"),
         (["--fail-on", "bits > 1 @FP8_DYNAMC"], "--fail-on must .* did you mean FP8_DYNAMIC"),
         (["--fail-on", "bits > 1 @te-nvfp4-sr"], "--fail-on must have .* draws at random"),
+        (
+            ["--rules", "row", "--fail-on", "bits > 1 @FP8"],
+            "--fail-on must .* --rules, row, got 'FP8'",
+        ),
+        (
+            ["--rules", "tensor,row", "--fail-on", "excess > 1 @nvfp4"],
+            "--fail-on must have a rule of --rules, tensor or row, got 'nvfp4'",
+        ),
         (["--fail-on", "output_error > 1%"], "--fail-on output_error .* give --activations"),
     ],
 )
@@ -177,6 +185,22 @@ def test_activations_give_the_output_s_error(
     np.savez(tmp_path / "a.npz", **{DOWN: squares[1:]})
     assert report(*given, "output_error > 1") == 2
     assert "must be 64 mean squares" in capsys.readouterr().err
+
+
+def test_a_budget_too_small_is_refused_before_any_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is a layer tried nor a net trained, as shapes tell what is reachable."""
+
+    def work(*_: object, **__: object) -> None:
+        pytest.fail("work was begun")
+
+    for name in ("fp8num.report.build.frontier", "fp8num.report.compare_on_digits"):
+        monkeypatch.setattr(name, work)
+
+    assert re.match(r"bits must be at least [67]\.\d+ on average", refused(capsys, "--bits", "4"))
+    assert main(["report", "--bits", "4"]) == 2
+    assert re.match(r"fp8num: error: bits must be at least 4\.5\d+ on", capsys.readouterr().err)
 
 
 def test_a_budget_of_bits_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
