@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fp8num.nn import Comparison
     from fp8num.scaling import Rule
 
-__all__ = ["ReportFiles", "build_report"]
+__all__ = ["ReportFiles", "build_report", "check_budget"]
 
 
 @dataclass(frozen=True, kw_only=True)
