@@ -136,8 +136,11 @@ def _reduce(words: npt.NDArray[Any], mask: np.unsignedinteger[Any]) -> npt.NDArr
         return np.asarray(np.maximum.reduce(words & mask, axis=_inner(words.ndim)))
     # One axis holds the whole block: blocks follow each other in memory.
     magnitudes = (words & mask).reshape(-1)
+    if magnitudes.dtype == np.uint16:  # NumPy is slower at maxima of short runs of these
+        magnitudes = magnitudes.astype(np.uint32)
     starts = np.arange(0, magnitudes.size, length)
-    return np.maximum.reduceat(magnitudes, starts).reshape(blocks)
+    found = np.maximum.reduceat(magnitudes, starts)
+    return found.astype(words.dtype, copy=False).reshape(blocks)
 
 
 def _as_floats(words: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
