@@ -13,16 +13,17 @@ as a block is high, for other rules.  For some there is but one piece, the tenso
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from fp8num.codec import decode
-from fp8num.scaling import Amax, Rule, scale_quantize
+from fp8num.scaling import Amax, Context, Rule, apply_scales, scale_quantize
+from fp8num.scaling.finders import no_errors
+from fp8num.scaling.quantize import largest_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -199,20 +200,6 @@ def _needs_all(rule: Rule) -> bool:
 # Quantising.
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A finder that has found: the largest magnitude of the whole tensor."""
-
-    amax: np.float32
-
-    def find(
-        self,
-        region: npt.NDArray[Any],
-        errors: Callable[..., object],  # noqa: ARG002 - a finder's form
-    ) -> npt.NDArray[np.float32]:
-        return np.full(region.shape[::2], self.amax, np.float32)
-
-
 class Magnitudes:
     """
     The largest magnitudes of a tensor that rules ask for, to quantise its pieces with.
@@ -237,7 +224,7 @@ class Magnitudes:
         """Take a piece into account."""
         for (finder, rotation), largest in self._largest.items():
             values = piece if rotation is None else rotation.apply(piece, -1)
-            found = finder.find(values.reshape(1, -1), _no_errors)
+            found = finder.find(values.reshape(1, -1), no_errors)
             words = np.append(found, largest).view(np.uint32)  # NaN above all, subnormals kept
             self._largest[finder, rotation] = words.max().view(np.float32)
 
@@ -247,21 +234,18 @@ class Magnitudes:
         if key is None:
             return scale_quantize(piece, rule, fmt=fmt)
         amax = self._largest[key]
-        if not rule.is_two_level:
-            return scale_quantize(piece, replace(rule, finder=_Known(amax)), fmt=fmt)
-        given = amax if np.isfinite(amax) and amax.view(np.uint32) else None
-        return scale_quantize(piece, rule, fmt=fmt, tensor_amax=given)
+        if rule.is_two_level:
+            given = amax if np.isfinite(amax) and amax.view(np.uint32) else None
+            return scale_quantize(piece, rule, fmt=fmt, tensor_amax=given)
+        context = Context(fmt, np.float32(0), largest_input(piece.dtype))
+        return apply_scales(piece, rule.scale.find(np.asarray(amax), context), rule, fmt=fmt)
 
 
 def _question(rule: Rule) -> tuple[Amax, Rotation | None] | None:
     """Return how to find the tensor's largest magnitude if a rule needs it, and no more."""
-    if _needs_all(rule) or rule.is_by_row:
+    if _needs_all(rule) or rule.is_by_row or rule.is_unscaled:
         return None
     amax = rule.finder if isinstance(rule.finder, Amax) else Amax("ignore")
     if rule.is_two_level:
         return Amax(amax.nan), rule.rotation
     return (amax, rule.rotation) if rule.granularity.kind == "tensor" else None
-
-
-def _no_errors(amax: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    return np.zeros(amax.shape)
