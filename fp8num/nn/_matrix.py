@@ -73,7 +73,6 @@ class Matrix:
         self.values, self.format = values, fmt
         #: The format whose values the numbers are, if that is known.
         self.grid = fmt if grid is None else grid
-        self._kept: Floats | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,15 +83,8 @@ class Matrix:
     def __getitem__(self, key: tuple[slice, slice]) -> Matrix:
         return Matrix(self.values[key], self.format, grid=self.grid)
 
-    def keep(self, memory: Floats) -> None:
-        """Decode codes to memory of their shape, once for all products."""
-        assert self.format is not None
-        self._kept = decode(self.values, self.format, dtype=np.float64, out=memory)
-
     def wide(self, name: str) -> Floats:
         """Return the numbers in float64, in a buffer of a name unless they are so already."""
-        if self._kept is not None:
-            return self._kept
         if self.values.dtype == np.float64:
             return self.values
         if self.format is None and flushes_subnormals():

@@ -54,9 +54,6 @@ class Factor:
         For messages.
     source : ScaledArray, OnGrid or array_like of float32, shape (rows, columns)
         What it is.
-    spare : callable, optional
-        Gives memory of a shape to decode to, once for all products, or None; without it each
-        product decodes anew.
     make_codes : callable, optional
         Makes the codes of values that come without, for those who look at them.
 
@@ -72,10 +69,9 @@ class Factor:
         self,
         name: str,
         source: ScaledArray | OnGrid | npt.ArrayLike,
-        spare: Callable[[tuple[int, ...]], Floats | None] | None = None,
         make_codes: Callable[[], ScaledArray] | None = None,
     ) -> None:
-        self._spare, self._make_codes = spare, make_codes
+        self._make_codes = make_codes
         self.scaled = source if isinstance(source, ScaledArray) else None
         self._on_grid = source if isinstance(source, OnGrid) else None
         self.plain: npt.NDArray[Any] | None = None
@@ -117,11 +113,7 @@ class Factor:
             return Matrix(self._on_grid.values, grid=self._on_grid.cast.format)
         if self.scaled is None:
             return self.values
-        found = Matrix(self.scaled.codes, self.scaled.format)
-        memory = None if self._spare is None else self._spare(self.shape)
-        if memory is not None:
-            found.keep(memory)
-        return found
+        return Matrix(self.scaled.codes, self.scaled.format)
 
     @property
     def values(self) -> Matrix:

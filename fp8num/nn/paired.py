@@ -15,7 +15,6 @@ Paired differences: their mean with its error, and what may be said of it.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Decision", "Estimate", "decide", "estimate", "student_quantile"]
 
 Decision: TypeAlias = Literal["baseline", "within", "worse", "better", "undecided", "diverged"]
-
-#: Probability below which the two tails are added up, and not what lies between them.
-_SMALL = 2.0**-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,70 +41,16 @@ class Estimate:
 
 
 def student_quantile(p: float, freedom: int) -> float:
-    r"""
+    """
     Return a quantile of Student's t distribution.
-
-    With :math:`\theta = \arctan(t / \sqrt{\nu})` the probability of :math:`|T| < t` is a
-    finite sum of positive terms [1]_, and that of :math:`|T| > t` is the rest of the same
-    series, which without an end adds up to 1: nothing cancels in either.  The angle, or its
-    complement, is found by bisection down to neighbouring floats.  The relative error is below
-    :math:`10^{-12}` for `p` from :math:`10^{-300}` to 0.49, for ``1 - p`` in that range, and up
-    to 1,000 degrees of freedom.
-
-    .. [1] M. Abramowitz and I. A. Stegun, "Handbook of Mathematical Functions", 1964,
-       26.7.3 and 26.7.4.
 
     >>> round(student_quantile(0.975, 9), 3)
     2.262
     """
+    from scipy.special import stdtrit
+
     p, freedom = number("p", p, above=0, below=1), integer("freedom", freedom, 1)
-    return -_reach(p, freedom) if p < 0.5 else _reach(1 - p, freedom)  # which is exact
-
-
-@functools.lru_cache(maxsize=256)
-def _reach(tail: float, freedom: int) -> float:
-    """Return what a variable is above with a probability of at most a half."""
-    small = tail < _SMALL
-    probability, wanted = (_outer, 2 * tail) if small else (_central, 1 - 2 * tail)
-    low, high = 0.0, math.pi / 2
-    while low < (middle := (low + high) / 2) < high:
-        if probability(middle, freedom) < wanted:
-            low = middle
-        else:
-            high = middle
-    root, slope = math.sqrt(freedom), math.tan(low)
-    return root / slope if small else root * slope
-
-
-def _central(theta: float, freedom: int) -> float:
-    """Return the probability that abs(T) is below sqrt(freedom) * tan(theta)."""
-    cosine = math.cos(theta)
-    odd = freedom % 2
-    # Odd: 2/pi (theta + sin (cos + 2/3 cos^3 + 2*4/(3*5) cos^5 + ... to cos^(nu-2)));
-    # even: sin (1 + 1/2 cos^2 + 1*3/(2*4) cos^4 + ... to cos^(nu-2)).
-    term, total = (cosine if odd else 1.0), 0.0
-    for power in range(odd, freedom - 1, 2):
-        total += term
-        term *= (power + 1) / (power + 2) * cosine * cosine
-    if odd:
-        return 2 / math.pi * (theta + math.sin(theta) * total)
-    return math.sin(theta) * total
-
-
-def _outer(complement: float, freedom: int) -> float:
-    """Return the probability that abs(T) is above sqrt(freedom) / tan(complement)."""
-    cosine, sine = math.sin(complement), math.cos(complement)  # of the angle itself
-    odd = freedom % 2
-    # The same terms from cos^nu on; the first ones are only walked through.
-    term, total = (cosine if odd else 1.0), 0.0
-    for power in range(odd, freedom, 2):
-        term *= (power + 1) / (power + 2) * cosine * cosine
-    power = freedom
-    while total + term / (sine * sine) > total:  # more than what is left: ratios are below cos^2
-        total += term
-        term *= (power + 1) / (power + 2) * cosine * cosine
-        power += 2
-    return (2 / math.pi if odd else 1.0) * sine * total
+    return float(stdtrit(freedom, p))
 
 
 def estimate(
@@ -141,7 +83,7 @@ def _estimate(values: Sequence[float], tail: float, resolution: float) -> Estima
     # The rounded mean of equal values need not be one of them: there is no spread all the same.
     spread = 0.0 if min(values) == max(values) else math.fsum((x - mean) ** 2 for x in values)
     error = math.sqrt(max(spread / (n - 1), resolution**2 / 12) / n)
-    reach = _reach(tail, n - 1) * error
+    reach = -student_quantile(tail, n - 1) * error
     return Estimate(n, mean, error, mean - reach, mean + reach)
 
 

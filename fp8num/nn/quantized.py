@@ -12,7 +12,6 @@ A cast is made once where its codes serve twice; otherwise again from the float3
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,7 +23,6 @@ from fp8num.accumulate import BlasSum, FloatSum
 from fp8num.codec import encode, quantize
 from fp8num.formats import Format
 from fp8num.nn._grid import check_grid, check_same, saturated_elements
-from fp8num.nn._matrix import KEPT
 from fp8num.nn._tensor_cast import TensorCast, tensor_cast
 from fp8num.nn.dataset import generator_from, generator_state
 from fp8num.nn.factor import Factor, OnGrid
@@ -70,16 +68,6 @@ class Witness:
         return [(layer, role, codes(), source) for layer, role, codes, source in self._kept]
 
 
-def _unshared() -> int:
-    """Return the references that `Casts._spare` sees of an array that nobody else has."""
-    memory = {"": np.empty(0)}
-    found = memory.get("")
-    return sys.getrefcount(found)  # what it counts besides them differs between Pythons
-
-
-_UNSHARED = _unshared()
-
-
 class Casts:
     """
     The casts of one layer, and what they remember from step to step.
@@ -109,7 +97,6 @@ class Casts:
             for role in ROLES
             if role[0] == earlier[0]
         }
-        self._memory: dict[str, Floats] = {}
         started = {tensor: recipe.start(tensor) for tensor in "xwg"}
         self.states = {tensor: state for tensor, state in started.items() if state is not None}
 
@@ -126,7 +113,7 @@ class Casts:
             return without
         source = _padded(source, operand, axis)
         scaled = self._quantize(role, operand, source, axis, remember=remember)
-        factor = Factor(role, scaled, lambda shape: self._spare(role, shape))
+        factor = Factor(role, scaled)
         if self.recipe.saturation_is_overflow and operand.rotation is None:
             self.saturated += int(np.count_nonzero(saturated_elements(scaled, source)))
         self._show(role, factor, source)
@@ -152,9 +139,7 @@ class Casts:
                 return None
             return Factor(role, short.with_scale(values, stored), make_codes=make_codes)
         wide = not isinstance(find_accumulator(recipe.accumulator("forward")), BlasSum)
-        memory = self._spare(role, source.shape) if wide else None
-        if memory is None:
-            memory = np.empty(source.shape, np.float64 if wide else np.float32)
+        memory = np.empty(source.shape, np.float64 if wide else np.float32)
         stored = short.values(source, memory)
         if stored is None:
             return None
@@ -181,15 +166,6 @@ class Casts:
         if short is not None and (found := short(source, axis)) is not None:
             return found
         return scale_quantize(source, rule, fmt=fmt, axis=axis, rng=rng)
-
-    def _spare(self, role: str, shape: tuple[int, ...]) -> Floats | None:
-        """Return memory for decoded values: that of the last step, if no graph refers to it."""
-        if shape[0] * shape[1] > KEPT:
-            return None
-        found = self._memory.get(role)
-        if found is None or found.shape != shape or sys.getrefcount(found) > _UNSHARED:
-            found = self._memory[role] = np.empty(shape)
-        return found
 
     def again(self, role: str, earlier: str, factor: Factor | None, source: Array) -> Factor:
         """Return a tensor's second cast: the first one if that serves, or another."""

@@ -60,8 +60,8 @@ def test_quantiles_are_those_of_the_table(line: str) -> None:
 def test_quantiles_have_closed_forms(p: float) -> None:
     """Of one and two degrees of freedom: tan(pi (p - 1/2)), (2p - 1) / sqrt(2 p (1 - p))."""
     one, two = math.tan(math.pi * (p - 0.5)), (2 * p - 1) / math.sqrt(2 * p * (1 - p))
-    assert student_quantile(p, 1) == pytest.approx(one, rel=1e-12, abs=1e-15)
-    assert student_quantile(p, 2) == pytest.approx(two, rel=1e-12, abs=1e-15)
+    assert student_quantile(p, 1) == pytest.approx(one, rel=1e-11, abs=1e-15)
+    assert student_quantile(p, 2) == pytest.approx(two, rel=1e-11, abs=1e-15)
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 8, 49, 100, 999, 1000])

@@ -8,7 +8,6 @@ from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any
 
-import mpmath  # type: ignore[import-untyped]
 import pytest
 from scipy import stats
 
@@ -16,50 +15,9 @@ from fp8num.nn import pairs
 from fp8num.nn.compare import compare
 from fp8num.nn.data import spirals
 from fp8num.nn.outcome import Outcome
-from fp8num.nn.paired import decide, estimate, student_quantile
+from fp8num.nn.paired import decide, estimate
 
-# Student's distribution.
-
-by_freedom = pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 9, 30, 101, 1000])
-
-
-@by_freedom
-def test_quantiles_of_small_probabilities_are_those_of_scipy(freedom: int) -> None:
-    """To what SciPy 1.14 is good for, later ones for more; the same numbers on the other side."""
-    for p in (0.3, 0.05, 1e-3, 2.5e-4, 2.4e-4, 1e-6, 1e-9, 1e-17, 1e-60):
-        found = student_quantile(p, freedom)
-        assert found == pytest.approx(stats.t.ppf(p, freedom), rel=1e-9), p
-        if p == 0.3:
-            assert student_quantile(0.7, freedom) == pytest.approx(-found, rel=1e-14)
-
-
-@by_freedom
-@mpmath.workdps(40)
-def test_small_quantiles_invert_the_incomplete_beta_function(freedom: int) -> None:
-    """P(T > t) is half of I_x(nu/2, 1/2) with x = nu / (nu + t^2), at 40 digits."""
-    for p in (0.49, 0.01, 2.5e-4, 2.4e-4, 1e-9, 1e-100, 1e-300):
-        t = -mpmath.mpf(student_quantile(p, freedom))
-        half, exponent = mpmath.mpf(freedom) / 2, mpmath.mpf(freedom + 1) / 2
-        share = freedom / (freedom + t * t)
-        tail = mpmath.betainc(half, mpmath.mpf("0.5"), 0, share, regularized=True) / 2
-        scale = mpmath.sqrt(freedom * mpmath.pi) * mpmath.gamma(half) / mpmath.gamma(exponent)
-        density = (1 + t * t / freedom) ** -exponent / scale
-        assert abs(float((tail - p) / density / t)) < 1e-12, p
-
-
-def test_quantiles_are_ordered_where_the_way_changes() -> None:
-    """From what lies between the tails to the tails themselves: no step back."""
-    for freedom in (1, 2, 7, 40):
-        around = [2.0**-12 * (1 + k * 1e-6) for k in range(-3, 4)]
-        found = [student_quantile(p, freedom) for p in around]
-        assert found == sorted(found)
-        assert len(set(found)) == len(found)
-
-
-def test_a_quantile_beyond_float64_is_infinite() -> None:
-    """tan(pi (p - 1/2)) is about -1 / (pi p)."""
-    assert student_quantile(5e-324, 1) == -math.inf
-    assert student_quantile(1e-300, 1) == pytest.approx(-1e300 / math.pi, rel=1e-14)
+# Levels.
 
 
 def test_any_level_and_any_confidence_will_do() -> None:
