@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from fp8num.cli import main
-from fp8num.cli.train.bar import step_bar
-from fp8num.cli.train.options import EXAMPLES
-from fp8num.cli.train.values import dataset_of
+from fp8num.cli.progress import step_bar
+from fp8num.cli.train.options import EXAMPLES, dataset_of
 from fp8num.inputs import open_tensors
 from fp8num.nn import data as examples
 from fp8num.nn.data import spirals

@@ -1,4 +1,4 @@
-"""The files that ``fp8num train`` writes: checked before the work, told of when it diverged."""
+"""What ``fp8num train`` gives out: recipes, a training in words, and files, checked before it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,33 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fp8num._files import locked, require_own
-from fp8num._text import shown
+from fp8num._records import counted, plain
+from fp8num._text import columns, shown
+from fp8num.cli.train.options import recipe_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from fp8num.nn.comparison import Comparison
-    from fp8num.nn.run import Run
+    from fp8num.nn.history import CastRecord
+    from fp8num.nn.recipes import Recipe
+    from fp8num.nn.run import Diagnosis, Run
 
-__all__ = ["BESIDE", "check_files", "json_text", "write_comparison", "write_run"]
+__all__ = [
+    "check_files",
+    "complaint",
+    "json_text",
+    "list_recipes",
+    "summary",
+    "write_comparison",
+    "write_run",
+]
 
 BESIDE = ("curves", "tensors")  #: tables that lie beside the one of ``--csv``
 
@@ -107,7 +119,7 @@ def write_comparison(path: str, found: Comparison) -> None:
 
 def json_text(record: object) -> str:
     """Return a record as JSON, with null for what has no number there."""
-    return json.dumps(_without_nan(record), indent=2, allow_nan=False)
+    return json.dumps(plain(record), indent=2, allow_nan=False)
 
 
 def _write_tables(path: str, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -144,10 +156,127 @@ def _write_captures(path: str, done: Run) -> None:
     write_safetensors(path, tensors, metadata)
 
 
-def _without_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Replace what JSON has no number for by null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+# A training in words.
+
+SHOWN = 8  #: casts in the summary
+
+#: The options that change what a diagnosis' remedies are about.
+OPTIONS = {
+    "lr": "--lr",
+    "clip": "--clip",
+    "recipe": "--recipe",
+    "accumulators": "--accumulator",
+    "loss_scaler": "--loss-scale",
+}
+
+
+def complaint(found: Diagnosis, written: Sequence[str]) -> str:
+    """Return why a training stopped, with options for remedies, and what was written of it."""
+    from dataclasses import replace
+
+    remedies = tuple(
+        f"{remedy} ({OPTIONS[argument]})" if argument in OPTIONS else remedy
+        for remedy, argument in zip(found.remedies, found.arguments, strict=True)
+    )
+    lines = [f"fp8num: {replace(found, remedies=remedies)}"]
+    if written:
+        files = ", ".join(map(shown, written))
+        lines.append(f"fp8num: wrote what there was until then to {files}")
+    return "\n".join(lines)
+
+
+def summary(done: Run) -> str:
+    """Return what a reader wants to know first."""
+    from fp8num.report.labels import count
+
+    settings, history = done.settings, done.history
+    sizes = "-".join(map(str, settings["sizes"]))
+    steps = counted(len(history.steps), "step")
+    results = [
+        (name, count(part.count), _percent(part.accuracy), _number(part.loss))
+        for name, part in (("trained on", done.train), ("held out", done.held_out))
+    ]
+    scaling = settings["loss scaling"]
+    scaled = "no loss scaling"
+    if scaling is not None:
+        scaled = f"loss scale {scaling['name']}, now {done.loss_scale:g}"
+    parameters = f"{count(done.parameters)} parameters"
+    lines = [
+        f"{settings['data']['name']}: {sizes}, {parameters}, seed {settings['seed']}",
+        "",
+        str(done.recipe),
+        "",
+        *(
+            f"the {name} layer in {recipe.name}\n"
+            for name, recipe in (("first", done.first_recipe), ("last", done.last_recipe))
+            if recipe is not None
+        ),
+        columns([("", "inputs", "accuracy", "log-loss"), *results], "<>>>"),
+        f"{scaled}; {history.skipped} of {steps} skipped",
+    ]
+    if worst := [cast for cast in history.worst() if cast.format != "float32"][:SHOWN]:
+        lines += ["", "casts that lost most:", _casts(worst)]
+    return "\n".join(lines)
+
+
+def _casts(records: list[CastRecord]) -> str:
+    """Return a table of what casts did."""
+    head = ("layer", "operand", "format", "step", "amax", "scale", "to zero", "beyond", "SQNR dB")
+    rows = [
+        (
+            record.layer,
+            record.role,
+            record.format,
+            str(record.step),
+            _number(record.amax),
+            _number(record.scale_median),
+            _percent(record.underflow_rate),
+            _percent(record.saturation_rate),
+            _number(record.sqnr_db),
+        )
+        for record in records
+    ]
+    return columns([head, *rows], "<<<>>>>>>")
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
+def _percent(rate: float) -> str:
+    return "-" if math.isnan(rate) else f"{rate:.2%}"
+
+
+# Recipes.
+
+
+def list_recipes(arguments: argparse.Namespace) -> int:
+    """Print all recipes, or the one that is named."""
+    from fp8num.nn.recipes import RECIPES
+
+    if arguments.recipe is not None:
+        one = recipe_of(arguments.recipe, arguments.accumulator)
+        print(json_text(one.to_dict()) if arguments.json else one)
+        return 0
+    if arguments.json:
+        print(json_text([recipe.to_dict() for recipe in RECIPES.values()]))
+        return 0
+    head = ("recipe", "activations", "weights", "gradients", "where it differs")
+    print(columns([head, *map(_row, RECIPES.values())], "<<<<<"))
+    return 0
+
+
+def _row(recipe: Recipe) -> tuple[str, ...]:
+    """Return a recipe's casts: of forward and dgrad, and those of the others that differ."""
+    from fp8num.formats import Format
+
+    first = {"x": "x_forward", "w": "w_forward", "g": "g_dgrad"}
+    casts = [str(recipe.operand(role)) for role in first.values()]
+    others = [
+        f"{role}: {recipe.operand(role)}"
+        for role in ("w_dgrad", "g_wgrad", "x_wgrad")
+        if recipe.operand(role) != recipe.operand(first[role[0]])
+    ]
+    if isinstance(recipe.output, Format):
+        others.append(f"results: {recipe.output.name}")
+    return recipe.name, *casts, "; ".join(others)
