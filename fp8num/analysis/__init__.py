@@ -26,11 +26,12 @@ from fp8num.analysis.frontier import Frontier, FrontierPoint, frontier
 from fp8num.analysis.metrics import ErrorMetrics
 from fp8num.analysis.outliers import Outlier, find_outliers
 from fp8num.analysis.pieces import refusal
-from fp8num.analysis.recommend import FileRecommendation, Recommendation, recommend
+from fp8num.analysis.recommend import recommend
+from fp8num.analysis.recommendation import FileRecommendation, Recommendation
 from fp8num.analysis.results import ALIASES, COLUMNS, FormatResult, ScaleRange, TensorAnalysis
 from fp8num.analysis.roles import LAYOUTS, Role, role_of
+from fp8num.analysis.running import Peak
 from fp8num.analysis.schemes import TARGETS, Scheme, gaussian_cost, schemes_for
-from fp8num.analysis.tally import Peak
 from fp8num.analysis.trials import Limits, Trial
 
 __all__ = [

@@ -16,9 +16,9 @@ from fp8num.analysis.blocks import Block, Decoded, Space
 from fp8num.analysis.distribution import Distribution
 from fp8num.analysis.excess import RowBlocks, RowErrors, RowTally
 from fp8num.analysis.metrics import ErrorMetrics
-from fp8num.analysis.pieces import Magnitudes, Tensor, pieces, refusal
+from fp8num.analysis.pieces import LargestMagnitudes, Tensor, pieces, refusal
 from fp8num.analysis.results import FormatResult, ScaleRange, TensorAnalysis
-from fp8num.analysis.tally import Tally
+from fp8num.analysis.running import RunningMetrics
 from fp8num.formats import Format, get_format
 from fp8num.projection import Rounding
 from fp8num.scaling import Rule, get_rule
@@ -219,38 +219,37 @@ def analyze_tensor(
     is infinite.
     """
     chosen, used = choose(formats, rules)
-    pairs = [(fmt, rule) for fmt in chosen for rule in used if rule.takes(fmt)]
+    pairs = [_SoFar(fmt, rule) for fmt in chosen for rule in used if rule.takes(fmt)]
     wrong = next(filter(None, (refusal(rule, tensor.shape) for rule in used)), None)
     if wrong is not None:
         raise ValueError(wrong)
-    distribution, magnitudes = Distribution.of(np.empty(0)), Magnitudes(used)
+    distribution, magnitudes = Distribution.of(np.empty(0)), LargestMagnitudes(used)
     for values in pieces(tensor, used, block_size):
         distribution += Distribution.of(values)
         magnitudes.look(values)
     whole = magnitudes.needs_all
     has_rows = len(tensor.shape) > 1 and math.prod(tensor.shape) > 0
-    totals = [_Total(fmt, rule) for fmt, rule in pairs]
     position, space = 0, Space()
     for values in pieces(tensor, (*used, *_WHOLE_ROWS[:has_rows]), block_size, whole=whole):
         block = Block(_in_storage_order(values, tensor), space, distribution)
         known = None if tensor.order == "F" else block
         rows = RowBlocks(_as_rows(values, known), known) if has_rows else None
-        for total in totals:
-            scaled = magnitudes.quantize(values, total.rule, total.format)
+        for pair in pairs:
+            scaled = magnitudes.quantize(values, pair.rule, pair.format)
             made = Decoded(scaled, space, tensor.order)
             judged = RowTally(rows, mean_squares) if rows is not None and known else None
-            is_complete = total.tally.add(
+            is_complete = pair.metrics.add(
                 block,
                 made,
                 offset=position,
                 binades=binades,
                 look=None if judged is None else judged.add,
             )
-            total.add_scales(ScaleRange.of(scaled, made.operands if known else None))
+            pair.add_scales(ScaleRange.of(scaled, made.operands if known else None))
             if judged is not None and is_complete:
-                total.rows.append(judged.errors)
+                pair.rows.append(judged.errors)
             elif rows is not None:
-                total.rows.append(rows.errors(_as_rows(made.values), mean_squares))
+                pair.rows.append(rows.errors(_as_rows(made.values), mean_squares))
         position += values.size
         if progress is not None and values.size:
             progress(values.size)
@@ -263,14 +262,14 @@ def analyze_tensor(
         distribution=distribution,
         results=tuple(
             FormatResult(
-                format=total.format,
-                rule=total.rule.name,
-                metrics=ErrorMetrics(**total.tally.fields),
-                scales=total.scales,
-                rows=RowErrors.joined(total.rows) if has_rows else None,
+                format=pair.format,
+                rule=pair.rule.name,
+                metrics=ErrorMetrics(**pair.metrics.fields),
+                scales=pair.scales,
+                rows=RowErrors.joined(pair.rows) if has_rows else None,
             )
-            for total in totals
-            if total.scales is not None
+            for pair in pairs
+            if pair.scales is not None
         ),
     )
 
@@ -286,12 +285,12 @@ def _as_rows(values: npt.NDArray[Any], known: Block | None = None) -> npt.NDArra
     return as_float64(values.reshape(shape)) if known is None else known.x.reshape(shape)
 
 
-class _Total:
+class _SoFar:
     """What was found of the pieces so far, for a format and a rule."""
 
     def __init__(self, fmt: Format, rule: Rule) -> None:
         self.format, self.rule = fmt, rule
-        self.tally = Tally(len(fmt.values))
+        self.metrics = RunningMetrics(len(fmt.values))
         self.scales: ScaleRange | None = None
         self.rows: list[RowErrors] = []
 

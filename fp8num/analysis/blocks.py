@@ -13,7 +13,7 @@ from fp8num._kernels.encoder import decoder
 from fp8num._kernels.float32 import as_float32, as_float64, flushes_subnormals
 from fp8num._kernels.words import as_values
 from fp8num.analysis.binades import binade_keys, magnitude_words
-from fp8num.analysis.sums import Scaled, exact_sum, is_safe, run_sums
+from fp8num.analysis.sums import Shifted, exact_sum, is_safe, run_sums
 from fp8num.scaled import Descale
 from fp8num.scaling.rule import Rule
 
@@ -129,11 +129,11 @@ class Block:
         return np.where(self.x == 0, np.inf, self.x) if self.zeros else self.x
 
     @cached_property
-    def elements(self) -> Scaled:
+    def elements(self) -> Shifted:
         """`x`, ready for sums of products."""
         if self._tensor is not None and is_safe(self._tensor.amin) and is_safe(self._tensor.amax):
-            return Scaled(self.x)
-        return Scaled(self.x).normalize(_largest(self.x))
+            return Shifted(self.x)
+        return Shifted(self.x).normalize(_largest(self.x))
 
     @cached_property
     def squares(self) -> npt.NDArray[np.float64]:

@@ -132,7 +132,7 @@ class RowErrors:
         return live
 
 
-class _Part(NamedTuple):
+class _Tops(NamedTuple):
     """Some of the rows, in blocks."""
 
     tops: npt.NDArray[np.intp]  #: where the blocks' largest elements are
@@ -165,7 +165,7 @@ class RowBlocks:
     def __init__(self, x: npt.NDArray[np.float64], known: Block | None = None) -> None:
         self.known = Block(x) if known is None else known
         self.x: npt.NDArray[np.float64] = self.known.x.reshape(x.shape)
-        self.parts: list[_Part] = []
+        self.parts: list[_Tops] = []
         found = [self._look(self.x.reshape(-1)[place]) for place in self.known.parts]
         top, rest, norms = (np.concatenate(each) for each in zip(*found, strict=True))
         whole = rest + top * top
@@ -187,7 +187,7 @@ class RowBlocks:
         # Where squares could overflow or vanish, rows are taken over powers of two.
         exponents = np.frexp(largest)[1]
         exponents[np.abs(exponents) <= _SAFE] = 0
-        self.parts.append(_Part(tops, exponents if exponents.any() else None))
+        self.parts.append(_Tops(tops, exponents if exponents.any() else None))
         top, rest = self.parts[-1].squares(room)
         norms = np.sqrt((rest + top * top).sum(axis=1))
         return top, rest, np.ldexp(norms, exponents) if exponents.any() else norms

@@ -11,8 +11,8 @@ import numpy as np
 
 from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.blocks import Block, Decoded
+from fp8num.analysis.running import Peak, RunningMetrics
 from fp8num.analysis.sums import decibels, quotient, root
-from fp8num.analysis.tally import Peak, Tally
 from fp8num.codec._arguments import as_codes, check_codes
 from fp8num.formats import Format, get_format
 from fp8num.scaled import ScaledArray
@@ -129,9 +129,9 @@ class ErrorMetrics:
         if scaled.shape != np.shape(x):
             msg = f"codes must have the shape of x, {np.shape(x)}, got {scaled.shape}"
             raise ValueError(msg)
-        tally = Tally(len(scaled.format.values))
-        tally.add(Block(x), Decoded(scaled), offset=offset, binades=True)
-        return cls(**tally.fields)
+        running = RunningMetrics(len(scaled.format.values))
+        running.add(Block(x), Decoded(scaled), offset=offset, binades=True)
+        return cls(**running.fields)
 
     @float_arithmetic
     def merge(self, other: ErrorMetrics) -> ErrorMetrics:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fp8num.scaled import ScaledArray
     from fp8num.scaling import Rotation
 
-__all__ = ["Magnitudes", "Tensor", "pieces", "refusal"]
+__all__ = ["LargestMagnitudes", "Tensor", "pieces", "refusal"]
 
 
 class Tensor(Protocol):
@@ -200,7 +200,7 @@ def _needs_all(rule: Rule) -> bool:
 # Quantising.
 
 
-class Magnitudes:
+class LargestMagnitudes:
     """
     The largest magnitudes of a tensor that rules ask for, to quantise its pieces with.
 

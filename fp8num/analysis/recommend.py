@@ -15,214 +15,27 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from fp8num._kernels.state import float_arithmetic
-from fp8num.analysis.reasons import reason_of
+from fp8num.analysis.recommendation import FileRecommendation, Recommendation
 from fp8num.analysis.roles import NO_LAYERS, Role, module_of, role_of, shared_name
 from fp8num.analysis.schemes import Scheme, schemes_for
-from fp8num.analysis.trials import Limits, Subject, Trial
+from fp8num.analysis.trials import Limits, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy.typing as npt
-    import pandas as pd
 
     from fp8num.analysis.analyze import Tensor
-    from fp8num.analysis.outliers import Outlier
     from fp8num.analysis.roles import Layout
     from fp8num.formats import Format
     from fp8num.scaling import Rule
 
-__all__ = ["FileRecommendation", "Recommendation", "named", "recommend", "roles_of", "subjects_of"]
-
-Decision = Literal["tensor", "row", "block", "keep", "dead", "not-finite"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Recommendation:
-    """
-    What to do with a tensor, and why.
-
-    Attributes
-    ----------
-    name : str
-        The tensor's name.
-    decision : str
-        ``"tensor"``, ``"row"`` or ``"block"``: what shares a scale; ``"keep"``: in 16 bits;
-        ``"dead"``: all zero; ``"not-finite"``: to be mended in the file.
-    role : Role
-        What the tensor is for, and what was assumed about it.
-    shape : tuple of int
-        Its shape.
-    cause : tuple of Outlier
-        What stands out, where one scale does not do.
-    bad : tuple of (index, value)
-        Elements that are not finite, at most eight, and how many there are in `bad_count`.
-    trials : tuple of Trial
-        The schemes that were tried, the coarsest first.
-    chosen, runner_up : Trial or None
-        The one decided for, and the next that would do.
-    group : str
-        What it has in common with the layers that one product computes with it.
-    with_ : tuple of str
-        Members of the group because of which a finer scheme was taken than it needs itself.
-    """
-
-    name: str
-    decision: Decision
-    role: Role
-    shape: tuple[int, ...]
-    cause: tuple[Outlier, ...] = ()
-    bad: tuple[tuple[tuple[int, ...], float], ...] = ()
-    bad_count: int = 0
-    trials: tuple[Trial, ...] = ()
-    chosen: Trial | None = None
-    runner_up: Trial | None = None
-    group: str = ""
-    with_: tuple[str, ...] = ()
-
-    @property
-    def format(self) -> Format | None:
-        """The format decided for; None for a tensor that stays as it is."""
-        return self.chosen.scheme.format if self.chosen else None
-
-    @property
-    def rule(self) -> Rule | None:
-        """The weights' rule decided for; None for a tensor that stays as it is."""
-        return self.chosen.scheme.rule if self.chosen else None
-
-    @property
-    def one_scale(self) -> Trial | None:
-        """What one scale makes of it, if that was tried."""
-        one = [trial for trial in self.trials if trial.scheme.decision == "tensor"]
-        return one[-1] if one else None  # after those that are no scale, or a coarser one
-
-    @property
-    def margin(self) -> float:
-        """The limit over the chosen scheme's median excess; NaN without one."""
-        return Limits().median / self.chosen.median if self.chosen else math.nan
-
-    @cached_property
-    def reason(self) -> str:
-        """The decision in a sentence or two, each with a number."""
-        return reason_of(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the decision as a dictionary that JSON can hold."""
-        return {
-            "name": self.name,
-            "decision": self.decision,
-            "format": self.format.name if self.format else None,
-            "rule": self.rule.name if self.rule else None,
-            "reason": self.reason,
-            "cause": [
-                {"axis": part.axis, "index": list(part.index), "ratio": part.ratio}
-                for part in self.cause
-            ],
-            "not_finite": [{"index": list(at), "value": str(value)} for at, value in self.bad],
-            "group": self.group,
-            "role": self.role.kind,
-            "layout": self.role.assumed,
-            "one_scale": self.one_scale.to_dict() if self.one_scale else None,
-            "chosen": self.chosen.to_dict() if self.chosen else None,
-            "runner_up": self.runner_up.scheme.name if self.runner_up else None,
-        }
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FileRecommendation:
-    """
-    What to do with the tensors of a file.
-
-    Attributes
-    ----------
-    decisions : tuple of Recommendation
-        For each tensor, in the order they were given.
-    scheme : Scheme or None
-        The coarsest that every layer passes that can be quantised at all; None if there is
-        none, or no single one.
-    bits_per_weight : float
-        Of the layers that `scheme` (or, without one, each one's own) quantises.
-    ignore : tuple of str
-        Modules that stay in 16 bits: by convention, because no scheme passes, because they
-        are not finite; all members of a fused layer or none.
-    left : tuple of (str, int, float)
-        Damaged rows that the scheme leaves: module, row, excess.
-    one_scale_ignore : tuple of str
-        The modules to leave out where hardware takes one scale only.
-    """
-
-    decisions: tuple[Recommendation, ...]
-    scheme: Scheme | None
-    bits_per_weight: float
-    ignore: tuple[str, ...]
-    left: tuple[tuple[str, int, float], ...]
-    one_scale_ignore: tuple[str, ...]
-    limits: Limits = field(default_factory=Limits)
-
-    def __getitem__(self, name: str) -> Recommendation:
-        """Return the decision about a tensor by its name."""
-        for one in self.decisions:
-            if one.name == name:
-                return one
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[Recommendation]:
-        """Yield the decisions."""
-        return iter(self.decisions)
-
-    def __len__(self) -> int:
-        """Return how many tensors there are."""
-        return len(self.decisions)
-
-    def count(self, decision: str) -> int:
-        """Return how many tensors a decision was made for."""
-        return sum(one.decision == decision for one in self.decisions)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as a dictionary that JSON can hold."""
-        return {
-            "decisions": [one.to_dict() for one in self.decisions],
-            "file": {
-                "scheme": self.scheme.name if self.scheme else None,
-                "bits_per_weight": _number(self.bits_per_weight),
-                "ignore": list(self.ignore),
-                "left": [list(entry) for entry in self.left],
-                "one_scale": {"ignore": list(self.one_scale_ignore)},
-            },
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row for each tensor: name, decision, rule, excesses, cause and reason."""
-        import pandas as pd
-
-        rows = []
-        for one in self.decisions:
-            first, chosen = one.one_scale, one.chosen
-            rows.append(
-                {
-                    "name": one.name,
-                    "decision": one.decision,
-                    "rule": one.rule.name if one.rule else None,
-                    "excess_one_scale": first.median if first else math.nan,
-                    "excess": chosen.median if chosen else math.nan,
-                    "worst_row": chosen.worst if chosen else math.nan,
-                    "rows_above": chosen.above if chosen else 0,
-                    "flushed_one_scale": first.flushed if first else math.nan,
-                    "reason": one.reason,
-                }
-            )
-        return pd.DataFrame(rows)
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+__all__ = ["named", "recommend", "roles_of", "subjects_of"]
 
 
 @overload

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "Scaled",
+    "Shifted",
     "Total",
     "decibels",
     "dot",
@@ -40,18 +40,18 @@ _MANY = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scaled:
+class Shifted:
     """Numbers ``values * 2**exponent``."""
 
     values: npt.NDArray[np.float64]
     exponent: int = 0
 
-    def normalize(self, largest: float) -> Scaled:
+    def normalize(self, largest: float) -> Shifted:
         """Bring numbers into the safe range, `largest` being the largest of the magnitudes."""
         if is_safe(largest):
             return self
         exponent = max(-1000, min(math.frexp(largest)[1], 1000))  # powers of two are normal
-        return Scaled(self.values * 2.0**-exponent, self.exponent + exponent)
+        return Shifted(self.values * 2.0**-exponent, self.exponent + exponent)
 
 
 def is_safe(largest: float) -> bool:
@@ -59,7 +59,7 @@ def is_safe(largest: float) -> bool:
     return abs(math.frexp(largest)[1]) <= _SAFE
 
 
-def dot(a: Scaled, b: Scaled, run: int = 1 << 14) -> Fraction:
+def dot(a: Shifted, b: Shifted, run: int = 1 << 14) -> Fraction:
     """Return the sum of products, of runs in float64 and then exactly."""
     return exact_sum(run_sums(a.values, b.values, run)) * Fraction(2) ** (a.exponent + b.exponent)
 

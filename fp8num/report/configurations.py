@@ -22,7 +22,7 @@ from fp8num.analysis.roles import NO_LAYERS, module_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fp8num.analysis.recommend import FileRecommendation, Recommendation
+    from fp8num.analysis import FileRecommendation, Recommendation
     from fp8num.analysis.schemes import Scheme
 
 __all__ = ["Configuration", "configurations"]

@@ -19,7 +19,7 @@ import numpy as np
 
 from fp8num._records import counted
 from fp8num._text import shorten
-from fp8num.analysis.reasons import cause_in_words
+from fp8num.analysis.recommendation import cause_in_words
 from fp8num.analysis.roles import module_of
 from fp8num.report import labels
 from fp8num.report.summary import Name

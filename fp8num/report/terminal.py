@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fp8num._records import counted
 from fp8num._text import printable, shorten
-from fp8num.analysis.reasons import cause_in_words
+from fp8num.analysis.recommendation import cause_in_words
 from fp8num.analysis.roles import module_of
 
 if TYPE_CHECKING:

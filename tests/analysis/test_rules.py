@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import fp8num as fp
 from fp8num.analysis import DEFAULT_FORMATS, ErrorMetrics, analyze_tensor, choose
-from fp8num.analysis.pieces import Magnitudes, pieces
+from fp8num.analysis.pieces import LargestMagnitudes, pieces
 from fp8num.inputs import StoredTensor
 from fp8num.scaling import RULES, Amax, Fixed, Granularity, PowerOfTwo, Rule, get_rule
 
@@ -62,7 +62,7 @@ def codes_by_piece(
     x: npt.NDArray[Any], rule: Rule, fmt: fp.Format, size: int, order: str = "C"
 ) -> tuple[npt.NDArray[Any], int]:
     """Return the codes in the order of storage, put together from pieces, and the largest one."""
-    tensor, magnitudes = stored(x, order), Magnitudes([rule])
+    tensor, magnitudes = stored(x, order), LargestMagnitudes([rule])
     for piece in pieces(tensor, [rule], size):
         magnitudes.look(piece)
     found, largest = [np.empty(0, fmt.code_dtype)], 0

@@ -8,14 +8,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fp8num.analysis.sums import Scaled, decibels, dot, root
+from fp8num.analysis.sums import Shifted, decibels, dot, root
 
 
 @pytest.mark.parametrize("power", [-1074, -1022, -540, -301, -300, 0, 300, 301, 600, 1023])
 def test_sums_of_squares_are_exact_at_every_size(power: int) -> None:
     """One, two and three times a power of two: their squares add up to 14."""
     values = np.ldexp([1.0, 2.0, 3.0] if power < 1022 else [0.25, 0.5, 0.75], power)
-    scaled = Scaled(values).normalize(float(values.max()))
+    scaled = Shifted(values).normalize(float(values.max()))
 
     expected = sum(Fraction(float(value)) ** 2 for value in values)
     assert dot(scaled, scaled) == expected
@@ -23,14 +23,14 @@ def test_sums_of_squares_are_exact_at_every_size(power: int) -> None:
 
 def test_numbers_already_in_units_keep_them() -> None:
     """Normalising counts the exponent that was there."""
-    scaled = Scaled(np.array([2.0**500]), 8).normalize(2.0**500)
+    scaled = Shifted(np.array([2.0**500]), 8).normalize(2.0**500)
 
     assert dot(scaled, scaled) == Fraction(2) ** 1016
 
 
 def test_products_of_large_and_small() -> None:
     """Operands are brought into range each for itself."""
-    large, small = Scaled(np.array([1e300])), Scaled(np.array([-1e-300]))
+    large, small = Shifted(np.array([1e300])), Shifted(np.array([-1e-300]))
     found = dot(large.normalize(1e300), small.normalize(1e-300))
 
     assert float(found) == pytest.approx(-1.0, rel=1e-15)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fp8num.analysis.binades import BinadeErrors
 from fp8num.analysis.counts import code_counts, count_lost, count_saturated
-from fp8num.analysis.sums import Scaled, Total, is_safe, run_sums
+from fp8num.analysis.sums import Shifted, Total, is_safe, run_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fp8num.analysis.blocks import Block, Decoded
 
-__all__ = ["Peak", "Tally"]
+__all__ = ["Peak", "RunningMetrics"]
 
 #: Relative errors count as no more than this, which leaves room for rounding their means.
 _MOST = 2.0**1023
@@ -59,7 +59,7 @@ class _Errors(NamedTuple):
     max_rel: Peak
 
 
-class Tally:
+class RunningMetrics:
     """
     Metrics of pieces that come one after the other.
 
@@ -146,12 +146,12 @@ class Tally:
         if keep is None:
             elements, squares = block.elements, block.squares
         else:
-            elements = Scaled(x).normalize(float(np.abs(x).max(initial=0.0)))
+            elements = Shifted(x).normalize(float(np.abs(x).max(initial=0.0)))
             squares = run_sums(elements.values, elements.values, block.run)
         crossed, noise, power = found.crossed, found.noise, 0
         largest = found.max_abs.error if found.crossed.size else 0.0
         if elements.exponent or not is_safe(largest):
-            errors = Scaled(_kept(made, keep) - x).normalize(largest)
+            errors = Shifted(_kept(made, keep) - x).normalize(largest)
             crossed = run_sums(elements.values, errors.values, block.run)
             noise = run_sums(errors.values, errors.values, block.run)
             power = errors.exponent
@@ -165,7 +165,7 @@ class Tally:
             self._sums["qq"].add(squares + 2 * crossed + noise)
             return
         q = _kept(made, keep)
-        results = Scaled(q).normalize(float(np.abs(q).max(initial=0.0)))
+        results = Shifted(q).normalize(float(np.abs(q).max(initial=0.0)))
         inner = run_sums(elements.values, results.values, block.run)
         signal = run_sums(results.values, results.values, block.run)
         if not (both or results.exponent):  # each run by itself: pieces do not matter
