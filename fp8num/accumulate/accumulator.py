@@ -18,18 +18,39 @@ from typing import ClassVar
 
 from fp8num._arguments import choice, integer, text
 from fp8num._text import brief
-from fp8num.accumulate._checks import check_order, check_width
 from fp8num.formats import Format, get_format
 from fp8num.projection import Rounding, Saturation
 
-__all__ = [
-    "Accumulator",
-    "BlasSum",
-    "ExactSum",
-    "FloatSum",
-    "MatrixCore",
-    "TensorCore",
-]
+__all__ = ["Accumulator", "BlasSum", "ExactSum", "FloatSum", "MatrixCore", "TensorCore"]
+
+
+def _check_order(order: tuple[int, ...] | None, products: int) -> None:
+    """Refuse an order that does not take each product once, in whole steps."""
+    if order is None:
+        return
+    if sorted(order) != list(range(len(order))) or len(order) % products or not order:
+        msg = (
+            f"order must hold each index from 0 to a multiple of products={products} once, "
+            f"got {brief(order)}"
+        )
+        raise ValueError(msg)
+
+
+def _check_width(fraction_bits: int, products: int, group: int) -> None:
+    """Refuse sums of more bits than float64 adds exactly."""
+    integer("group", group, 1, products)
+    if products % group:
+        msg = f"group must divide products={products}, got {group}"
+        raise ValueError(msg)
+    # A term is below 4 in units of the largest; NVFP4's groups of products are below 2**12.
+    terms = (2 if group == 1 else 12) + (products // group + 1).bit_length()
+    if fraction_bits + terms > 53:
+        msg = (
+            f"fraction_bits must be at most {53 - terms} with {products} products a step, so that "
+            f"float64 adds them exactly, got {fraction_bits}"
+        )
+        raise ValueError(msg)
+
 
 #: The roundings by which a product may be aligned: those that have an integer function.
 _ALIGNING = (
@@ -234,8 +255,8 @@ class TensorCore(Accumulator):
         integer("fraction_bits", self.fraction_bits, 1, 46)
         integer("products", self.products, 1, 1024)
         integer("output_bits", self.output_bits, 1, self.REGISTERS[self.register][0])
-        check_width(self.fraction_bits, self.products, self.group)
-        check_order(self.order, self.products)
+        _check_width(self.fraction_bits, self.products, self.group)
+        _check_order(self.order, self.products)
         if self.group > 1 and self.formats != ("E2M1FN",):
             msg = (
                 "group must be 1 unless formats is ('E2M1FN',), whose products are few bits wide, "

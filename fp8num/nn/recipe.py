@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from fp8num._arguments import choice, flag, integer, refuse, refuse_kind, text
 from fp8num._records import as_it_is, entries
-from fp8num.accumulate import Accumulator
-from fp8num.formats import Format, get_format
-from fp8num.nn._stored import read, stored_accumulator, stored_format, stored_rule
+from fp8num.accumulate import ACCUMULATORS, Accumulator
+from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.nn._takes import check_products
 from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
 from fp8num.nn.operand import PRODUCTS, ROLES, Operand
+from fp8num.scaling.catalogue import RULES
 from fp8num.scaling.delayed import MOST_STEPS, DelayedState, start
 from fp8num.scaling.rule import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 __all__ = ["PRODUCTS", "ROLES", "Operand", "Recipe"]
 
@@ -336,15 +337,15 @@ def _describe(recipe: Recipe) -> dict[str, Any]:
         value = getattr(recipe, part.name)
         if isinstance(value, Operand):
             value = {
-                "rule": stored_rule(value.rule),
-                "format": stored_format(value.format),
+                "rule": _stored_rule(value.rule),
+                "format": _stored_format(value.format),
                 "axis": value.axis,
                 "source": value.source,
             }
         elif part.name == "accumulators":
-            value = [stored_accumulator(one) for one in value]
+            value = [_stored_accumulator(one) for one in value]
         elif part.name == "output":
-            value = stored_format(value)
+            value = _stored_format(value)
         found[part.name] = value
     return found
 
@@ -383,7 +384,39 @@ def _part(what: str, name: str, part: object) -> Any:  # noqa: ANN401 - a part o
         wanted = "text" if kind is None else f"a name, None or {{{kind!r}: its parts}}"
         refuse(what, wanted, dict(part))
     try:
-        return read(part)
+        return _stored_part(part)
     except (TypeError, ValueError) as error:
         msg = f"{what} must be a {kind} by its parts, got one that is none: {error}"
         raise ValueError(msg) from error
+
+
+def _stored_rule(rule: str | Rule | None) -> object:
+    if not isinstance(rule, Rule):
+        return rule
+    return rule.name if RULES.get(rule.name) == rule else {"rule": rule.to_dict()}
+
+
+def _stored_format(fmt: str | Format | None) -> object:
+    if not isinstance(fmt, Format):
+        return fmt
+    try:
+        known = get_format(fmt.name) == fmt
+    except (TypeError, ValueError):
+        known = False
+    return fmt.name if known else {"format": fmt.to_dict()}
+
+
+def _stored_accumulator(accumulator: Accumulator | str) -> str:
+    if isinstance(accumulator, str):
+        return accumulator
+    if ACCUMULATORS.get(accumulator.name) != accumulator:
+        msg = f"only accumulators of the catalogue can be stored, got {accumulator.name!r}"
+        raise ValueError(msg)
+    return accumulator.name
+
+
+def _stored_part(part: Any) -> Any:  # noqa: ANN401 - a part of any kind
+    """Return a rule or a format that was stored by its parts."""
+    if isinstance(part, Mapping):
+        return Rule.from_dict(part["rule"]) if "rule" in part else format_from_dict(part["format"])
+    return part

@@ -1,5 +1,5 @@
 """
-The settings of a training: checked before any work, and described as a checkpoint keeps them.
+The settings of a training: checked before any work, and _described as a checkpoint keeps them.
 
 ::
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,7 +22,6 @@ import numpy.typing as npt
 
 from fp8num._arguments import choice, integer, number, refuse, refuse_kind
 from fp8num._text import brief
-from fp8num.nn._attributes import described_attributes
 from fp8num.nn._widths import widths
 from fp8num.nn.layers import MLP
 from fp8num.nn.loop import Plan
@@ -29,13 +29,14 @@ from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.optim import SGD, Adam, AdamW, Optimizer
 from fp8num.nn.recipes import Recipe, get_recipe
 from fp8num.nn.schedules import constant, cosine, linear
+from fp8num.nn.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from fp8num.nn.dataset import Dataset
     from fp8num.nn.schedules import Schedule
-    from fp8num.nn.tensor import Tensor
+
 
 __all__ = [
     "OPTIMIZERS",
@@ -276,7 +277,7 @@ def _parts(recipe: Recipe) -> dict[str, Any]:
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     """Return an optimizer's kind and its settings, the rate apart."""
     kind = type(optimizer).__name__
-    found = described_attributes(f"optimizer {kind}", optimizer, _NOT_SET)
+    found = _described_attributes(f"optimizer {kind}", optimizer, _NOT_SET)
     return {"name": kind, **found}
 
 
@@ -309,3 +310,60 @@ def describe_plan(plan: Plan, schedule: str | Schedule, lr: float) -> dict[str, 
         "divergence": plan.divergence,
         "capture": sorted(plan.capture),
     }
+
+
+def _described_attributes(what: str, thing: object, without: frozenset[str]) -> dict[str, Any]:
+    """
+    Return an object's attributes, but for some.
+
+    Those whose names begin with an underscore are left out where they cannot be _described:
+    they are taken for what comes and goes.
+    """
+    found: dict[str, Any] = {}
+    for name, value in vars(thing).items():
+        if name in without:
+            continue
+        try:
+            found[name] = _described(value)
+        except TypeError as error:
+            if name.startswith("_"):
+                continue
+            msg = (
+                f"{name} of {what} must be of numbers, text and arrays, which tell one training "
+                f"from another, got {error}; call it _{name} if results do not depend on it"
+            )
+            raise TypeError(msg) from None
+    return found
+
+
+def _described(value: object) -> Any:  # noqa: ANN401 - what JSON holds
+    """Return a value as JSON can hold it; TypeError, with its type, if that is impossible."""
+    if isinstance(value, Tensor):
+        value = value.data
+    if isinstance(value, np.ndarray) and value.ndim:
+        return _array(value)
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no infinity
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=repr)
+    if isinstance(value, tuple | list):
+        return [_described(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(key): _described(part) for key, part in value.items()}
+    # Those of NumPy 2.0 have a bare name, and only their class has a module.
+    name = getattr(value, "__qualname__", getattr(value, "__name__", None))
+    if callable(value) and isinstance(name, str):
+        return f"{getattr(value, '__module__', type(value).__module__)}.{name}"
+    raise TypeError(type(value).__name__)
+
+
+def _array(array: npt.NDArray[Any]) -> dict[str, Any]:
+    if array.dtype.hasobject:
+        msg = f"an array of {array.dtype}"
+        raise TypeError(msg)
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}
