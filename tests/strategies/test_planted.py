@@ -98,6 +98,9 @@ BUGS: dict[str, Callable[[Gap], range]] = {
     "rounded twice at one tie": near_tie,
 }
 
+#: Found as what lies on the other side of the tie.
+MIRRORED = ("one ulp below a tie",)
+
 
 def planted(fmt: Format, bug: str, rng: random.Random) -> Callable[[Array], Array]:
     """Return a converter from float32 with one wrong rounding, of either sign."""
@@ -128,7 +131,13 @@ def differs(convert: Callable[[Array], Array], fmt: Format) -> Callable[[Array],
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (1, 2))]
 )
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(name, marks=[pytest.mark.exhaustive] if name in MIRRORED else [])
+        for name in BUGS
+    ],
+)
 def test_one_wrong_rounding_of_a_random_format_is_found(bug: str, seed: int) -> None:
     """A hundred arrays of boundaries meet it, and shrink to the floats around it."""
     rng = random.Random(f"{bug} {seed}")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: The tables of a format seen for the first time take longer than Hypothesis's deadline.
 patient = settings(deadline=None, max_examples=max(settings.default.max_examples // 2, 50))
 #: For what is drawn, where a mistake would show at once.
-few = settings(deadline=None, max_examples=100)
+few = settings(deadline=None, max_examples=50)
 #: For what is drawn for each format or type, so that the tests together draw hundreds.
 fewer = settings(deadline=None, max_examples=20)
 SOURCES = {

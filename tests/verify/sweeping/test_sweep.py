@@ -386,6 +386,26 @@ def test_samples_are_what_their_domain_says() -> None:
     assert len(above) > 5
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("E4M3FN", "2**-11 to 2**10"),  # 2**-9 is the smallest value, 1.75 * 2**8 the largest
+        ("E8M0FNU", "2**-129 to 2**129"),
+        ("w3m4b1100-fn", "2**-1023 to 2**-1023"),  # all of it below float64's normal numbers
+    ],
+)
+def test_the_domain_of_samples_names_the_exponents_near_the_format(name: str, near: str) -> None:
+    """Two binades beyond its smallest and its largest value, within those of float64."""
+    found = sweep(Encoder(), name, source="float64", samples=16, seed=3)
+
+    assert found.domain == (
+        "16 samples of float64, seed 3: either sign; half of the exponents uniform over all "
+        f"2,048, half over those of {found.fmt.name} and 2 beyond either end, {near}; mantissas "
+        "random, one or two bits, a run of ones, or random bits cut and continued with 00.., "
+        "11.., 10.. or 01.."
+    )
+
+
 def test_double_rounding_of_float64_is_found_by_samples() -> None:
     """Through float32: wrong beside ties, by less than float32 can tell."""
 
