@@ -316,6 +316,7 @@ def _changes(first: int, last: int, ask: Callable[[int], int]) -> list[tuple[int
 # The other direction.
 
 
+@lru_cache(maxsize=64)
 def expected_words(fmt: Format, source: SourceType) -> npt.NDArray[Any]:
     """Return the bits of every code's value."""
     words = np.zeros(1 << fmt.bits, source.word)
@@ -333,4 +334,5 @@ def expected_words(fmt: Format, source: SourceType) -> npt.NDArray[Any]:
             )
             raise ValueError(msg)
         words[code] = magnitude | (source.sign if datum.negative else 0)
+    words.flags.writeable = False
     return words

@@ -54,44 +54,21 @@ __all__ = ["BLOCK", "WRITTEN_TO", "ChunkResult", "SweepPlan", "judge_chunk", "ma
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """
-    What is done in a sweep: all that a chunk needs but its index.
+    """What is done in a sweep: all that a chunk needs but its index."""
 
-    Parameters
-    ----------
-    implementation : Implementation
-        What is judged.
-    fmt : Format
-        The format of the codes.
-    projection : Projection
-        How they should come about.
-    rule : str
-        The same in words.
-    source_name : str
-        The type of the words; a `SourceType` would be another object in another process.
-    compare_nan : NanRule
-        When two codes of NaN count as equal.
-    digests : bool
-        Whether the output is hashed.
-    chunk_bits : int
-        A chunk has 2 to the power of this many words, those at the ends perhaps fewer.
-    first, count : int
-        The words; or, if there is a seed, the samples.
-    seed : int or None
-        Of the samples; None if consecutive words are taken.
-    """
-
-    implementation: Implementation
-    fmt: Format
-    projection: Projection
-    rule: str
+    implementation: Implementation  #: what is judged
+    fmt: Format  #: the format of the codes
+    projection: Projection  #: how they should come about
+    rule: str  #: the same in words
+    #: The type of the words; a `SourceType` would be another object in another process.
     source_name: str
-    compare_nan: NanRule
-    digests: bool
+    compare_nan: NanRule  #: when two codes of NaN count as equal
+    digests: bool  #: whether the output is hashed
+    #: A chunk has 2 to the power of this many words, those at the ends perhaps fewer.
     chunk_bits: int
-    first: int
-    count: int
-    seed: int | None
+    first: int  #: the words; or, if there is a seed, the samples
+    count: int  #: the words; or, if there is a seed, the samples
+    seed: int | None  #: of the samples; None if consecutive words are taken
 
     @property
     def source(self) -> SourceType:

@@ -356,19 +356,20 @@ def sweep(
         msg = f"workers is for processes that are made here, got {workers} besides executor"
         raise ValueError(msg)
     truth_of(fmt, projection, kind)  # refuses what cannot be judged, before any work
+    return _run(plan, executor, workers, journal, progress)
+
+
+def _run(
+    plan: SweepPlan,
+    executor: Executor | None,
+    workers: int,
+    journal: str | os.PathLike[str] | None,
+    progress: Callable[[int], object] | None,
+) -> Sweep:
+    """Do the chunks that are not in the journal, wherever they are to be done."""
     began = time.perf_counter()
     with ExitStack() as stack:
-        book = None
-        if journal is not None:
-            if "<" in plan.implementation.name:
-                msg = (
-                    f"implementation {plan.implementation.name} must have a name of its own to be "
-                    "known again from a journal; define it at the top of a module"
-                )
-                raise ValueError(msg)
-            book = stack.enter_context(
-                Journal(journal, plan.to_dict(), partial(ChunkResult.from_dict, plan))
-            )
+        book = None if journal is None else stack.enter_context(_book(plan, journal))
         done = {} if book is None else book.records
         task = partial(judge_chunk, plan)
         limit = IN_FLIGHT
@@ -382,6 +383,17 @@ def sweep(
         new = results(task, left, executor, limit)
         finished = stack.enter_context(closing(_finished(plan, done, new, book, progress)))
         return combine(plan, sorted_as(plan.chunks, finished), began)
+
+
+def _book(plan: SweepPlan, journal: str | os.PathLike[str]) -> Journal:
+    """Open the journal; ValueError if the implementation could not be known again from it."""
+    if "<" in plan.implementation.name:
+        msg = (
+            f"implementation {plan.implementation.name} must have a name of its own to be "
+            "known again from a journal; define it at the top of a module"
+        )
+        raise ValueError(msg)
+    return Journal(journal, plan.to_dict(), partial(ChunkResult.from_dict, plan))
 
 
 def _finished(
