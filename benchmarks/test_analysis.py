@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.benchmark(timer=time.thread_time)
 
 SHAPE = (1024, 4096)
-ROUNDS = {"rounds": 7, "warmup_rounds": 1}
+ROUNDS = {"rounds": 11, "warmup_rounds": 1}
 SOURCES = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16}
 
 #: How many times as long as a cast a rule may take.

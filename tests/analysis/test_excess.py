@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fp8num as fp
+from fp8num.analysis import analyze_tensor
 from fp8num.analysis.excess import RowErrors
+from fp8num.inputs import tensor_from_array
 
 
 def defined(x: list[float], q: list[float]) -> float:
@@ -127,3 +130,30 @@ def test_parts_merge_to_the_whole() -> None:
 
     np.testing.assert_array_equal(parts.relative, whole.relative)
     np.testing.assert_array_equal(parts.norms, whole.norms)
+
+
+@pytest.mark.parametrize("rule", ["unit", "row", "block-128x128"])
+def test_narrow_numbers_measure_what_they_do_in_float64(rule: str) -> None:
+    """Largest elements, exponents and codes are found faster for them; ties, zeros and all."""
+    x = np.random.default_rng(0).standard_normal((260, 1024)).astype(np.float32)
+    x[:64] = np.round(4 * x[:64]) / 4  # many of a block are the largest
+    x[70] = 0
+    x[71, ::2] = 1e-42
+    x[72, 5] = -3e38
+
+    narrow, wide = (
+        analyze_tensor(tensor_from_array("x", array), "E4M3FN", rule)
+        for array in (x, x.astype(np.float64))
+    )
+    (one,), (other,) = narrow.results, wide.results
+
+    np.testing.assert_array_equal(narrow.distribution.binades, wide.distribution.binades)
+    assert one.rows is not None
+    assert other.rows is not None
+    np.testing.assert_array_equal(one.rows.relative, other.rows.relative)
+    np.testing.assert_array_equal(one.rows.norms, other.rows.norms)
+    codes = fp.scale_quantize(x, rule, fmt="E4M3FN").codes
+    np.testing.assert_array_equal(
+        one.metrics.code_counts, np.bincount(codes.reshape(-1), minlength=256)
+    )
+    assert (one.metrics.xx, one.metrics.ee) == (other.metrics.xx, other.metrics.ee)
