@@ -21,7 +21,7 @@ from fp8num.accumulate.terms import exponent_range, special_sums
 from fp8num.codec import decode
 
 if TYPE_CHECKING:
-    from fp8num.accumulate.operands import Operand
+    from fp8num.accumulate.operands import MatrixOperand
 
 __all__ = ["ExactProduct"]
 
@@ -43,7 +43,7 @@ class ExactProduct:
         Whether the float64 sums are results, and so rounded to nearest; otherwise to odd.
     """
 
-    def __init__(self, a: Operand, b: Operand, *, nearest: bool) -> None:
+    def __init__(self, a: MatrixOperand, b: MatrixOperand, *, nearest: bool) -> None:
         self.nearest = nearest
         self.depth = a.codes.shape[1]
         self.a, self.b = _values(a), _values(b)
@@ -60,7 +60,7 @@ class ExactProduct:
             self.slices_a, self.top_a = _slices(self.a, 1, self.width)
             self.slices_b, self.top_b = _slices(self.b, 0, self.width)
 
-    def _fits(self, a: Operand, b: Operand) -> bool:
+    def _fits(self, a: MatrixOperand, b: MatrixOperand) -> bool:
         """Whether every partial sum is a multiple of one unit, and below 2**53 of it."""
         bits = self.depth.bit_length()
         for x in (a, b):
@@ -142,7 +142,7 @@ class ExactProduct:
         return Limbs(limbs, exponent, self.width)
 
 
-def _values(x: Operand) -> Floats:
+def _values(x: MatrixOperand) -> Floats:
     """Return decoded values times their scales, exact in float64."""
     values: Floats = decode(np.ascontiguousarray(x.codes), x.format, dtype=np.float64)
     if x.scale is None:

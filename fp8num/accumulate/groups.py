@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num.accumulate.binary import from_float32
-from fp8num.accumulate.units import BlockChain, Products, specials_of
+from fp8num.accumulate.units import BlockChain, StepProducts, specials_of
 from fp8num.formats import E4M3FN, E8M0FNU
 
 if TYPE_CHECKING:
     from fp8num.accumulate.accumulator import TensorCore
     from fp8num.accumulate.binary import Floats
-    from fp8num.accumulate.operands import Operand
+    from fp8num.accumulate.operands import MatrixOperand
     from fp8num.accumulate.terms import Terms
     from fp8num.formats import Format
 
@@ -34,12 +34,14 @@ Array = npt.NDArray[Any]
 class GroupChain(BlockChain):
     """Steps of a unit whose groups of products share scales."""
 
-    def __init__(self, unit: TensorCore, a: Operand, b: Operand, c: Floats | None) -> None:
+    def __init__(
+        self, unit: TensorCore, a: MatrixOperand, b: MatrixOperand, c: Floats | None
+    ) -> None:
         super().__init__(unit, replace(a, scale=None), replace(b, scale=None), c)
         self.a, self.scales_a = self._scales(self.a, a.transposed)
         self.b, self.scales_b = self._scales(self.b, b)
 
-    def _scales(self, terms: Terms, x: Operand) -> tuple[Terms, tuple[Array, Array]]:
+    def _scales(self, terms: Terms, x: MatrixOperand) -> tuple[Terms, tuple[Array, Array]]:
         """Return the groups' scales and their exponents; NaN ones make NaN terms."""
         shape = terms.values.shape
         scales = np.ones((1, 1), np.float32)
@@ -54,14 +56,14 @@ class GroupChain(BlockChain):
         small = np.where(bad, np.float32(0), scales)[:: self.unit.group]
         return terms, _with_exponents(small, _scale_format(x))
 
-    def products(self, rows: slice, columns: slice) -> Products:
+    def products(self, rows: slice, columns: slice) -> StepProducts:
         """Return what forms the groups of a tile."""
         found = _Groups(self)
         found.move(rows, columns)
         return found
 
 
-def _scale_format(x: Operand) -> Format:
+def _scale_format(x: MatrixOperand) -> Format:
     """Return the scales' format: as stored, or by their block, E8M0 for 32 products."""
     if x.scale is None or x.scale.format is not None:
         return E4M3FN if x.scale is None or x.scale.format is None else x.scale.format
@@ -76,7 +78,7 @@ def _with_exponents(scales: npt.NDArray[np.float32], fmt: Format) -> tuple[Array
     return wide, np.maximum(exponents, fmt.emin)
 
 
-class _Groups(Products):
+class _Groups(StepProducts):
     """The scaled sums of a step's groups."""
 
     chain: GroupChain

@@ -25,7 +25,7 @@ from fp8num.projection import Rounding
 
 if TYPE_CHECKING:
     from fp8num.accumulate.accumulator import FloatSum
-    from fp8num.accumulate.operands import Operand
+    from fp8num.accumulate.operands import MatrixOperand
 
 __all__ = ["FloatChain", "round_float32"]
 
@@ -115,8 +115,8 @@ class FloatChain:
     def __init__(
         self,
         unit: FloatSum,
-        a: Operand,
-        b: Operand,
+        a: MatrixOperand,
+        b: MatrixOperand,
         c: Floats | None,
         rng: np.random.Generator | None,
     ) -> None:

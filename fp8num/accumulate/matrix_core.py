@@ -22,7 +22,7 @@ from fp8num.accumulate.units import specials_of
 
 if TYPE_CHECKING:
     from fp8num.accumulate.accumulator import MatrixCore
-    from fp8num.accumulate.operands import Operand
+    from fp8num.accumulate.operands import MatrixOperand
 
 __all__ = ["MatrixChain"]
 
@@ -45,7 +45,7 @@ class MatrixChain:
         One matrix each, shapes (M, K) and (K, N).
     """
 
-    def __init__(self, unit: MatrixCore, a: Operand, b: Operand) -> None:
+    def __init__(self, unit: MatrixCore, a: MatrixOperand, b: MatrixOperand) -> None:
         self.unit = unit
         self.a = make_terms(np.ascontiguousarray(a.codes.T), a.format, None, WIDE)
         self.b = make_terms(np.ascontiguousarray(b.codes), b.format, None, WIDE)

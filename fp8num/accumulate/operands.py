@@ -27,7 +27,7 @@ from fp8num.formats import Format, get_format
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Operand", "Scale", "as_operand", "float32_array", "scale_shape"]
+__all__ = ["MatrixOperand", "OperandScale", "as_operand", "float32_array", "scale_shape"]
 
 Codes = npt.NDArray[Any]
 
@@ -36,7 +36,7 @@ SCALINGS = "'tensor', 'row', '1x128' or '128x128' (any block lengths)"
 
 
 @dataclass(frozen=True)
-class Scale:
+class OperandScale:
     """
     Scales of an operand: one per block of so many rows and columns.
 
@@ -58,7 +58,7 @@ class Scale:
     format: Format | None = None
 
     @property
-    def transposed(self) -> Scale:
+    def transposed(self) -> OperandScale:
         """The scales of the transposed operand."""
         return replace(self, values=self.values.swapaxes(-1, -2), block=self.block[::-1])
 
@@ -73,25 +73,25 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Operand:
+class MatrixOperand:
     """Codes of shape (..., rows, columns), their format, and their scales if there are any."""
 
     codes: Codes
     format: Format
-    scale: Scale | None = None
+    scale: OperandScale | None = None
 
     @property
-    def transposed(self) -> Operand:
+    def transposed(self) -> MatrixOperand:
         """The operand with its last two axes exchanged, and its scales with them."""
         scale = None if self.scale is None else self.scale.transposed
-        return Operand(self.codes.swapaxes(-1, -2), self.format, scale)
+        return MatrixOperand(self.codes.swapaxes(-1, -2), self.format, scale)
 
     @property
     def batch(self) -> tuple[int, ...]:
         """The axes before the last two."""
         return self.codes.shape[:-2]
 
-    def broadcast(self, batch: tuple[int, ...]) -> Operand:
+    def broadcast(self, batch: tuple[int, ...]) -> MatrixOperand:
         """Return the operand repeated along the axes of a batch, without copying."""
         codes = np.broadcast_to(self.codes, batch + self.codes.shape[-2:])
         if self.scale is None:
@@ -146,7 +146,7 @@ def as_operand(
     scaling: str | None = None,
     transpose: bool = False,
     apart: bool = True,
-) -> Operand:
+) -> MatrixOperand:
     """Return an operand of codes with a format, or of an object that holds its own."""
     if hasattr(x, "codes") and hasattr(x, "format"):
         for argument, value in ((f"{name}_format", fmt), (f"{name}_scale", scale)):
@@ -160,7 +160,7 @@ def as_operand(
         raise TypeError(msg)
     fmt = get_format(fmt)
     codes = _check_codes(name, x, fmt)
-    found = Operand(codes.swapaxes(-1, -2) if transpose else codes, fmt)
+    found = MatrixOperand(codes.swapaxes(-1, -2) if transpose else codes, fmt)
     if scale is None:
         return found
     if scaling is None:
@@ -170,7 +170,9 @@ def as_operand(
     values = float32_array(f"{name}_scale", scale)
     if transpose and values.ndim >= 2:
         values = values.swapaxes(-1, -2)
-    return replace(found, scale=Scale(_check_scales(name, values, found, block, scaling), block))
+    return replace(
+        found, scale=OperandScale(_check_scales(name, values, found, block, scaling), block)
+    )
 
 
 def _check_codes(name: str, x: object, fmt: Format) -> Codes:
@@ -224,7 +226,7 @@ def scale_shape(shape: Sequence[int], block: tuple[int | None, int | None]) -> t
 def _check_scales(
     name: str,
     values: npt.NDArray[np.float32],
-    operand: Operand,
+    operand: MatrixOperand,
     block: tuple[int | None, int | None],
     scaling: str,
 ) -> npt.NDArray[np.float32]:
@@ -256,7 +258,7 @@ def _of_object(
     contracted: int,
     *,
     apart: bool,
-) -> Operand:
+) -> MatrixOperand:
     """Return the operand of an object with codes, format, scales and the blocks they belong to."""
     fmt = get_format(x.format)
     codes = _check_codes(name, x.codes, fmt)
@@ -275,9 +277,9 @@ def _of_object(
                 f"{name}.scales must have shape () or as many axes as the codes, got {scales.shape}"
             )
             raise ValueError(msg)
-        return Operand(codes, fmt, Scale(scales.reshape(1, 1), (None, None), factor))
+        return MatrixOperand(codes, fmt, OperandScale(scales.reshape(1, 1), (None, None), factor))
     block = _object_block(x, codes.shape[-2:], scales.shape[-2:], contracted)
-    scale = Scale(scales, block, factor, getattr(x, "scale_format", None))
+    scale = OperandScale(scales, block, factor, getattr(x, "scale_format", None))
     rows, columns = scale_shape(codes.shape, block)
     if (rows, columns) != scales.shape[-2:]:
         msg = (
@@ -285,7 +287,7 @@ def _of_object(
             f"codes of shape {codes.shape}, got {scales.shape}"
         )
         raise ValueError(msg)
-    return Operand(codes, fmt, scale)
+    return MatrixOperand(codes, fmt, scale)
 
 
 def _object_block(

@@ -16,8 +16,8 @@ from fp8num.accumulate.accumulator import (
     MatrixCore,
     TensorCore,
 )
-from fp8num.accumulate.operands import Operand, float32_array
-from fp8num.accumulate.scaling import Entry, find_entry
+from fp8num.accumulate.operands import MatrixOperand, float32_array
+from fp8num.accumulate.scaling import ScaleEntry, find_entry
 from fp8num.accumulate.units import operand_type
 from fp8num.formats import get_format
 
@@ -32,11 +32,11 @@ class Request:
     """A product's checked arguments, operands broadcast to one batch."""
 
     unit: Accumulator
-    a: Operand
-    b: Operand
+    a: MatrixOperand
+    b: MatrixOperand
     c: npt.NDArray[Any] | None
     bias: npt.NDArray[Any] | None
-    entry: Entry
+    entry: ScaleEntry
     output: Output
     rng: np.random.Generator | None
     threads: int
@@ -49,8 +49,8 @@ class Request:
 
 def make_request(
     unit: Accumulator,
-    a: Operand,
-    b: Operand,
+    a: MatrixOperand,
+    b: MatrixOperand,
     *,
     c: npt.ArrayLike | None,
     bias: npt.ArrayLike | None,
@@ -90,7 +90,7 @@ def make_request(
     )
 
 
-def _batch(a: Operand, b: Operand) -> tuple[int, ...]:
+def _batch(a: MatrixOperand, b: MatrixOperand) -> tuple[int, ...]:
     """Return the leading axes of the result; ValueError if shapes do not contract."""
     if a.codes.shape[-1] != b.codes.shape[-2]:
         msg = (
@@ -136,7 +136,7 @@ def _broadcast(c: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         raise ValueError(msg) from None
 
 
-def _check_formats(unit: Accumulator, a: Operand, b: Operand) -> None:
+def _check_formats(unit: Accumulator, a: MatrixOperand, b: MatrixOperand) -> None:
     """Refuse formats that a unit does not take."""
     for fmt in (a.format, b.format):
         fmt.require_float64()

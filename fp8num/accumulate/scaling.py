@@ -24,25 +24,25 @@ from fp8num.codec import quantize
 from fp8num.formats import get_format
 
 if TYPE_CHECKING:
-    from fp8num.accumulate.operands import Operand, Scale
+    from fp8num.accumulate.operands import MatrixOperand, OperandScale
 
-__all__ = ["Entry", "Scales", "find_entry"]
+__all__ = ["AppliedScales", "ScaleEntry", "find_entry"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class ScaleEntry:
     """How scales enter."""
 
     kind: str  #: "none", "terms" (exact, or by the unit), "accumulator" or "blocks"
     length: int | None = None  #: products of a block of k, for "blocks"
 
 
-def find_entry(unit: Accumulator, a: Operand, b: Operand) -> Entry:
+def find_entry(unit: Accumulator, a: MatrixOperand, b: MatrixOperand) -> ScaleEntry:
     """Return how the operands' scales enter under a unit; ValueError if it takes none such."""
     if a.scale is None and b.scale is None:
-        return Entry("none")
+        return ScaleEntry("none")
     if isinstance(unit, ExactSum):
-        return Entry("terms")
+        return ScaleEntry("terms")
     depth = a.codes.shape[-1]
     lengths = {
         min(length, depth)
@@ -50,11 +50,11 @@ def find_entry(unit: Accumulator, a: Operand, b: Operand) -> Entry:
         if scale is not None and (length := scale.block[axis]) is not None
     }
     if not lengths:
-        return Entry("accumulator")
+        return ScaleEntry("accumulator")
     if isinstance(unit, TensorCore) and unit.scale_block is not None:
         for name, x in (("a", a), ("b", b)):
             _check_unit_scales(unit, name, x.scale, 1 if name == "a" else 0, depth)
-        return Entry("terms")
+        return ScaleEntry("terms")
     if len(lengths) > 1:
         msg = (
             f"a and b must have scales of blocks of one length along k, got {sorted(lengths)}; "
@@ -82,7 +82,7 @@ def find_entry(unit: Accumulator, a: Operand, b: Operand) -> Entry:
         advice += ", as 'hopper-promoted' has" if length == 128 else ""
         msg = f"accumulator {unit.name!r} takes {takes}, got blocks of {length}; {advice}"
         raise ValueError(msg)
-    return Entry("blocks", length)
+    return ScaleEntry("blocks", length)
 
 
 def _is_interval(length: int, interval: int | None, depth: int) -> bool:
@@ -91,7 +91,7 @@ def _is_interval(length: int, interval: int | None, depth: int) -> bool:
 
 
 def _check_unit_scales(
-    unit: TensorCore, name: str, scale: Scale | None, axis: int, depth: int
+    unit: TensorCore, name: str, scale: OperandScale | None, axis: int, depth: int
 ) -> None:
     """Refuse blocks and scales that the unit does not take."""
     if scale is None:
@@ -121,7 +121,7 @@ def _check_unit_scales(
     raise ValueError(msg)
 
 
-class Scales:
+class AppliedScales:
     """
     Scales of one matrix product, and how they enter.
 
@@ -133,7 +133,7 @@ class Scales:
         One matrix each, shapes (M, K) and (K, N).
     """
 
-    def __init__(self, entry: Entry, a: Operand, b: Operand) -> None:
+    def __init__(self, entry: ScaleEntry, a: MatrixOperand, b: MatrixOperand) -> None:
         self.entry = entry
         self.a, self.b = _by_block(a, 0), _by_block(b, 1)
         scales = [x.scale for x in (a, b) if x.scale is not None]
@@ -178,7 +178,7 @@ def _nearest(x: Floats) -> Floats:
     return from_float32(to_float32(x))
 
 
-def _by_block(x: Operand, axis: int) -> Floats:
+def _by_block(x: MatrixOperand, axis: int) -> Floats:
     """Return scales, one per row of A (column of B) and block of k; 1 where there are none."""
     if x.scale is None:
         return np.ones((1, 1))

@@ -21,8 +21,8 @@ from fp8num.accumulate.exact import ExactProduct
 from fp8num.accumulate.groups import GroupChain
 from fp8num.accumulate.ieee import FloatChain
 from fp8num.accumulate.matrix_core import MatrixChain
-from fp8num.accumulate.operands import Operand
-from fp8num.accumulate.scaling import Scales
+from fp8num.accumulate.operands import MatrixOperand
+from fp8num.accumulate.scaling import AppliedScales
 from fp8num.accumulate.units import BlockChain
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def fill_matrix(request: Request, index: tuple[int, ...], result: npt.NDArray[An
     share(fill, tiles, min(request.threads, len(tiles)) or 1)
 
 
-def _of_batch(x: Operand, index: tuple[int, ...]) -> Operand:
+def _of_batch(x: MatrixOperand, index: tuple[int, ...]) -> MatrixOperand:
     """Return one matrix of an operand, its scales with it."""
     scale = x.scale
     if scale is not None:
         scale = replace(scale, values=scale.values[index])
-    return Operand(x.codes[index], x.format, scale)
+    return MatrixOperand(x.codes[index], x.format, scale)
 
 
 def _widened(x: npt.NDArray[Any]) -> Floats:
@@ -77,7 +77,7 @@ def _tiles(shape: tuple[int, ...], tile: tuple[int, int]) -> Iterator[tuple[slic
 
 
 def _exact_work(
-    request: Request, a: Operand, b: Operand, c: Floats | None, bias: Floats | None
+    request: Request, a: MatrixOperand, b: MatrixOperand, c: Floats | None, bias: Floats | None
 ) -> tuple[Any, tuple[int, int]]:
     """Return what computes a tile exactly, and the size of tiles."""
     output = request.output
@@ -93,14 +93,14 @@ def _exact_work(
 
 
 def _unit_work(
-    request: Request, a: Operand, b: Operand, c: Floats | None, bias: Floats | None
+    request: Request, a: MatrixOperand, b: MatrixOperand, c: Floats | None, bias: Floats | None
 ) -> tuple[Any, tuple[int, int]]:
     """Return what computes a tile under a unit, and the size of tiles."""
     unit, entry, output = request.unit, request.entry, request.output
     promotes = isinstance(unit, TensorCore) and unit.promotion is not None
     length = unit.promotion if promotes else entry.length  # type: ignore[attr-defined]  # promotes says so
     chain = _chain(request, a, b, None if length else c)
-    scales = Scales(entry, a, b)
+    scales = AppliedScales(entry, a, b)
     depth = a.codes.shape[1]
     all_ones = isinstance(unit, TensorCore)
 
@@ -123,11 +123,11 @@ def _unit_work(
     return tile, chain.tile(a.codes.shape[0], b.codes.shape[1])
 
 
-def _chain(request: Request, a: Operand, b: Operand, c: Floats | None) -> _Chain:
+def _chain(request: Request, a: MatrixOperand, b: MatrixOperand, c: Floats | None) -> _Chain:
     """Return the accumulator at work."""
     unit = request.unit
     if request.entry.kind != "terms":
-        a, b = Operand(a.codes, a.format), Operand(b.codes, b.format)
+        a, b = MatrixOperand(a.codes, a.format), MatrixOperand(b.codes, b.format)
     if isinstance(unit, TensorCore):
         return (GroupChain if unit.group > 1 else BlockChain)(unit, a, b, c)
     if isinstance(unit, MatrixCore):
@@ -140,7 +140,7 @@ def _chain(request: Request, a: Operand, b: Operand, c: Floats | None) -> _Chain
 class _BlasChain:
     """NumPy's float32 matrix product."""
 
-    def __init__(self, a: Operand, b: Operand) -> None:
+    def __init__(self, a: MatrixOperand, b: MatrixOperand) -> None:
         self.a, self.b = (
             np.take(x.format.values.astype(np.float32), np.ascontiguousarray(x.codes))
             for x in (a, b)

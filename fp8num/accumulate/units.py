@@ -27,10 +27,10 @@ from fp8num.projection import Rounding
 
 if TYPE_CHECKING:
     from fp8num.accumulate.accumulator import TensorCore
-    from fp8num.accumulate.operands import Operand
+    from fp8num.accumulate.operands import MatrixOperand
     from fp8num.formats import Format
 
-__all__ = ["BlockChain", "Products", "operand_type", "specials_of"]
+__all__ = ["BlockChain", "StepProducts", "operand_type", "specials_of"]
 
 Array = npt.NDArray[Any]
 
@@ -71,7 +71,9 @@ class BlockChain:
         Where accumulators start, which decides how wide the sums must be.
     """
 
-    def __init__(self, unit: TensorCore, a: Operand, b: Operand, c: Floats | None) -> None:
+    def __init__(
+        self, unit: TensorCore, a: MatrixOperand, b: MatrixOperand, c: Floats | None
+    ) -> None:
         self.unit = unit
         self.bits, self.emin, self.emax = unit.REGISTERS[unit.register]
         held = operand_type(unit.operand_types, a.format, b.format)
@@ -91,7 +93,11 @@ class BlockChain:
         self.memory = threading.local()
 
     def _is_narrow(
-        self, ranges: tuple[tuple[int, ...], ...], a: Operand, b: Operand, c: Floats | None
+        self,
+        ranges: tuple[tuple[int, ...], ...],
+        a: MatrixOperand,
+        b: MatrixOperand,
+        c: Floats | None,
     ) -> bool:
         """Whether float32 holds every product, every sum and every factor."""
         unit, fraction = self.unit, self.unit.fraction_bits
@@ -116,7 +122,7 @@ class BlockChain:
         some = np.abs(c[np.isfinite(c) & (c != 0)])
         return not some.size or bool(2.0**mark <= some.min() and some.max() <= _LARGEST)
 
-    def _terms(self, x: Operand, emin: int | None) -> Terms:
+    def _terms(self, x: MatrixOperand, emin: int | None) -> Terms:
         """Return the terms of an operand with k first, in the order of the instruction."""
         codes, scales = x.codes, None
         if x.scale is not None:
@@ -143,11 +149,11 @@ class BlockChain:
         width = min(columns, 256, size)
         return min(rows, max(1, size // max(width, 1))), width
 
-    def products(self, rows: slice, columns: slice) -> Products:
+    def products(self, rows: slice, columns: slice) -> StepProducts:
         """Return what forms the products of a tile; its memory serves a thread's next tile."""
-        found: Products | None = getattr(self.memory, "products", None)
+        found: StepProducts | None = getattr(self.memory, "products", None)
         if found is None:
-            found = self.memory.products = Products(self)
+            found = self.memory.products = StepProducts(self)
         found.move(rows, columns)
         return found
 
@@ -238,7 +244,7 @@ class _State:
         return found
 
 
-class Products:
+class StepProducts:
     """The products of a step of a tile, in memory that the steps share."""
 
     def __init__(self, chain: BlockChain) -> None:

@@ -9,12 +9,18 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fp8num._text import shorten
-from fp8num.explain.numerals import Number, decimal_text, hex_text, nearest_float, parse_number
+from fp8num.explain.numerals import (
+    WrittenNumber,
+    decimal_text,
+    hex_text,
+    nearest_float,
+    parse_number,
+)
 
 if TYPE_CHECKING:
     import argparse
 
-    from fp8num.explain.inspection import Conversion
+    from fp8num.explain.inspection import ConversionOptions
 
 __all__ = ["add_parser", "run"]
 
@@ -65,7 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Show a number or a code; ValueError if an argument is wrong."""
     from fp8num.explain.explanation import describe, to_dict
-    from fp8num.explain.inspection import Conversion, inspect, inspect_code
+    from fp8num.explain.inspection import ConversionOptions, inspect, inspect_code
     from fp8num.formats import get_format
 
     formats = [
@@ -77,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         records = [inspect(number, fmt, conversion) for fmt in formats]
         blocks = [_heading(number), *map(describe, records)]
     else:
-        if conversion != Conversion():
+        if conversion != ConversionOptions():
             msg = "--code shows what a code stands for; leave the options of rounding out"
             raise ValueError(msg)
         records = [inspect_code(arguments.value, fmt) for fmt in formats]
@@ -89,16 +95,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _conversion(arguments: argparse.Namespace) -> Conversion:
+def _conversion(arguments: argparse.Namespace) -> ConversionOptions:
     """Return the options of rounding; those not given are left at their defaults."""
-    from fp8num.explain.inspection import Conversion
+    from fp8num.explain.inspection import ConversionOptions
 
     names = ("rounding", "saturation", "like", "random_bits", "random_width")
     given = {name: getattr(arguments, name) for name in names}
-    return Conversion(**{name: value for name, value in given.items() if value is not None})
+    return ConversionOptions(**{name: value for name, value in given.items() if value is not None})
 
 
-def _heading(number: Number) -> str:
+def _heading(number: WrittenNumber) -> str:
     """Return a number as it was written, and its float64 if that is another."""
     if isinstance(number.value, float):
         return f"Number {decimal_text(number.value)}"

@@ -157,7 +157,7 @@ def failing(
     activations: Mapping[str, npt.NDArray[np.float64]] | None = None,
 ) -> list[str]:
     """Return a line for each tensor that a condition holds of, and each kind of decision."""
-    measured = _Measured(target, found, tensors, activations or {})
+    measured = _Figure(target, found, tensors, activations or {})
     lines = []
     for threshold in thresholds:
         if threshold.metric in _DECISIONS:
@@ -221,7 +221,7 @@ def _scheme(name: str, target: str) -> Scheme:
     return scheme
 
 
-class _Measured:
+class _Figure:
     """What tensors measure, once each; what was measured for the decision is taken from it."""
 
     def __init__(

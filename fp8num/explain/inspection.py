@@ -16,17 +16,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fp8num._text import shorten
 from fp8num.explain.codes import code_value
-from fp8num.explain.numerals import Number, round_to_odd
+from fp8num.explain.numerals import WrittenNumber, round_to_odd
 
 if TYPE_CHECKING:
     from fp8num.formats import Format
     from fp8num.projection import Projection
 
-__all__ = ["Conversion", "Ladder", "Neighbour", "Record", "finite", "inspect", "inspect_code"]
+__all__ = [
+    "ConversionOptions",
+    "Ladder",
+    "Neighbour",
+    "Record",
+    "finite",
+    "inspect",
+    "inspect_code",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conversion:
+class ConversionOptions:
     """The options of a conversion, as `fp8num.encode` takes them."""
 
     rounding: str = "NearestTiesToEven"
@@ -54,9 +62,9 @@ class Record:
     below: Neighbour | None
     above: Neighbour | None
     ulp: Fraction | None  #: the gap that the number lies in
-    number: Number | None = None
+    number: WrittenNumber | None = None
     projection: Projection | None = None
-    conversion: Conversion = Conversion()
+    conversion: ConversionOptions = ConversionOptions()
     flags: tuple[str, ...] = ()
 
     @property
@@ -81,7 +89,7 @@ def finite(value: Fraction | float) -> Fraction | None:
     return Fraction(0) if value == 0 else None
 
 
-def inspect(number: Number, fmt: Format, conversion: Conversion) -> Record:
+def inspect(number: WrittenNumber, fmt: Format, conversion: ConversionOptions) -> Record:
     """Convert a number and say everything about it."""
     import numpy as np
 

@@ -30,7 +30,7 @@ from typing import NamedTuple
 from fp8num._text import shorten
 
 __all__ = [
-    "Number",
+    "WrittenNumber",
     "decimal_text",
     "exact_decimal",
     "exact_record",
@@ -63,14 +63,14 @@ _EXACT = _context(MAX_PREC)
 # Text to numbers.
 
 
-class Number(NamedTuple):
+class WrittenNumber(NamedTuple):
     """A number as it was written, and exactly; a float for infinities, NaNs and -0."""
 
     written: str
     value: Fraction | float
 
 
-def parse_number(written: str) -> Number:
+def parse_number(written: str) -> WrittenNumber:
     """
     Read a number exactly.
 
@@ -84,7 +84,7 @@ def parse_number(written: str) -> Number:
         if not isinstance(value, Fraction) or not isinstance(below, Fraction) or below == 0:
             raise ValueError(_complaint(written))
         value /= below
-    return Number(written.strip(), value)
+    return WrittenNumber(written.strip(), value)
 
 
 def _complaint(written: str) -> str:

@@ -28,7 +28,7 @@ from fp8num.codec import unpack
 from fp8num.inputs.files import RangeReader, StoredFile, element_type
 from fp8num.inputs.npy import check_length, read_header
 from fp8num.inputs.npz import MemberReader, check_expansion, checked_members, open_stored, place_of
-from fp8num.inputs.safetensors import Entry, read_table
+from fp8num.inputs.safetensors import HeaderEntry, read_table
 from fp8num.inputs.signatures import HEAD, matches, recognise
 from fp8num.inputs.source import ITEM_SIZES, InputError
 
@@ -119,7 +119,7 @@ def _safetensors_parts(stored: StoredFile) -> Parts:
     return Parts(file=stored.file, tensors=tensors, metadata=table.metadata)
 
 
-def _safetensors_part(stored: StoredFile, entry: Entry) -> StoredPart:
+def _safetensors_part(stored: StoredFile, entry: HeaderEntry) -> StoredPart:
     dtype, length = entry.dtype, entry.end - entry.begin
     stored_as = dtype if dtype in ITEM_SIZES else _BYTE
     reader = RangeReader(

@@ -31,7 +31,7 @@ from fp8num.inputs.source import FORMAT_NAMES, ITEM_SIZES, InputError, Opened, S
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Entry", "Table", "open_safetensors", "read_table"]
+__all__ = ["HeaderEntry", "TensorHeader", "open_safetensors", "read_table"]
 
 #: Of the largest models all files together have not so many; an object of each takes 1 kB.
 MAX_TENSORS = 200_000
@@ -51,7 +51,7 @@ _SKIPPED = {
 }
 
 
-class Entry(NamedTuple):
+class HeaderEntry(NamedTuple):
     """A tensor as the header describes it."""
 
     name: str
@@ -62,11 +62,11 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TensorHeader:
     """What a header says."""
 
     metadata: dict[str, str]
-    entries: list[Entry]
+    entries: list[HeaderEntry]
 
 
 def open_safetensors(stored: StoredFile) -> Opened:
@@ -98,7 +98,7 @@ def open_safetensors(stored: StoredFile) -> Opened:
     return stored.opened(tensors, skipped)
 
 
-def read_table(stored: StoredFile) -> Table:
+def read_table(stored: StoredFile) -> TensorHeader:
     """Read and check the header of a file."""
     where = shown(stored.file)
     with stored.stream() as stream:
@@ -132,10 +132,10 @@ def read_table(stored: StoredFile) -> Table:
     return table
 
 
-def _parse(data: bytearray, offset: int, where: str) -> Table:
+def _parse(data: bytearray, offset: int, where: str) -> TensorHeader:
     """Check each tensor as it is parsed: a header becomes little more than its size."""
     metadata: dict[str, str] = {}
-    entries: dict[str, Entry] = {}
+    entries: dict[str, HeaderEntry] = {}
     names: dict[str, str] = {}  # of types, so that equal ones are one object
     for name, value in _values(data, where):
         if name == _METADATA:
@@ -144,8 +144,8 @@ def _parse(data: bytearray, offset: int, where: str) -> Table:
         place = f"{where}, tensor {shown(name)},"
         dtype, shape, begin, end = _check_entry(value, place)
         dtype = names.setdefault(dtype, dtype)
-        entries[name] = Entry(name, dtype, shape, offset + begin, offset + end)
-    return Table(metadata, list(entries.values()))
+        entries[name] = HeaderEntry(name, dtype, shape, offset + begin, offset + end)
+    return TensorHeader(metadata, list(entries.values()))
 
 
 def _values(data: bytearray, where: str) -> Iterator[tuple[str, object]]:
@@ -216,7 +216,7 @@ def _is_integers(value: object) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-def _check_tiling(entries: list[Entry], start: int, size: int, where: str) -> None:
+def _check_tiling(entries: list[HeaderEntry], start: int, size: int, where: str) -> None:
     """Refuse tensors that overlap, leave bytes out, or lie outside the data."""
     at = start
     for begin, end, name in sorted((entry.begin, entry.end, entry.name) for entry in entries):

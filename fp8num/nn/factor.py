@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._arguments import as_array
-from fp8num.accumulate.operands import Operand, as_operand
+from fp8num.accumulate.operands import MatrixOperand, as_operand
 from fp8num.formats import E4M3FN, E5M2
 from fp8num.nn._matrix import Matrix
 from fp8num.scaled import ScaledArray
@@ -151,9 +151,9 @@ class Factor:
         fmt = None if self.scaled is None else self.scaled.format
         return fmt in (E4M3FN, E5M2)
 
-    def operand(self, name: str, *, transpose: bool) -> Operand:
+    def operand(self, name: str, *, transpose: bool) -> MatrixOperand:
         """Return the operand that scales are looked up in; plain values have none."""
         if self.scaled is not None:
             return as_operand(name, self.scaled, None, transpose=transpose)
         assert self.plain is not None
-        return Operand(self.plain.T if transpose else self.plain, E4M3FN)
+        return MatrixOperand(self.plain.T if transpose else self.plain, E4M3FN)

@@ -25,7 +25,7 @@ from fp8num._kernels.float32 import multiply as product_of_float32
 from fp8num._kernels.state import float_arithmetic
 from fp8num.accumulate import ACCUMULATORS, Accumulator, BlasSum, ExactSum, get_accumulator, matmul
 from fp8num.accumulate.binary import from_float32, to_float32
-from fp8num.accumulate.scaling import Scales, find_entry
+from fp8num.accumulate.scaling import AppliedScales, find_entry
 from fp8num.nn._matrix import Matrix, buffer
 from fp8num.nn._sums import Bound
 from fp8num.nn.factor import Factor
@@ -33,7 +33,7 @@ from fp8num.nn.factor import Factor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fp8num.accumulate.scaling import Entry
+    from fp8num.accumulate.scaling import ScaleEntry
     from fp8num.formats import Format
     from fp8num.scaled import ScaledArray
 
@@ -307,7 +307,7 @@ def _scaled_sums(a: Factor, b: Factor, turn_a: bool, turn_b: bool) -> Single:  #
         return _multiply(a.decoded, b.decoded, turn_a=turn_a, turn_b=turn_b, scale=scale)
     first, second = a.operand("a", transpose=turn_a), b.operand("b", transpose=turn_b)
     entry = find_entry(ACCUMULATORS["float32"], first, second)
-    scales = Scales(entry, first, second)
+    scales = AppliedScales(entry, first, second)
     if entry.kind == "blocks":
         return _block_sums(a, b, (turn_a, turn_b), scales, entry)
     sums = _multiply(a.decoded, b.decoded, turn_a=turn_a, turn_b=turn_b)
@@ -316,7 +316,7 @@ def _scaled_sums(a: Factor, b: Factor, turn_a: bool, turn_b: bool) -> Single:  #
 
 
 def _block_sums(
-    a: Factor, b: Factor, turn: tuple[bool, bool], scales: Scales, entry: Entry
+    a: Factor, b: Factor, turn: tuple[bool, bool], scales: AppliedScales, entry: ScaleEntry
 ) -> Single:
     """Return the sum over blocks of k, whose partial sums are scaled."""
     assert entry.length is not None

@@ -29,7 +29,7 @@ from fp8num.nn.diagnosis import diagnose
 from fp8num.nn.history import History, StepRecord
 from fp8num.nn.losses import cross_entropy
 from fp8num.nn.optim import clip_norm
-from fp8num.nn.quantized import Witness
+from fp8num.nn.quantized import LateProbe
 from fp8num.nn.run import Evaluation, TrainingDiverged
 from fp8num.nn.tape import no_grad
 from fp8num.nn.tensor import Tensor
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from fp8num.nn.loss_scaling import LossScaler
     from fp8num.nn.optim import Optimizer
 
-__all__ = ["Loop", "Plan", "evaluate"]
+__all__ = ["Loop", "LoopPlan", "evaluate"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -57,7 +57,7 @@ ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Plan:
+class LoopPlan:
     """What a loop does, all of it checked before."""
 
     dataset: Dataset
@@ -137,7 +137,7 @@ class Loop:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: LoopPlan,
         model: MLP,
         optimizer: Optimizer,
         scaler: LossScaler,
@@ -152,7 +152,7 @@ class Loop:
         self._steps: list[StepRecord] = []
         self._casts: list[CastRecord] = []
         self._names = [layer.name for layer in model.layers]
-        self._witness = Witness()  # the casts of this step
+        self._witness = LateProbe()  # the casts of this step
         self._operands: dict[str, Operands] = {}  # and what they were made from
         self._skips = 0  # in a row
 
@@ -258,7 +258,7 @@ class Loop:
     def _advance(self, x: Array, y: Array) -> StepRecord:
         """Make a step."""
         # 1. Forward and backward, with every cast remembered: nothing is measured yet.
-        self.model.probe = self._witness = Witness()
+        self.model.probe = self._witness = LateProbe()
         logits = self.model(Tensor(x))
         self._operands = watch(logits, self._names)
         loss = cross_entropy(logits, y)

@@ -37,7 +37,7 @@ from fp8num.scaling.rule import Rule
 if TYPE_CHECKING:
     from fp8num.nn.recipe import Operand, Recipe
 
-__all__ = ["Casts", "Probe", "Witness", "linear"]
+__all__ = ["Casts", "LateProbe", "Probe", "linear"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ _CONTRACTED = dict(zip(ROLES, (1, 1, 1, 0, 0, 0), strict=True))
 _NOTHING, _ONE = np.zeros((), np.float32), np.ones((), np.float32)
 
 
-class Witness:
+class LateProbe:
     """A probe that makes codes later, if at all: after a step's casts and before its update."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Casts:
             return Factor(role, source)
         axis = _CONTRACTED[role] if operand.axis == "contracted" else 1 - _CONTRACTED[role]
         without = self._values(role, source, axis) if self._on_grid else None
-        late = self.probe is None or isinstance(self.probe, Witness)
+        late = self.probe is None or isinstance(self.probe, LateProbe)
         if without is not None and late and not self.debug:
             self._show(role, without, source)
             return without
@@ -184,7 +184,7 @@ class Casts:
             return
         if self.debug:
             check_grid(f"{role} of layer {self.name!r}", factor.codes, factor)
-        if isinstance(self.probe, Witness):
+        if isinstance(self.probe, LateProbe):
             self.probe.keep(self.name, role, lambda: factor.codes, source)
         elif self.probe is not None:
             self.probe(self.name, role, factor.codes, source)

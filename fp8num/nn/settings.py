@@ -24,7 +24,7 @@ from fp8num._arguments import choice, integer, number, refuse, refuse_kind
 from fp8num._text import brief
 from fp8num.nn._widths import widths
 from fp8num.nn.layers import MLP
-from fp8num.nn.loop import Plan
+from fp8num.nn.loop import LoopPlan
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.optim import SGD, Adam, AdamW, Optimizer
 from fp8num.nn.recipes import Recipe, get_recipe
@@ -182,7 +182,7 @@ def make_plan(
     stats_every: int,
     divergence: float | None,
     capture: Collection[int],
-) -> Plan:
+) -> LoopPlan:
     """Return what a training does."""
     if not len(dataset.x):
         msg = f"dataset must have inputs to train on, {dataset.name!r} has none"
@@ -209,7 +209,7 @@ def make_plan(
     if beyond := sorted(step for step in steps if step >= total):
         msg = f"a step of capture must be below the {total} steps of the training, got {beyond[0]}"
         raise ValueError(msg)
-    return Plan(
+    return LoopPlan(
         dataset=dataset,
         epochs=epochs,
         batch=batch,
@@ -294,7 +294,7 @@ def describe_scaler(scaler: LossScaler) -> dict[str, Any] | None:
     }
 
 
-def describe_plan(plan: Plan, schedule: str | Schedule, lr: float) -> dict[str, Any]:
+def describe_plan(plan: LoopPlan, schedule: str | Schedule, lr: float) -> dict[str, Any]:
     """Return what a loop does, the data apart."""
     if isinstance(schedule, str):
         kind = f"{schedule.strip().lower()} from {float(lr):g}"

@@ -96,7 +96,7 @@ _RAISES = """
     """
 
 
-class _Binary(Protocol):
+class _OfTwo(Protocol):
     """How an operation on two operands is called."""
 
     def __call__(
@@ -113,7 +113,7 @@ class _Binary(Protocol):
     ) -> npt.NDArray[Any]: ...
 
 
-class _Ternary(Protocol):
+class _OfThree(Protocol):
     """How an operation on three operands is called."""
 
     def __call__(
@@ -132,7 +132,7 @@ class _Ternary(Protocol):
     ) -> npt.NDArray[Any]: ...
 
 
-class _Unary(Protocol):
+class _OfOne(Protocol):
     """How a function of one operand is called."""
 
     def __call__(
@@ -147,7 +147,7 @@ class _Unary(Protocol):
     ) -> npt.NDArray[Any]: ...
 
 
-def _binary(name: str, exact: Callable[..., Numbers], summary: str, **sections: str) -> _Binary:
+def _binary(name: str, exact: Callable[..., Numbers], summary: str, **sections: str) -> _OfTwo:
     """Return the operation on two operands of a row."""
     found = Operation(name, exact)
 
@@ -168,7 +168,7 @@ def _binary(name: str, exact: Callable[..., Numbers], summary: str, **sections: 
     return documented(operation, name, summary, usual | sections)
 
 
-def _ternary(name: str, exact: Callable[..., Numbers], summary: str, **sections: str) -> _Ternary:
+def _ternary(name: str, exact: Callable[..., Numbers], summary: str, **sections: str) -> _OfThree:
     """Return the operation on three operands of a row."""
     found = Operation(name, exact)
 
@@ -194,7 +194,7 @@ def _ternary(name: str, exact: Callable[..., Numbers], summary: str, **sections:
 
 def _unary(
     name: str, function: Callable[[Number, Convention], Number], summary: str, **sections: str
-) -> _Unary:
+) -> _OfOne:
     """Return the function of one operand of a row, which takes numbers one by one."""
 
     def exact(at: Circumstances, x: Numbers) -> Numbers:

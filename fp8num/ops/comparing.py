@@ -113,7 +113,7 @@ _USUAL = {
 }
 
 
-class _Comparison(Protocol):
+class _Compares(Protocol):
     """How codes are compared."""
 
     def __call__(
@@ -128,9 +128,7 @@ class _Comparison(Protocol):
     ) -> Booleans: ...
 
 
-def _comparison(
-    name: str, compare: Callable[..., Any], summary: str, **sections: str
-) -> _Comparison:
+def _comparison(name: str, compare: Callable[..., Any], summary: str, **sections: str) -> _Compares:
     """Return the comparison of a row, ``compare(places, places, out)``."""
 
     def comparison(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from fractions import Fraction
 
-__all__ = ["Interval", "Precision", "decimal_of", "round_to_odd"]
+__all__ = ["Enclosure", "Precision", "decimal_of", "round_to_odd"]
 
 #: Digits to begin with: 106 bits, where 61 are needed.
 DIGITS = 32
@@ -38,15 +38,15 @@ def _context(digits: int, rounding: str = ROUND_HALF_EVEN, *traps: type[Inexact]
 EXACT = _context(LARGEST, ROUND_HALF_EVEN, Inexact)
 
 
-class Interval(NamedTuple):
+class Enclosure(NamedTuple):
     """Where a number lies."""
 
     low: Decimal
     high: Decimal
 
-    def negated(self) -> Interval:
+    def negated(self) -> Enclosure:
         """Return it with the other sign, exactly: a minus would round to the thread's context."""
-        return Interval(self.high.copy_negate(), self.low.copy_negate())
+        return Enclosure(self.high.copy_negate(), self.low.copy_negate())
 
 
 class Precision:
@@ -64,31 +64,31 @@ class Precision:
         self._down = _context(digits, ROUND_FLOOR)
         self._up = _context(digits, ROUND_CEILING)
 
-    def exp(self, x: Interval) -> Interval:
+    def exp(self, x: Enclosure) -> Enclosure:
         """Enclose the exponential function."""
         low, high = self._near.exp(x.low), self._near.exp(x.high)
-        return Interval(self._near.next_minus(low), self._near.next_plus(high))
+        return Enclosure(self._near.next_minus(low), self._near.next_plus(high))
 
-    def ln(self, x: Interval) -> Interval:
+    def ln(self, x: Enclosure) -> Enclosure:
         """Enclose the natural logarithm."""
         low, high = self._near.ln(x.low), self._near.ln(x.high)
-        return Interval(self._near.next_minus(low), self._near.next_plus(high))
+        return Enclosure(self._near.next_minus(low), self._near.next_plus(high))
 
-    def add(self, x: Interval, y: Interval) -> Interval:
+    def add(self, x: Enclosure, y: Enclosure) -> Enclosure:
         """Enclose sums."""
-        return Interval(self._down.add(x.low, y.low), self._up.add(x.high, y.high))
+        return Enclosure(self._down.add(x.low, y.low), self._up.add(x.high, y.high))
 
-    def subtract(self, x: Interval, y: Interval) -> Interval:
+    def subtract(self, x: Enclosure, y: Enclosure) -> Enclosure:
         """Enclose differences."""
-        return Interval(self._down.subtract(x.low, y.high), self._up.subtract(x.high, y.low))
+        return Enclosure(self._down.subtract(x.low, y.high), self._up.subtract(x.high, y.low))
 
-    def multiply(self, x: Interval, y: Interval) -> Interval:
+    def multiply(self, x: Enclosure, y: Enclosure) -> Enclosure:
         """Enclose products of numbers that are not negative."""
-        return Interval(self._down.multiply(x.low, y.low), self._up.multiply(x.high, y.high))
+        return Enclosure(self._down.multiply(x.low, y.low), self._up.multiply(x.high, y.high))
 
-    def divide(self, x: Interval, y: Interval) -> Interval:
+    def divide(self, x: Enclosure, y: Enclosure) -> Enclosure:
         """Enclose quotients of positive numbers."""
-        return Interval(self._down.divide(x.low, y.high), self._up.divide(x.high, y.low))
+        return Enclosure(self._down.divide(x.low, y.high), self._up.divide(x.high, y.low))
 
 
 @lru_cache(maxsize=8)
@@ -96,15 +96,15 @@ def _precision(digits: int) -> Precision:
     return Precision(digits)
 
 
-def decimal_of(x: Fraction) -> Interval:
+def decimal_of(x: Fraction) -> Enclosure:
     """Return a dyadic number as it is."""
     exponent = x.denominator.bit_length() - 1
     digits = Decimal(x.numerator * 5**exponent)  # over 10**exponent
     value = EXACT.multiply(digits, Decimal((0, (1,), -exponent)))
-    return Interval(value, value)
+    return Enclosure(value, value)
 
 
-def round_to_odd(evaluate: Callable[[Precision], Interval]) -> tuple[int, int]:
+def round_to_odd(evaluate: Callable[[Precision], Enclosure]) -> tuple[int, int]:
     """Return a positive irrational number as an odd integer of 61 or 62 bits and an exponent."""
     digits = DIGITS
     while True:
@@ -114,7 +114,7 @@ def round_to_odd(evaluate: Callable[[Precision], Interval]) -> tuple[int, int]:
         digits *= 2
 
 
-def _common(interval: Interval) -> tuple[int, int] | None:
+def _common(interval: Enclosure) -> tuple[int, int] | None:
     """Round both ends to odd; None if they differ."""
     if interval.low <= 0:
         return None

@@ -102,7 +102,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _Asked:
     """An operation's arguments, checked."""
 
     operation: Operation
@@ -226,7 +226,7 @@ def apply(
     random, width = _random(to_format, mode, options, codes[0].shape)
     threads = thread_count(options.get("threads", 1))
     result = output(options.get("out"), codes[0].shape, to_format.code_dtype, codes)
-    asked = _Request(
+    asked = _Asked(
         operation,
         each,
         to_format,
@@ -240,7 +240,7 @@ def apply(
 
 
 def _execute(
-    asked: _Request,
+    asked: _Asked,
     codes: tuple[Codes, ...],
     random: Codes | np.random.Generator | None,
     result: Codes,

@@ -19,7 +19,7 @@ from math import isqrt
 from typing import TYPE_CHECKING
 
 from fp8num.ops.convention import Convention
-from fp8num.ops.enclosures import Interval, Precision, decimal_of, round_to_odd
+from fp8num.ops.enclosures import Enclosure, Precision, decimal_of, round_to_odd
 from fp8num.ops.numbers import FAR, INFINITE, NAN, Number
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def exp2(x: Number, convention: Convention) -> Number:
     if not fraction:
         return ONE._replace(exponent=int(whole) - 60)
 
-    def power(precision: Precision) -> Interval:
+    def power(precision: Precision) -> Enclosure:
         return precision.exp(precision.multiply(decimal_of(fraction), _ln2(precision)))
 
     magnitude, exponent = round_to_odd(power)
@@ -124,7 +124,7 @@ def log2(x: Number, convention: Convention) -> Number:
         power = x.exponent + x.magnitude.bit_length() - 1
         return Number(abs(power), 0, negative=power < 0)
 
-    def ratio(precision: Precision) -> Interval:
+    def ratio(precision: Precision) -> Enclosure:
         size = precision.ln(decimal_of(_value(x)))
         if size.low > 0:
             return precision.divide(size, _ln2(precision))
@@ -149,7 +149,7 @@ def tanh(x: Number, convention: Convention) -> Number:
     doubled = decimal_of(-2 * abs(_value(x)))
     one = decimal_of(Fraction(1))
 
-    def quotient(precision: Precision) -> Interval:
+    def quotient(precision: Precision) -> Enclosure:
         power = precision.exp(doubled)
         return precision.divide(precision.subtract(one, power), precision.add(one, power))
 
@@ -170,7 +170,7 @@ def sigmoid(x: Number, convention: Convention) -> Number:
         return TINY if x.negative else BELOW_ONE
     negated, one = decimal_of(-_value(x)), decimal_of(Fraction(1))
 
-    def quotient(precision: Precision) -> Interval:
+    def quotient(precision: Precision) -> Enclosure:
         return precision.divide(one, precision.add(one, precision.exp(negated)))
 
     return Number(*round_to_odd(quotient))
@@ -204,7 +204,7 @@ def _divided_by_zero(x: Number, convention: Convention) -> Number:
 
 
 @lru_cache(maxsize=8)
-def _ln2(precision: Precision) -> Interval:
+def _ln2(precision: Precision) -> Enclosure:
     return precision.ln(decimal_of(Fraction(2)))
 
 
@@ -236,12 +236,12 @@ def _special_of_logarithm(x: Number) -> Number | None:
     return ZERO if _value(x) == 1 else None
 
 
-def _log_of(x: Number, evaluate: Callable[[Precision], Interval]) -> Number:
+def _log_of(x: Number, evaluate: Callable[[Precision], Enclosure]) -> Number:
     """Round a logarithm to odd, which is negative below 1."""
     if _value(x) > 1:
         return Number(*round_to_odd(evaluate))
 
-    def negated(precision: Precision) -> Interval:
+    def negated(precision: Precision) -> Enclosure:
         return evaluate(precision).negated()
 
     return Number(*round_to_odd(negated), negative=True)

@@ -26,7 +26,7 @@ from fp8num.report.older import (
     require_replaceable,
 )
 from fp8num.report.pages import render_page
-from fp8num.report.tables import Budget, Contents, Skipped, TensorRecord, to_csv, to_json
+from fp8num.report.tables import Budget, ReportContents, Skipped, TensorRecord, to_csv, to_json
 from fp8num.report.training import curves_to_csv, outcomes_to_csv
 from fp8num.report.verification import verify_codec
 
@@ -189,7 +189,7 @@ def build_report(
             budget = _within(bits, tensors, target, candidates, said)
         records, judged, refused = _analysed(tensors, chosen, used, part)
         decided = recommend(judged, target, candidates, limits=limits, **said)
-        contents = Contents(
+        contents = ReportContents(
             records=records,
             formats=chosen,
             rules=tuple(rule.name for rule in used),

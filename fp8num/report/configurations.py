@@ -154,7 +154,7 @@ _PRESETS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _Quantised:
     """Which linear layers each preset is for, and which stay in 16 bits, why."""
 
     layers: Mapping[_Preset, tuple[str, ...]]
@@ -208,7 +208,7 @@ def configurations(found: FileRecommendation) -> tuple[Configuration, ...]:
 # What goes where.
 
 
-def _plan(found: FileRecommendation, one_scale: Scheme | None) -> _Plan | None:
+def _plan(found: FileRecommendation, one_scale: Scheme | None) -> _Quantised | None:
     """Assign presets to layers: one scale to all that take it, or what was decided."""
     ignored = set(found.one_scale_ignore if one_scale else found.ignore)
     common = one_scale or found.scheme
@@ -245,7 +245,7 @@ def _plan(found: FileRecommendation, one_scale: Scheme | None) -> _Plan | None:
     if "embedding" in kinds and "output head" not in kinds:
         kept["lm_head"] = "output head, by convention; tied, so that the file has none"
     unique = {preset: tuple(dict.fromkeys(names)) for preset, names in layers.items()}
-    return _Plan(unique, kept) if unique else None
+    return _Quantised(unique, kept) if unique else None
 
 
 def _is_linear(one: Recommendation) -> bool:
@@ -300,7 +300,7 @@ def _yaml_list(names: Iterable[tuple[str, str]], indent: int) -> list[str]:
 # A text for each package.
 
 
-def _recipe(plan: _Plan, others: str, *, one_scale: bool = False) -> Configuration:
+def _recipe(plan: _Quantised, others: str, *, one_scale: bool = False) -> Configuration:
     lines = ["default_stage:", "  default_modifiers:", "    QuantizationModifier:"]
     if len(plan.layers) == 1:
         (preset,) = plan.layers
@@ -326,7 +326,7 @@ def _recipe(plan: _Plan, others: str, *, one_scale: bool = False) -> Configurati
     )
 
 
-def _quantization_config(plan: _Plan) -> Configuration:
+def _quantization_config(plan: _Quantised) -> Configuration:
     formats = {preset.format for preset in plan.layers}
     config = {
         "quant_method": "compressed-tensors",
@@ -354,7 +354,7 @@ def _quantization_config(plan: _Plan) -> Configuration:
     )
 
 
-def _modelopt(plan: _Plan) -> Configuration:
+def _modelopt(plan: _Quantised) -> Configuration:
     quantization: dict[str, Any]
     if len(plan.layers) == 1:
         (preset,) = plan.layers
@@ -390,7 +390,7 @@ def _modelopt(plan: _Plan) -> Configuration:
     )
 
 
-def _torchao(plan: _Plan) -> Configuration:
+def _torchao(plan: _Quantised) -> Configuration:
     imports: dict[str, set[str]] = {_TORCHAO: {"quantize_"}}
     for preset in plan.layers:
         module, needed = preset.torchao_imports
@@ -431,7 +431,7 @@ def _filter(name: str, test: str) -> list[str]:
     ]
 
 
-def _transformer_engine(plan: _Plan, one_scale: _Plan | None) -> list[Configuration]:
+def _transformer_engine(plan: _Quantised, one_scale: _Quantised | None) -> list[Configuration]:
     """Leave layers out by debug features: one scheme for the model, each layer with or without."""
     note = (
         "Read by debug_api.initialize(config_file=...), before which debug_api."

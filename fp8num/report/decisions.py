@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fp8num.report.configurations import Configuration
     from fp8num.report.tables import TensorRecord
 
-__all__ = ["KINDS", "Cell", "DecisionPage", "Kind"]
+__all__ = ["KINDS", "Cell", "DecisionKind", "DecisionPage"]
 
 WORST = 10  #: tensors that have a picture and a sentence
 NAMED = 3  #: tensors that a sentence names, the table has them all
@@ -42,7 +42,7 @@ NAMED = 3  #: tensors that a sentence names, the table has them all
 Parts = tuple[str | Name, ...]
 
 
-class Kind(NamedTuple):
+class DecisionKind(NamedTuple):
     """A decision as the page shows it."""
 
     key: str
@@ -52,12 +52,12 @@ class Kind(NamedTuple):
 
 #: Broken ones first, then what needs more scales; `icons` of the template has their shapes.
 KINDS = (
-    Kind("not-finite", "not finite", "hold NaN or infinity"),
-    Kind("dead", "dead", "all elements are 0"),
-    Kind("block", "block scales", "need a scale per block"),
-    Kind("row", "row scales", "need a scale per row"),
-    Kind("tensor", "fine", "one scale is enough"),
-    Kind("keep", "keep", "stay in 16 bits"),
+    DecisionKind("not-finite", "not finite", "hold NaN or infinity"),
+    DecisionKind("dead", "dead", "all elements are 0"),
+    DecisionKind("block", "block scales", "need a scale per block"),
+    DecisionKind("row", "row scales", "need a scale per row"),
+    DecisionKind("tensor", "fine", "one scale is enough"),
+    DecisionKind("keep", "keep", "stay in 16 bits"),
 )
 _WORDS = {kind.key: kind.word for kind in KINDS}
 _SHARED = {"tensor": "one scale", "row": "per row", "block": "blocks"}

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from fp8num.analysis import FrontierPoint
     from fp8num.formats import Format
-    from fp8num.report.tables import Budget, Contents
+    from fp8num.report.tables import Budget, ReportContents
 
 __all__ = ["MAX_SKIPPED", "render_page"]
 
 MAX_SKIPPED = 200  #: entries of the list of what was left out
 
 
-def render_page(contents: Contents) -> str:
+def render_page(contents: ReportContents) -> str:
     """Write the report as one HTML page that needs nothing else."""
     from markupsafe import Markup
 
@@ -107,7 +107,7 @@ MAX_FILES = 5  #: that are named at the top
 MAX_POINTS = 12  #: of bits against error that are shown, frontier.json has them all
 
 
-def _describe_subject(contents: Contents) -> dict[str, Any]:
+def _describe_subject(contents: ReportContents) -> dict[str, Any]:
     """Say what was looked at."""
     paths = list(dict.fromkeys(record.file for record in contents.records))
     elements = sum(record.distribution["size"] for record in contents.records)
@@ -199,7 +199,7 @@ def _standing_rows(summary: Summary) -> list[dict[str, Any]]:
     return rows
 
 
-def _verification_rows(contents: Contents) -> list[dict[str, Any]]:
+def _verification_rows(contents: ReportContents) -> list[dict[str, Any]]:
     """Return what was verified: a row for each format, a cell for each type of input."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for one in contents.verified:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fp8num.formats import Format
-    from fp8num.report.tables import Contents, TensorRecord
+    from fp8num.report.tables import ReportContents, TensorRecord
 
-__all__ = ["Finding", "Name", "Standing", "Summary", "best_formats"]
+__all__ = ["Headline", "Name", "Standing", "Summary", "best_formats"]
 
 
 class Name(NamedTuple):
@@ -28,7 +28,7 @@ class Name(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Headline:
     """A sentence or two under a catchword."""
 
     catchword: str
@@ -73,11 +73,11 @@ class Summary:
         What the report says.
     """
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: ReportContents) -> None:
         self.contents = contents
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Headline]:
         """The sentences."""
         widths = {fmt.bits for fmt in self.contents.formats}
         found = [
@@ -145,7 +145,7 @@ class Summary:
                 rows.setdefault((row["format"], row["rule"]), []).append((record, row))
         return rows
 
-    def _width(self, bits: int) -> Finding | None:
+    def _width(self, bits: int) -> Headline | None:
         """Say which format of a width has the least error."""
         parts: list[str | Name] = []
         names = self._of_width(bits)
@@ -161,9 +161,9 @@ class Summary:
             else:
                 of = f"{count(best.wins)} of {counted(best.judged, 'tensor')}"
                 parts.append(f" has the least error for {of}, and reaches {typical}")
-        return Finding(f"{bits} bits", tuple(parts)) if parts else None
+        return Headline(f"{bits} bits", tuple(parts)) if parts else None
 
-    def _small_elements(self) -> Finding | None:
+    def _small_elements(self) -> Headline | None:
         """Say which of the formats, those of 8 bits if there are any, lose small elements."""
         chosen = self._of_width(8) or [fmt.name for fmt in self.contents.formats]
         parts: list[str | Name] = []
@@ -188,9 +188,9 @@ class Summary:
             ]
             safe = [one.format.name for one in known if not one.underflow_rate]
             parts += ["; none are lost in ", *_listed(safe), ". "] if safe else [". "]
-        return Finding("Underflow", tuple(parts)) if parts else None
+        return Headline("Underflow", tuple(parts)) if parts else None
 
-    def _scaling(self) -> Finding | None:
+    def _scaling(self) -> Headline | None:
         """Say where the scale helps most and least."""
         if not {"unit", "tensor"} <= set(self.contents.rules):
             return None
@@ -203,7 +203,7 @@ class Summary:
         if len(gains) < 2:
             return None
         most, least = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
-        return Finding(
+        return Headline(
             "Scale",
             (
                 f"A per-tensor scale changes the SQNR by {_signed(gains[most])} dB (median) in ",
@@ -214,7 +214,7 @@ class Summary:
             ),
         )
 
-    def _saturation(self) -> Finding | None:
+    def _saturation(self) -> Headline | None:
         hit = [
             (record, row)
             for record in self.contents.records
@@ -222,10 +222,10 @@ class Summary:
             if row["saturated"]
         ]
         if not hit:
-            return Finding("Saturation", ("No element is beyond the range of any format.",))
+            return Headline("Saturation", ("No element is beyond the range of any format.",))
         record, row = max(hit, key=lambda pair: pair[1]["saturation_rate"])
         tensors = len({id(record) for record, _ in hit})
-        return Finding(
+        return Headline(
             "Saturation",
             (
                 f"{count(tensors)} of {counted(len(self.contents.records), 'tensor')} ",
@@ -238,7 +238,7 @@ class Summary:
             ),
         )
 
-    def _exact(self) -> Finding | None:
+    def _exact(self) -> Headline | None:
         """Say which tensors some format holds without error."""
         found = []
         for record in self.contents.records:
@@ -252,9 +252,9 @@ class Summary:
             f"{count(len(found))} of {counted(len(self.contents.records), 'tensor')} can be held "
         )
         such = "without any error: " if len(found) == 1 else "without any error, such as "
-        return Finding("Exact", (lead + such, Name(name), " in ", *_listed(names), "."))
+        return Headline("Exact", (lead + such, Name(name), " in ", *_listed(names), "."))
 
-    def _not_finite(self) -> Finding | None:
+    def _not_finite(self) -> Headline | None:
         hit = [
             (record.name, record.distribution["nans"], record.distribution["infinities"])
             for record in self.contents.records
@@ -263,7 +263,7 @@ class Summary:
         if not hit:
             return None
         nans, infinities = sum(one[1] for one in hit), sum(one[2] for one in hit)
-        return Finding(
+        return Headline(
             "Not finite",
             (
                 f"There are {count(nans)} NaN and {count(infinities)} infinities ",
@@ -273,7 +273,7 @@ class Summary:
             ),
         )
 
-    def _training(self) -> Finding | None:
+    def _training(self) -> Headline | None:
         """Say what recipes did to the accuracy of a net."""
         found = self.contents.training
         if found is None:
@@ -286,7 +286,7 @@ class Summary:
                 figure = f"{100 * change.mean:+.3f} ± {100 * change.error:.3f}".replace("-", "−")
                 parts.append(f" ({figure} points, {counted(change.n, 'pair')})")
             parts.append("; in ")
-        return Finding("Training", (*parts[:-1], "."))
+        return Headline("Training", (*parts[:-1], "."))
 
 
 def _condition(rule: str) -> str:

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from fp8num.report.verification import Verified
     from fp8num.scaling import Rule
 
-__all__ = ["Budget", "Contents", "Skipped", "TensorRecord", "frame_to_csv", "to_csv", "to_json"]
+__all__ = [
+    "Budget",
+    "ReportContents",
+    "Skipped",
+    "TensorRecord",
+    "frame_to_csv",
+    "to_csv",
+    "to_json",
+]
 
 SCHEMA_VERSION = 1  #: changes when a reader of an older report.json would be misled
 
@@ -122,7 +130,7 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Contents:
+class ReportContents:
     """
     Everything a report says.
 
@@ -176,7 +184,7 @@ class Contents:
         }
 
 
-def to_csv(contents: Contents) -> str:
+def to_csv(contents: ReportContents) -> str:
     """
     Write a row for each tensor, format and rule.
 
@@ -228,7 +236,7 @@ def frame_to_csv(frame: pd.DataFrame, *, quoted: bool = True) -> str:
     )
 
 
-def to_json(contents: Contents, files: Mapping[str, str] | None = None) -> str:
+def to_json(contents: ReportContents, files: Mapping[str, str] | None = None) -> str:
     """Write everything as one JSON document."""
     document = {
         "schema": "fp8num-report",

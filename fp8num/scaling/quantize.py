@@ -388,7 +388,7 @@ def places(
 
 
 @dataclass(frozen=True, slots=True)
-class _Finding:
+class _Searching:
     """A job whose scales are to be found."""
 
     job: _Job
@@ -520,11 +520,11 @@ class _Finding:
         return stored if scale_format is None else decode(stored, scale_format)
 
 
-def _finding(job: _Job, tensor_amax: npt.ArrayLike | None) -> _Finding:
+def _finding(job: _Job, tensor_amax: npt.ArrayLike | None) -> _Searching:
     """Return a job with what its rule's formula may use."""
     asked = job.way.is_two_level or tensor_amax is not None
     amax = _tensor_amax(tensor_amax, job) if asked else np.float32(0)
-    return _Finding(job, Context(job.way.fmt, amax, job.way.largest), amax if asked else None)
+    return _Searching(job, Context(job.way.fmt, amax, job.way.largest), amax if asked else None)
 
 
 def _random(

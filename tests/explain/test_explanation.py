@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fp8num import strategies
 from fp8num.explain.explanation import decision, describe, to_dict
-from fp8num.explain.inspection import Conversion, inspect, inspect_code
-from fp8num.explain.numerals import Number, parse_number
+from fp8num.explain.inspection import ConversionOptions, inspect, inspect_code
+from fp8num.explain.numerals import WrittenNumber, parse_number
 from fp8num.formats import FORMATS, Format, get_format
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_decisions_by_hand(each: Any) -> None:
         pairs = dict(option.split("=") for option in options)
         given = {name: int(value) if value.isdigit() else value for name, value in pairs.items()}
 
-        record = inspect(parse_number(written), get_format(fmt), Conversion(**given))  # type: ignore[arg-type]
+        record = inspect(parse_number(written), get_format(fmt), ConversionOptions(**given))  # type: ignore[arg-type]
 
         assert decision(record) == sentence
 
@@ -161,11 +161,11 @@ def test_every_conversion_can_be_explained(
     """There are words for any number in any format and mode, and JSON without NaN."""
     x = float(data.draw(strategies.rounding_boundaries(fmt)))
     exact = Fraction(x) / divisor if x - x == 0 and x != 0 else x
-    conversion = Conversion(
+    conversion = ConversionOptions(
         rounding=projection.rounding.value, saturation=projection.saturation.value
     )
 
-    record = inspect(Number("x", exact), fmt, conversion)
+    record = inspect(WrittenNumber("x", exact), fmt, conversion)
 
     assert decision(record)
     assert "None " not in decision(record).replace("SatNone ", "")
@@ -175,7 +175,7 @@ def test_every_conversion_can_be_explained(
 
 def test_a_block_of_text_by_hand() -> None:
     """0x2A is 0 0101 010; its value is 10 units of 2^-5; an ulp is 2^-5."""
-    record = inspect(parse_number("0.3"), get_format("E4M3FN"), Conversion())
+    record = inspect(parse_number("0.3"), get_format("E4M3FN"), ConversionOptions())
 
     assert describe(record).split("\n") == [
         "E4M3FN, NearestTiesToEven, SatFinite",
@@ -209,7 +209,7 @@ def test_a_code_has_no_rounding() -> None:
 
 def test_records_hold_exact_text() -> None:
     """Every number of a record is a fraction that can be read again."""
-    found = to_dict(inspect(parse_number("1/3"), get_format("E5M2"), Conversion()))
+    found = to_dict(inspect(parse_number("1/3"), get_format("E5M2"), ConversionOptions()))
 
     # 1/3 = 1.333 * 2^-2: field -2 + 15 = 13 = 01101, mantissa 1.333 quarters -> 1 = 01
     assert found["code"] == "0x35"

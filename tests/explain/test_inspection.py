@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fp8num import strategies
-from fp8num.explain.inspection import Conversion, Neighbour, Record, inspect, inspect_code
-from fp8num.explain.numerals import Number, parse_number
+from fp8num.explain.inspection import ConversionOptions, Neighbour, Record, inspect, inspect_code
+from fp8num.explain.numerals import WrittenNumber, parse_number
 from fp8num.formats import E4M3FN, E5M2, E8M0FNU, FORMATS, POSIT8, Format, get_format
 from fp8num.verify.reference import Datum, decode, flags, project
 
@@ -26,19 +26,19 @@ some_format = st.sampled_from(list(FORMATS.values())) | strategies.formats()
 
 
 @st.composite
-def numbers(draw: st.DrawFn, fmt: Format) -> Number:
+def numbers(draw: st.DrawFn, fmt: Format) -> WrittenNumber:
     """Draw numbers at, and less than float64 can say beside, where rounding decides; or any."""
     x = Fraction(float(draw(strategies.rounding_boundaries(fmt, finite=True))))
     nudge = draw(st.sampled_from([0, 1, -1])) * Fraction(1, 3) * Fraction(2) ** -2000
-    return Number("given", draw(st.sampled_from([x + nudge, x * (1 + nudge), x / 3])))
+    return WrittenNumber("given", draw(st.sampled_from([x + nudge, x * (1 + nudge), x / 3])))
 
 
-def conversion_of(projection: Projection, bits: int, width: int) -> Conversion:
+def conversion_of(projection: Projection, bits: int, width: int) -> ConversionOptions:
     """Return the options of a projection, with random bits if it needs them."""
     names = (projection.rounding.value, projection.saturation.value)
     if not projection.rounding.is_stochastic:
-        return Conversion(rounding=names[0], saturation=names[1])
-    return Conversion(
+        return ConversionOptions(rounding=names[0], saturation=names[1])
+    return ConversionOptions(
         rounding=names[0],
         saturation=names[1],
         random_bits=bits % (1 << width),
@@ -80,7 +80,7 @@ def test_neighbours_are_the_next_values(data: st.DataObject, fmt: Format) -> Non
     if fmt.bits > 8:  # too many to try
         return
 
-    record = inspect(number, fmt, Conversion())
+    record = inspect(number, fmt, ConversionOptions())
 
     every = [decode(code, fmt) for code in range(1 << fmt.bits)]
     values = [datum.value for datum in every if datum.is_finite]
@@ -103,7 +103,7 @@ def test_errors_are_exact(data: st.DataObject, fmt: Format) -> None:
     number = data.draw(numbers(fmt))
     x = Fraction(number.value)
 
-    record = inspect(number, fmt, Conversion())
+    record = inspect(number, fmt, ConversionOptions())
 
     result = decode(record.code, fmt).value  # SatFinite: always finite
     assert record.error == result - x
@@ -117,7 +117,7 @@ def test_three_tenths_in_e4m3fn() -> None:
     Its mantissa 0.2 is 1.6 eighths, which rounds to 2 = 010: the code is 0 0101 010 = 0x2A
     and the value 1.25 / 4 = 5/16; below it, 001, is 9/32.  An ulp is 2^-2 / 8 = 1/32.
     """
-    record = inspect(parse_number("0.3"), E4M3FN, Conversion())
+    record = inspect(parse_number("0.3"), E4M3FN, ConversionOptions())
 
     assert record.code == 0b0_0101_010
     assert record.value == Fraction(5, 16)
@@ -131,7 +131,7 @@ def test_three_tenths_in_e4m3fn() -> None:
 
 def test_beyond_the_largest_value_there_is_nothing() -> None:
     """OFP8, Table 2: E5M2's largest value, 57344, is 0x7B; 0x7C is infinity."""
-    record = inspect(parse_number("1e39"), E5M2, Conversion(saturation="SatNone"))
+    record = inspect(parse_number("1e39"), E5M2, ConversionOptions(saturation="SatNone"))
 
     assert (record.code, record.value) == (0x7C, math.inf)
     assert record.below is not None
@@ -155,7 +155,7 @@ def test_beyond_the_largest_value_there_is_nothing() -> None:
 )
 def test_specials_become(written: str, fmt: Format, code: int) -> None:
     """Signs of zeros and NaNs get through."""
-    assert inspect(parse_number(written), fmt, Conversion()).code == code
+    assert inspect(parse_number(written), fmt, ConversionOptions()).code == code
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
@@ -180,14 +180,14 @@ def same(value: Fraction | float, datum: Datum) -> bool:
 def test_a_format_without_zero_has_neighbours_across_it() -> None:
     """1, 2, -1 and -2: next to 1 below is -1, next to -0.5 are -1 and 1."""
     fmt = get_format("w1m0b0-none-nosub")
-    one, half = (inspect(parse_number(x), fmt, Conversion()) for x in ("1", "-0.5"))
+    one, half = (inspect(parse_number(x), fmt, ConversionOptions()) for x in ("1", "-0.5"))
 
     def ends(record: Record) -> list[Fraction | None]:
         return [None if side is None else side.value for side in (record.below, record.above)]
 
     assert ends(one) == [-1, 2]
     assert ends(half) == [-1, 1]
-    assert ends(inspect(parse_number("-3"), fmt, Conversion())) == [None, -2]
+    assert ends(inspect(parse_number("-3"), fmt, ConversionOptions())) == [None, -2]
 
 
 @pytest.mark.parametrize("written", ["256", "-1", "0x100", "7e", "", "1.5"])
@@ -202,8 +202,8 @@ def test_wrong_options_are_refused() -> None:
     number = parse_number("0.3")
 
     with pytest.raises(ValueError, match="rounding must be one of"):
-        inspect(number, E4M3FN, Conversion(rounding="up"))
+        inspect(number, E4M3FN, ConversionOptions(rounding="up"))
     with pytest.raises(ValueError, match="stochastic rounding needs"):
-        inspect(number, E4M3FN, Conversion(rounding="sra"))
+        inspect(number, E4M3FN, ConversionOptions(rounding="sra"))
     with pytest.raises(ValueError, match=r"like='ml_dtypes' decides"):
-        inspect(number, E4M3FN, Conversion(rounding="rz", like="ml_dtypes"))
+        inspect(number, E4M3FN, ConversionOptions(rounding="rz", like="ml_dtypes"))

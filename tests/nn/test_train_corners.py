@@ -13,7 +13,7 @@ from fp8num.nn import loop as loops
 from fp8num.nn.data import spirals
 from fp8num.nn.history import StepRecord
 from fp8num.nn.layers import MLP
-from fp8num.nn.loop import Loop, Plan, evaluate
+from fp8num.nn.loop import Loop, LoopPlan, evaluate
 from fp8num.nn.loss_scaling import LossScaler
 from fp8num.nn.losses import cross_entropy
 from fp8num.nn.optim import SGD, clip_norm
@@ -37,7 +37,7 @@ def loop_after(*losses: float, **changed: Any) -> Loop:
         "capture": frozenset(),
     }
     optimizer, rng = SGD(model.parameters(), 0.1), np.random.default_rng(0)
-    loop = Loop(Plan(**{**plan, **changed}), model, optimizer, LossScaler(enabled=False), rng)
+    loop = Loop(LoopPlan(**{**plan, **changed}), model, optimizer, LossScaler(enabled=False), rng)
     same: dict[str, Any] = {"epoch": 0, "accuracy": 0, "lr": 0, "scale": 1, "skipped": False}
     loop._steps = [
         StepRecord(step=step, loss=loss, gradient_norm=0, **same)

@@ -39,9 +39,9 @@ def test_a_table_is_made_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) ->
     """Few results are computed; when many have been asked for, all are looked up."""
     monkeypatch.setattr(execution, "CACHE", Cache(1 << 20))
     made = []
-    original = execution._Request._make_table
+    original = execution._Asked._make_table
     monkeypatch.setattr(
-        execution._Request, "_make_table", lambda asked: made.append(1) or original(asked)
+        execution._Asked, "_make_table", lambda asked: made.append(1) or original(asked)
     )
     few = ops.add(A[0], B[0], "E4M3FN", rounding="ru")
     assert not made

@@ -12,7 +12,7 @@ import pytest
 
 import fp8num as fp
 from fp8num.ops import Convention, functions, rules
-from fp8num.ops.enclosures import Interval, Precision, decimal_of, round_to_odd
+from fp8num.ops.enclosures import Enclosure, Precision, decimal_of, round_to_odd
 from fp8num.ops.execution import Circumstances
 from fp8num.ops.numbers import NUMBER, Number, Numbers, numbers_of, shift_right, words_of
 from fp8num.verify import reference
@@ -63,11 +63,11 @@ def test_an_enclosure_is_narrowed_until_it_decides() -> None:
     asked = []
     near = 1 + Fraction(1, 2**300)
 
-    def evaluate(precision: Precision) -> Interval:
+    def evaluate(precision: Precision) -> Enclosure:
         asked.append(precision)
         width = Fraction(1, 10 ** (32 * 2 ** (len(asked) - 1)))
         ends = [near - width, near + width]
-        return Interval(*(Decimal(x.numerator) / Decimal(x.denominator) for x in ends))
+        return Enclosure(*(Decimal(x.numerator) / Decimal(x.denominator) for x in ends))
 
     from decimal import localcontext
 

@@ -20,7 +20,7 @@ from fp8num.nn import Comparison
 from fp8num.nn.outcome import Outcome, Share
 from fp8num.report import pages
 from fp8num.report.pages import render_page
-from fp8num.report.tables import Contents, Skipped, TensorRecord
+from fp8num.report.tables import ReportContents, Skipped, TensorRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +42,7 @@ def render(
 ) -> str:
     tensors = list(tensors)
     analyses = [analyze_tensor(tensor, formats) for tensor in tensors]
-    contents = Contents(
+    contents = ReportContents(
         records=[TensorRecord.of(analysis) for analysis in analyses],
         formats=tuple(fp.get_format(name) for name in formats),
         rules=("unit", "tensor"),

@@ -9,7 +9,7 @@ import pytest
 
 import fp8num as fp
 from fp8num.report.summary import Name, Summary, best_formats
-from fp8num.report.tables import Contents, TensorRecord
+from fp8num.report.tables import ReportContents, TensorRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def summary(*records: TensorRecord, formats: str, rules: tuple[str, ...] = ("unit",)) -> Summary:
     chosen = tuple(fp.get_format(name) for name in formats.split())
     return Summary(
-        Contents(records=list(records), formats=chosen, rules=rules, skipped=(), command="")
+        ReportContents(records=list(records), formats=chosen, rules=rules, skipped=(), command="")
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 import fp8num as fp
 from fp8num.analysis import COLUMNS, analyze_tensor
 from fp8num.inputs import StoredTensor, tensor_from_array
-from fp8num.report.tables import Contents, Skipped, TensorRecord, to_csv, to_json
+from fp8num.report.tables import ReportContents, Skipped, TensorRecord, to_csv, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 FORMATS = ("E4M3FN", "POSIT8")
 
 
-def contents(tensors: Iterable[StoredTensor], **rest: Any) -> Contents:
+def contents(tensors: Iterable[StoredTensor], **rest: Any) -> ReportContents:
     records = [TensorRecord.of(analyze_tensor(tensor, FORMATS)) for tensor in tensors]
     formats = tuple(fp.get_format(name) for name in FORMATS)
     blank: dict[str, Any] = {"skipped": (), "command": ""}
-    return Contents(records=records, formats=formats, rules=("unit", "tensor"), **blank | rest)
+    return ReportContents(
+        records=records, formats=formats, rules=("unit", "tensor"), **blank | rest
+    )
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from fp8num.scaling.identifying.dump import Evidence, Reading
     from fp8num.scaling.rule import Rule
 
-__all__ = ["Candidate", "Layout", "candidates", "fitting_shapes", "other_lengths", "rules_of"]
+__all__ = ["Arrangement", "Candidate", "candidates", "fitting_shapes", "other_lengths", "rules_of"]
 
 #: What TransformerEngine and cuBLAS pad the number of scales on an axis to multiples of.
 _PADDINGS = (4, 128)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class Arrangement:
     """An order of stored scales."""
 
     name: str  #: what is special about it; empty if nothing
@@ -54,18 +54,18 @@ def _layouts(
     *,
     codes: bool,
     repeats: bool,
-) -> Iterator[Layout]:
+) -> Iterator[Arrangement]:
     """Yield the orders in which scales of a shape may have one entry per block."""
     total = int(np.prod(counts, dtype=np.int64))
     size = int(np.prod(shape, dtype=np.int64))
     if size == total and _without_ones(shape) == _without_ones(counts):
-        yield Layout("", lambda array: array.reshape(counts))
+        yield Arrangement("", lambda array: array.reshape(counts))
     elif size == total and (len(shape) == 1 or (counts and shape[-1] == counts[-1])):
-        yield Layout(f"reshaped from {shape}", lambda array: array.reshape(counts))
+        yield Arrangement(f"reshaped from {shape}", lambda array: array.reshape(counts))
     if len(counts) >= 2:
         turned = (*counts[:-2], counts[-1], counts[-2])
         if turned == shape != counts and min(turned[-2:]) > 1:
-            yield Layout("transposed", lambda array: array.swapaxes(-1, -2))
+            yield Arrangement("transposed", lambda array: array.swapaxes(-1, -2))
         yield from _padded(shape, counts, turned)
         if repeats:
             yield from _repeated(shape, counts, block)
@@ -83,7 +83,7 @@ def _pads(n: int, count: int) -> bool:
 
 def _padded(
     shape: tuple[int, ...], counts: tuple[int, ...], turned: tuple[int, ...]
-) -> Iterator[Layout]:
+) -> Iterator[Arrangement]:
     """Yield layouts with rows and columns that belong to no block."""
     if len(shape) != len(counts):
         return
@@ -93,14 +93,14 @@ def _padded(
         extra = f"{name}padded from {wanted} to {shape}, what is beyond ignored"
         kept = tuple(slice(0, n) for n in wanted)
         if name:
-            yield Layout(extra, lambda array, kept=kept: array[kept].swapaxes(-1, -2))  # type: ignore[misc]
+            yield Arrangement(extra, lambda array, kept=kept: array[kept].swapaxes(-1, -2))  # type: ignore[misc]
         else:
-            yield Layout(extra, lambda array, kept=kept: array[kept])  # type: ignore[misc]
+            yield Arrangement(extra, lambda array, kept=kept: array[kept])  # type: ignore[misc]
 
 
 def _repeated(
     shape: tuple[int, ...], counts: tuple[int, ...], block: tuple[int, ...]
-) -> Iterator[Layout]:
+) -> Iterator[Arrangement]:
     """Yield the layout where a two-dimensional block's scale is there for each of its rows."""
     for axis in (len(counts) - 2, len(counts) - 1):
         length = block[axis]
@@ -122,10 +122,10 @@ def _repeated(
                 first if np.array_equal(whole, array, equal_nan=array.dtype.kind == "f") else None
             )
 
-        yield Layout(f"repeated for each of the {length} lines of a block", arrange)
+        yield Arrangement(f"repeated for each of the {length} lines of a block", arrange)
 
 
-def _tiled(size: int, shape: tuple[int, ...], counts: tuple[int, ...]) -> Iterator[Layout]:
+def _tiled(size: int, shape: tuple[int, ...], counts: tuple[int, ...]) -> Iterator[Arrangement]:
     """Yield cuBLAS' layout of block scales: tiles of 128 x 4, each as 32 x 4 x 4."""
     tiles = -(-counts[0] // 128), -(-counts[1] // 4)
     if size != tiles[0] * tiles[1] * 512 or len(shape) > 2:
@@ -135,7 +135,7 @@ def _tiled(size: int, shape: tuple[int, ...], counts: tuple[int, ...]) -> Iterat
         apart = array.reshape(*tiles, 32, 4, 4).transpose(0, 3, 2, 1, 4)
         return apart.reshape(128 * tiles[0], 4 * tiles[1])[: counts[0], : counts[1]]
 
-    yield Layout("in cuBLAS' tiles of 128 x 4, what is beyond ignored", arrange)
+    yield Arrangement("in cuBLAS' tiles of 128 x 4, what is beyond ignored", arrange)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +147,7 @@ class Candidate:
     axis: int  #: the axis that blocks run along, from 0
     blocks: Blocks  #: where they are
     #: how the dump's scales may be read so that there is one for each block
-    views: tuple[tuple[Reading, Layout], ...]
+    views: tuple[tuple[Reading, Arrangement], ...]
 
     @property
     def is_held(self) -> bool:
@@ -194,7 +194,7 @@ def _axes(ndim: int, axis: int | None) -> list[int]:
 
 def _placements(
     evidence: Evidence, rule: Rule, axis: int | None
-) -> Iterator[tuple[int, Blocks, tuple[tuple[Reading, Layout], ...]]]:
+) -> Iterator[tuple[int, Blocks, tuple[tuple[Reading, Arrangement], ...]]]:
     """Yield the axes along which a rule's blocks have as many scales as there are."""
     shape = evidence.codes.shape
     seen = set()

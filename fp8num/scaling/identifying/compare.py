@@ -36,15 +36,15 @@ from fp8num.scaling.scales import Context, TwoLevel, stored_values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fp8num.scaling.identifying.candidates import Candidate, Layout
+    from fp8num.scaling.identifying.candidates import Arrangement, Candidate
     from fp8num.scaling.identifying.dump import Evidence, Reading
     from fp8num.scaling.identifying.predict import Agreement, Predicted
     from fp8num.scaling.identifying.rules import Stored
     from fp8num.scaling.rule import Rule
 
 __all__ = [
-    "Comparison",
-    "Trial",
+    "Fit",
+    "Likeness",
     "compare",
     "descale_errors",
     "factors_of",
@@ -68,13 +68,13 @@ _SIGMAS = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
+class Fit:
     """A rule's scales against the dump's, read and stored in one way."""
 
     candidate: Candidate  #: the rule
     predicted: Predicted  #: what it found
     reading: Reading  #: how the dump's scales were read
-    layout: Layout  #: how the dump's scales were read
+    layout: Arrangement  #: how the dump's scales were read
     stored: Stored  #: how the rule's may be stored
     arranged: tuple[npt.NDArray[Any], ...]  #: the dump's scales, one per block
     equal: npt.NDArray[np.bool_]  #: where they are the rule's
@@ -113,9 +113,7 @@ class Trial:
         )
 
 
-def _trials(
-    candidate: Candidate, predicted: Predicted, *, hopeful: bool = False
-) -> Iterator[Trial]:
+def _trials(candidate: Candidate, predicted: Predicted, *, hopeful: bool = False) -> Iterator[Fit]:
     """Yield a rule's scales against the dump's, for every way of reading and storing."""
     found = transforms(candidate.rule, candidate.fmt, predicted.scales, predicted.tensor_amax)
     for reading, layout in candidate.views:
@@ -130,14 +128,14 @@ def _trials(
             if hopeful and not may_be_same(reading, stored, tuple(arranged)):
                 continue
             equal = same(reading, stored, tuple(arranged))
-            yield Trial(candidate, predicted, reading, layout, stored, tuple(arranged), equal)
+            yield Fit(candidate, predicted, reading, layout, stored, tuple(arranged), equal)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class Likeness:
     """A rule against a dump."""
 
-    trial: Trial  #: the scales
+    trial: Fit  #: the scales
     codes: Agreement  #: the rule's codes and the dump's
     follows: Agreement  #: the codes that the dump's scales give, and the dump's
     size: int  #: elements
@@ -171,7 +169,7 @@ class Comparison:
         return max(scales + codes, 0.999 * (1 + follows) if follows == 1 else follows)
 
 
-def ratios(trial: Trial, *, limit: int | None = None) -> npt.NDArray[np.float64]:
+def ratios(trial: Fit, *, limit: int | None = None) -> npt.NDArray[np.float64]:
     """Return the dump's scales over the rule's, where both are positive and finite."""
     step = 1 if limit is None else max(trial.found.size // limit, 1)
     found = as_float64(np.ascontiguousarray(trial.found.reshape(-1)[::step]))
@@ -192,7 +190,7 @@ def spread(quotients: npt.NDArray[np.float64]) -> str:
     return f"{low} times" if steps < 0.5 else f"{low} times, within {steps:.2g} * 2^-24,"
 
 
-def _distance(trial: Trial) -> tuple[bool, float, bool, int, float, bool]:
+def _distance(trial: Fit) -> tuple[bool, float, bool, int, float, bool]:
     """Return what to prefer of ways to read scales; the plain order, unless another explains more.
 
     Explained are scales that are one number times the rule's.  If they are not most, as
@@ -216,7 +214,7 @@ def _share_of_one_factor(quotients: npt.NDArray[np.float64]) -> float:
     return float(np.mean(np.abs(quotients / middle - 1) <= 2.0**-21))
 
 
-def _factor_of(trial: Trial) -> Floats:
+def _factor_of(trial: Fit) -> Floats:
     """Return what elements would be multiplied by, or divided, with the dump's own scales."""
     found, rule = trial.found, trial.candidate.rule
     one = np.float32(1)
@@ -229,7 +227,7 @@ def _factor_of(trial: Trial) -> Floats:
     )
 
 
-def factors_of(trial: Trial) -> Iterator[tuple[Rule, Floats]]:
+def factors_of(trial: Fit) -> Iterator[tuple[Rule, Floats]]:
     """Yield a rule and its factors, and the other ways to apply the scales that it stores."""
     rule, scales = trial.candidate.rule, trial.predicted.scales
     yield rule, scales.factor
@@ -242,9 +240,7 @@ def factors_of(trial: Trial) -> Iterator[tuple[Rule, Floats]]:
     yield replace(rule, way_in=Descale.DIVIDE), own
 
 
-def compare(
-    candidate: Candidate, predictor: Predictor, *, whole: bool = False
-) -> Comparison | None:
+def compare(candidate: Candidate, predictor: Predictor, *, whole: bool = False) -> Likeness | None:
     """Compare a rule's scales and codes with a dump's."""
     predicted = predictor.predict(candidate)
     if predicted is None or candidate.rule.cast.is_random:
@@ -255,10 +251,10 @@ def compare(
     place = candidate.rule, candidate.fmt, candidate.axis, candidate.blocks
     codes = predictor.agreement(*place, predicted.scales.factor, whole=whole)
     follows = predictor.agreement(*place, _factor_of(trial), whole=whole)
-    return Comparison(trial, codes, follows, predictor.codes.size)
+    return Likeness(trial, codes, follows, predictor.codes.size)
 
 
-def witnesses(comparison: Comparison, predictor: Predictor) -> tuple[Witness, ...]:
+def witnesses(comparison: Likeness, predictor: Predictor) -> tuple[Witness, ...]:
     """Return the first blocks where a dump is not what a rule gives."""
     trial = comparison.trial
     wrong_codes = {block: (element, code) for block, element, code in comparison.codes.first}
@@ -271,7 +267,7 @@ def witnesses(comparison: Comparison, predictor: Predictor) -> tuple[Witness, ..
 def _witness(
     block: tuple[int, ...],
     wrong: tuple[tuple[int, ...], int] | None,
-    trial: Trial,
+    trial: Fit,
     predictor: Predictor,
 ) -> Witness:
     expected, found, amax = _at([trial.stored.values, trial.found, trial.predicted.amax], block)
@@ -323,7 +319,7 @@ def descale_errors(
 
 
 def neighbours(
-    trial: Trial,
+    trial: Fit,
     predictor: Predictor,
     *,
     note: str = "",
@@ -350,7 +346,7 @@ def neighbours(
 
 
 def _count_farther(
-    trial: Trial, predictor: Predictor, rule: Rule, factor: Floats
+    trial: Fit, predictor: Predictor, rule: Rule, factor: Floats
 ) -> tuple[int, float, float] | None:
     """Count elements that were rounded to the farther neighbour."""
     candidate = trial.candidate
@@ -463,7 +459,7 @@ def _may_be_searched(candidate: Candidate, predictor: Predictor) -> bool:
     return False
 
 
-def _tensor_scale(trial: Trial, evidence: Evidence) -> str | None:
+def _tensor_scale(trial: Fit, evidence: Evidence) -> str | None:
     """Return how the tensor's scale is stored, or None if it is not the rule's."""
     candidate, own = trial.candidate, trial.candidate.rule.scale
     if not isinstance(own, TwoLevel) or own.levels == 1:

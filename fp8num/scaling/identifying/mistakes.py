@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fp8num.formats import Format
-    from fp8num.scaling.identifying.compare import Comparison, Trial
+    from fp8num.scaling.identifying.compare import Fit, Likeness
     from fp8num.scaling.identifying.dump import Evidence
     from fp8num.scaling.identifying.predict import Predictor
     from fp8num.scaling.rule import Rule
 
-__all__ = ["Case", "Diagnosis", "Mistake", "diagnose"]
+__all__ = ["Case", "Explained", "Mistake", "diagnose"]
 
 Floats = npt.NDArray[np.float32]
 #: What a sentence is filled with.
@@ -129,7 +129,7 @@ def _how_rounded(wanted: Floats, found: Floats) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Explained:
     """A mistake."""
 
     name: str  #: what it is called
@@ -146,21 +146,21 @@ class Mistake(NamedTuple):
     sentence: str
     exact: bool = True  #: unless the words say
 
-    def diagnosis(self, case: Case) -> Diagnosis | None:
+    def diagnosis(self, case: Case) -> Explained | None:
         """Return what is to be said of a case that has the mistake."""
         found = self.test(case)
         if found is None:
             return None
         exact = bool(found.get("exact", self.exact))
-        return Diagnosis(self.name, self.sentence.format(**found), exact)
+        return Explained(self.name, self.sentence.format(**found), exact)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """A rule's comparison, and what the mistakes may look at besides."""
 
-    this: Comparison
-    others: Sequence[Comparison]
+    this: Likeness
+    others: Sequence[Likeness]
     evidence: Evidence
     predictor: Predictor
 
@@ -187,7 +187,7 @@ class Case:
         )
         return found.is_whole and found.seen == self.this.size
 
-    def other_axes(self) -> Iterator[Comparison]:
+    def other_axes(self) -> Iterator[Likeness]:
         """Yield the same rule along other axes."""
         mine = self.this.candidate
         for other in self.others:
@@ -476,7 +476,7 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _differing(trial: Trial) -> Words:
+def _differing(trial: Fit) -> Words:
     """Return how many scales are not the rule's, of how many."""
     return {"count": int(np.count_nonzero(~trial.equal)), "size": trial.equal.size}
 
@@ -748,8 +748,8 @@ _OF_THE_TENSOR = (
 
 
 def diagnose(
-    this: Comparison, others: Sequence[Comparison], evidence: Evidence, predictor: Predictor
-) -> Diagnosis | None:
+    this: Likeness, others: Sequence[Likeness], evidence: Evidence, predictor: Predictor
+) -> Explained | None:
     """Return the first mistake that makes a rule give the dump, None if none does."""
     case = Case(this, others, evidence, predictor)
     tried: tuple[Mistake, ...] = ()

@@ -27,7 +27,7 @@ from fp8num.scaling.identifying.candidates import (
     rules_of,
 )
 from fp8num.scaling.identifying.compare import (
-    Comparison,
+    Likeness,
     compare,
     descale_errors,
     held,
@@ -39,7 +39,7 @@ from fp8num.scaling.identifying.compare import (
 )
 from fp8num.scaling.identifying.dump import Evidence, gather, possible_formats
 from fp8num.scaling.identifying.exclude import ROUNDED, Largest, inverted, judge, largest_codes
-from fp8num.scaling.identifying.mistakes import Diagnosis, diagnose
+from fp8num.scaling.identifying.mistakes import Explained, diagnose
 from fp8num.scaling.identifying.predict import SEARCHED, Predictor
 from fp8num.scaling.identifying.records import Finding, Group, Identification, Match, Near
 from fp8num.scaling.identifying.rules import CONVENTIONS, rule_of
@@ -241,7 +241,7 @@ def _nearest(
     return (*others[:_TOLD], *(_near(c, d, predictor) for c, d in told))
 
 
-def _order(pair: tuple[Comparison, Diagnosis | None]) -> tuple[bool, bool, bool, float]:
+def _order(pair: tuple[Likeness, Explained | None]) -> tuple[bool, bool, bool, float]:
     comparison, diagnosis = pair
     exact = diagnosis is not None and diagnosis.exact
     vague = diagnosis is not None and diagnosis.name == "other-scales"
@@ -249,8 +249,8 @@ def _order(pair: tuple[Comparison, Diagnosis | None]) -> tuple[bool, bool, bool,
 
 
 def _worth_telling(
-    explained: list[tuple[Comparison, Diagnosis | None]],
-) -> list[tuple[Comparison, Diagnosis | None]]:
+    explained: list[tuple[Likeness, Explained | None]],
+) -> list[tuple[Likeness, Explained | None]]:
     """Return the explained ones, or the nearest and those that are not much farther."""
     known = [pair for pair in explained if pair[1] is not None]
     if known or not explained:
@@ -262,8 +262,8 @@ def _worth_telling(
 
 
 def _few(
-    pairs: Sequence[tuple[Comparison, Diagnosis | None]], count: int
-) -> list[tuple[Comparison, Diagnosis | None]]:
+    pairs: Sequence[tuple[Likeness, Explained | None]], count: int
+) -> list[tuple[Likeness, Explained | None]]:
     """Return the first pairs that differ, with those that are the same as one of them."""
     kinds: list[object] = []
     for this, diagnosis in pairs:
@@ -274,7 +274,7 @@ def _few(
     return [pair for pair, kind in zip(pairs, kinds, strict=True) if kind in wanted]
 
 
-def _chosen(found: list[Comparison], wanted: frozenset[str]) -> list[Comparison]:
+def _chosen(found: list[Likeness], wanted: frozenset[str]) -> list[Likeness]:
     """Return the nearest, and the nearest of each rule that was asked for."""
     chosen = found[:_DIAGNOSED]
     for name in wanted:
@@ -284,7 +284,7 @@ def _chosen(found: list[Comparison], wanted: frozenset[str]) -> list[Comparison]
     return chosen
 
 
-def _near(sampled: Comparison, diagnosis: Diagnosis | None, predictor: Predictor) -> Near:
+def _near(sampled: Likeness, diagnosis: Explained | None, predictor: Predictor) -> Near:
     """Count everything, and tell of it."""
     this = compare(sampled.candidate, predictor, whole=True) or sampled
     candidate, trial = this.candidate, this.trial
@@ -306,13 +306,13 @@ def _near(sampled: Comparison, diagnosis: Diagnosis | None, predictor: Predictor
     )
 
 
-def _unexplained(this: Comparison) -> Diagnosis:
+def _unexplained(this: Likeness) -> Explained:
     codes, scales = this.codes.seen - this.codes.equal, int(np.count_nonzero(~this.trial.equal))
     quotients = ratios(this.trial)
     times = ""
     if scales and quotients.size:
         times = f", {spread(quotients)} the rule's,"
-    return Diagnosis(
+    return Explained(
         "unexplained",
         f"{counted(codes, 'code')} and {counted(scales, 'scale')}{times} differ, by none of the "
         "mistakes that are known here",
@@ -320,7 +320,7 @@ def _unexplained(this: Comparison) -> Diagnosis:
     )
 
 
-def _is_by_chance(this: Comparison, evidence: Evidence) -> bool:
+def _is_by_chance(this: Likeness, evidence: Evidence) -> bool:
     """Whether so few codes and scales are the rule's that they may be so by accident.
 
     Of independent codes, as many are equal as two of the dump's own drawn at random:
@@ -409,7 +409,7 @@ def _with_other_formats(
         if not this.scales_equal:
             explanation += f", and every scale is {float(quotients[0]):g} times the rule's"
         step = _same_bits(candidate, evidence)
-        yield _near(this, Diagnosis("codes-format", explanation + step), predictor)
+        yield _near(this, Explained("codes-format", explanation + step), predictor)
 
 
 def _same_bits(candidate: Candidate, evidence: Evidence) -> str:
