@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hypothesis.extra.numpy as hnp
@@ -253,6 +254,46 @@ def test_exact_is_rounded_once_to_any_type(problem: Problem, binary: Binary) -> 
             assert_is(found[place], expected, binary, nan_bits=False)
 
 
+def test_a_float16_register_that_has_overflowed_stays_infinite(each: Any) -> None:
+    """2**15 twice is 2**16, which is beyond it; -57344 in a later step does not bring it back."""
+    a, b = np.zeros((2, 64), np.uint8)
+    one, large, largest = (np.flatnonzero(E5M2.values == x)[0] for x in (1, 2.0**15, -57344))
+    a[:2], a[32], b[[0, 1, 32]] = large, largest, one
+    names = [
+        name for name, unit in UNITS.items() if unit.binary == BINARY16 and E5M2 in unit.formats
+    ]
+
+    def compare(name: str) -> None:
+        if name == "float16":  # rounds each product and sum
+            return
+        found = dot(a, b, E5M2, E5M2, accumulator=name, out_dtype=np.float16)
+
+        expected = UNITS[name].definition(Operands(a.tolist(), b.tolist(), E5M2, E5M2), ZERO)
+        assert not expected.is_finite
+        assert_is(found, expected, BINARY16)
+
+    assert len(names) > 5
+    each(names, compare)
+
+
+def test_c_far_below_the_products_of_cdna3_is_floored_or_dropped() -> None:
+    """A negative one takes a unit away down to the place below the last, and nothing beyond."""
+    one = np.flatnonzero(E4M3FNUZ.values == 1).astype(np.uint8)
+    pair = Operands(one.tolist(), one.tolist(), E4M3FNUZ, E4M3FNUZ)
+    taken = 0
+    for exponent, significand in product(range(15, 40), (1.0, 1.5, -1.0, -1.5)):
+        c = np.array([[significand * 2.0**-exponent]], np.float32)
+
+        found = matmul(
+            one[None], one[:, None], E4M3FNUZ, E4M3FNUZ, accumulator="amd-cdna3", c=c
+        )  # fmt: skip
+
+        expected = UNITS["amd-cdna3"].definition(pair, exact(c[0, 0]))
+        assert_is(found[0, 0], expected, BINARY32, nan_bits=False)
+        taken += found[0, 0] != 1
+    assert 10 < taken < 90
+
+
 def test_exact_does_not_round_twice() -> None:
     """1 + 2**-11 + 2**-30 is above float16's midpoint, and float32 would make it the tie."""
     fmt = E5M2
@@ -263,6 +304,20 @@ def test_exact_does_not_round_twice() -> None:
 
     assert matmul(a, b, fmt, fmt, out_dtype=np.float16)[0, 0] == np.float16(1 + 2.0**-10)
     assert matmul(a, b, fmt, fmt, accumulator="float32", out_dtype=np.float16)[0, 0] == 1
+
+
+def test_exact_sums_are_rounded_to_subnormals_of_float32() -> None:
+    """In units of 2**-149, ties to the even one."""
+    for halves, units in ((0.5, 0), (1, 0), (1.25, 1), (1.5, 1), (3, 2), (5, 2), (7, 4), (-3, -2)):
+        code = np.flatnonzero(E5M2.values == halves).astype(np.uint8)
+        one = np.flatnonzero(E5M2.values == 1).astype(np.uint8)
+
+        found = matmul(
+            code[None], one[:, None], E5M2, E5M2, scaling="tensor",
+            a_scale=np.float32(2.0**-100), b_scale=np.float32(2.0**-50),
+        )  # fmt: skip
+
+        assert found[0, 0] == units * 2.0**-149, halves
 
 
 # Scales and bias.
