@@ -299,6 +299,21 @@ def test_a_tie_of_float32_goes_where_the_rounding_says(sign: int, name: str) -> 
         assert found[0, 0] == sign * (1 + up * 2.0**-23), mode
 
 
+@pytest.mark.parametrize("mode", OF_SUMS, ids=lambda mode: mode.name)
+def test_a_product_far_below_the_sum_is_seen(mode: Rounding) -> None:
+    """+-1 and +-2**-60, which float64 does not hold together."""
+    fmt = get_format("w7m0b120-fn")
+    a = np.flatnonzero(E5M2.values == 2.0**-12).astype(np.uint8)[None]
+    for c, sign in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        b = np.flatnonzero(fmt.values == sign * 2.0**-48).astype(np.uint8)[:, None]
+        unit = FloatSum(name="mine", rounding=mode)
+
+        found = matmul(a, b, E5M2, fmt, accumulator=unit, c=np.array([[c]], np.float32))
+
+        expected = rounded(c + sign * Fraction(1, 2**60), 24, mode, BINARY32).value
+        assert Fraction(float(found[0, 0])) == expected, (c, sign)
+
+
 def test_float32_sums_end_where_their_rounding_says() -> None:
     """2**127 and as much again: infinity, or the largest number where rounding stops there."""
     largest = np.finfo(np.float32).max

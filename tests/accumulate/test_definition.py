@@ -276,6 +276,22 @@ def test_a_float16_register_that_has_overflowed_stays_infinite(each: Any) -> Non
     each(names, compare)
 
 
+def test_infinities_of_both_signs_are_nan(each: Any) -> None:
+    """In one step, and in two; of one sign alone they are an infinity."""
+    one = int(np.flatnonzero(E5M2.values == 1)[0])
+
+    def check(name: str) -> None:
+        options: dict[str, Any] = {"accumulator": name, "out_dtype": DTYPES[UNITS[name].binary]}
+        for second in (1, 40):
+            for sign, is_nan in ((0x80, True), (0, False)):
+                a, b = np.zeros(64, np.uint8), np.full(64, one, np.uint8)
+                a[0], a[second] = 0x7C, 0x7C | sign
+                found = float(dot(a, b, E5M2, E5M2, **options))
+                assert np.isnan(found) if is_nan else found == np.inf, (second, sign)
+
+    each([name for name, unit in UNITS.items() if E5M2 in unit.formats], check)
+
+
 def test_c_far_below_the_products_of_cdna3_is_floored_or_dropped() -> None:
     """A negative one takes a unit away down to the place below the last, and nothing beyond."""
     one = np.flatnonzero(E4M3FNUZ.values == 1).astype(np.uint8)
@@ -318,6 +334,17 @@ def test_exact_sums_are_rounded_to_subnormals_of_float32() -> None:
         )  # fmt: skip
 
         assert found[0, 0] == units * 2.0**-149, halves
+
+
+def test_exact_sums_beyond_53_bits_that_cancel() -> None:
+    """2,047 products of 2**24.6, one of 2**-25, and the 2,047 taken away again."""
+    a, b = np.full(4095, 0x7E, np.uint8), np.full(4095, 0x7B, np.uint8)  # 448 and 57344
+    b[2048:] |= 0x80
+    a[2047] = b[2047] = 1  # 2**-9 and 2**-16
+
+    found = dot(a, b, E4M3FN, E5M2, out_dtype=np.float64)
+
+    assert found == 2.0**-25
 
 
 # Scales and bias.
