@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fp8num._records import plain, wrapped
+from fp8num._records import as_dict, wrapped
 from fp8num._text import cut, printable
 from fp8num.verify.classes import gaps
+from fp8num.verify.hexlines import code_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +161,7 @@ class Conformance:
     def input_text(self, word: int) -> str:
         """Write an input: a hex float and a decimal, or a code in hexadecimal."""
         if self.direction is Direction.DECODE:
-            return f"{word:#0{2 + -(-self.fmt.bits // 4)}x}"
+            return f"{word:#0{2 + code_digits(self.fmt)}x}"
         return self.source.hex(word)
 
     def output_text(self, output: int) -> str:
@@ -168,7 +169,7 @@ class Conformance:
         if self.direction is Direction.DECODE:
             return self.source.hex(output)
         value = float(self.fmt.values[output])  # noqa: PD011 - a format's values, no DataFrame's
-        return f"{output:0{-(-self.fmt.bits // 4)}x} = {value:.12g}"
+        return f"{output:0{code_digits(self.fmt)}x} = {value:.12g}"
 
     def bits_text(self, witness: Witness) -> str:
         """Write the fields of a witness's codes: expected, got."""
@@ -186,43 +187,33 @@ class Conformance:
         dict
             With a ``schema`` number, which changes when the meaning of a key does.
         """
+        classes = [
+            {"class": name, "cases": count, "mismatches": self.by_class.get(name, 0)}
+            for name, count in self.cases
+        ]
+        flags = self.flags and {
+            "mismatches": self.flags.total,
+            "witnesses": [self._flag_witness(witness) for witness in self.flags.witnesses],
+        }
         return {
             "schema": SCHEMA,
-            "ok": self.ok,
-            "implementation": self.implementation,
+            **as_dict(self, "ok", "implementation"),
             "format": self.fmt.to_dict(),
             "source": self.source.name,
-            "direction": self.direction.value,
-            "rule": self.rule,
-            "nan": self.nan.value,
-            "domain": self.domain,
-            "exclusions": list(self.exclusions),
+            **as_dict(self, "direction", "rule", "nan", "domain", "exclusions"),
             "cases": self.tally.cases,
-            "mismatches": self.mismatches,
-            "budget": self.budget,
-            "classes": [
-                {"class": name, "cases": count, "mismatches": self.by_class.get(name, 0)}
-                for name, count in self.cases
-            ],
+            **as_dict(self, "mismatches", "budget"),
+            "classes": classes,
             "witnesses": [self._witness(witness) for witness in self.witnesses],
-            "flags": None
-            if self.flags is None
-            else {
-                "mismatches": self.flags.total,
-                "witnesses": [self._flag_witness(witness) for witness in self.flags.witnesses],
-            },
-            "layouts": list(self.layouts),
-            "findings": plain(self.findings),
-            "agrees": list(self.agrees),
-            "coverage": None if self.coverage is None else self.coverage.to_dict(),
-            "seconds": self.seconds,
+            "flags": flags,
+            **as_dict(self, "layouts", "findings", "agrees", "coverage", "seconds"),
         }
 
     def _witness(self, witness: Witness) -> dict[str, Any]:
-        digits = -(-self.fmt.bits // 4) if self.direction is Direction.DECODE else None
+        digits = code_digits(self.fmt) if self._decodes else self.source.digits
         return {
             "class": witness.kind,
-            "word": f"{witness.word:0{digits or self.source.digits}x}",
+            "word": f"{witness.word:0{digits}x}",
             "input": self.input_text(witness.word),
             "expected": self.output_text(witness.expected),
             "got": self.output_text(witness.got),

@@ -23,6 +23,7 @@ from fp8num.verify import reference
 from fp8num.verify.classes import CLASSES, classify
 from fp8num.verify.conformance import Direction
 from fp8num.verify.coverage import cover
+from fp8num.verify.hexlines import code_digits
 from fp8num.verify.implementation import check_codes, check_words_of
 from fp8num.verify.tally import NanRule, Tally, differing, exclusions_of, gather, tally
 from fp8num.verify.truth import describe_projection, expected_flags, expected_words, truth_of
@@ -92,7 +93,7 @@ class Encoding:
 
     def output_text(self, code: int) -> str:
         """Write an output."""
-        return f"{code:0{-(-self.fmt.bits // 4)}x}"
+        return f"{code:0{code_digits(self.fmt)}x}"
 
     def expected(self, words: _Array) -> _Array:
         """Return the right codes; ValueError if a code alone is not right or wrong."""

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num._names import in_a_line
-from fp8num._records import counted, wrapped
+from fp8num._records import as_dict, counted, wrapped
 from fp8num._text import printable
 from fp8num.verify.classes import CLASSES
+from fp8num.verify.hexlines import code_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -222,7 +223,7 @@ class Difference:
         str
             Such as ``"7e = 448"``; a number beyond float64 is written as a product.
         """
-        digits = f"{code:0{-(-self.fmt.bits // 4)}x}"
+        digits = f"{code:0{code_digits(self.fmt)}x}"
         kind = self.fmt.classify(code)
         if kind in {"nan", "infinity"}:
             minus = "-" if kind == "infinity" and code & self.fmt.sign_bit else ""
@@ -250,12 +251,7 @@ class Difference:
             "b": self.name_b,
             "format": self.fmt.to_dict(),
             "source": self.source.name,
-            "nan": self.nan.value,
-            "domain": self.domain,
-            "notes": list(self.notes),
-            "cases": self.cases,
-            "exact": self.exact,
-            "count": self.count,
+            **as_dict(self, "nan", "domain", "notes", "cases", "exact", "count"),
             "classes": dict(self.by_class),
             "intervals": [self._record(interval) for interval in self.intervals],
             "omitted": self.omitted,

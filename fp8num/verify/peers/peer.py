@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fp8num._names import Catalogue
 from fp8num.verify.conformance import Finding
+from fp8num.verify.hexlines import code_digits
 from fp8num.verify.implementation import CallableImplementation, Fault
 from fp8num.verify.peers.emulators import EMULATORS
 from fp8num.verify.peers.library import REFUSED, read_answers, stand_ins
@@ -88,7 +89,7 @@ class Peer:
         with np.errstate(all="ignore"):
             answers = np.asarray(self.library.encode(given, self.library.formats[self.fmt.name]))
         codes, known = read_answers(answers, self.fmt)
-        digits, table = -(-self.fmt.bits // 4), self.fmt.values
+        digits, table = code_digits(self.fmt), self.fmt.values
         return tuple(
             f"{code:0{digits}x} = {table[code]:.12g}" if is_code else _foreign(answer)
             for code, is_code, answer in zip(codes.tolist(), known, answers.tolist(), strict=True)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fp8num._arguments import MOST_AT_ONCE, integer
-from fp8num._records import as_dict, plain
+from fp8num._records import as_dict
 from fp8num._tasks import IN_FLIGHT, check_executor, check_task, pool, results, sorted_as
 from fp8num.formats import Format, get_format
 from fp8num.projection import get_projection
@@ -126,16 +126,11 @@ class Sweep:
             All of it but ``seconds`` is the same however the work was done.
         """
         return {
-            "ok": self.ok,
-            "implementation": self.implementation,
+            **as_dict(self, "ok", "implementation"),
             "format": self.fmt.to_dict(),
             "source": self.source.name,
             "projection": as_dict(self.projection),
-            "rule": self.rule,
-            "compare_nan": self.compare_nan.value,
-            "domain": self.domain,
-            "size": self.size,
-            "chunk_bits": self.chunk_bits,
+            **as_dict(self, "rule", "compare_nan", "domain", "size", "chunk_bits"),
             "chunks": [self.chunks.start, self.chunks.stop],
             "cases": self.tally.cases,
             "mismatches": dict(self.tally.mismatches),
@@ -149,9 +144,7 @@ class Sweep:
                 }
                 for witness in self.tally.witnesses
             ],
-            "digests": list(self.digests),
-            "faults": plain(self.faults),
-            "seconds": self.seconds,
+            **as_dict(self, "digests", "faults", "seconds"),
         }
 
     def to_conformance(self) -> Conformance:

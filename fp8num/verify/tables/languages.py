@@ -18,6 +18,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from fp8num.projection import Projection
+from fp8num.verify.hexlines import code_digits
 from fp8num.verify.tables.contents import Contents, Encoder, comment, contents, rows
 from fp8num.verify.vectors.conversion import installed_version
 
@@ -126,7 +127,7 @@ def c_header(
     '#define FP8_E4M3FN_MAX_CODE 0x7eu'
     """
     found = contents(fmt, projections, source)
-    digits = -(-found.fmt.bits // 4)
+    digits = code_digits(found.fmt)
     common = {
         "fmt": found.name,
         "float": found.float_name,

@@ -25,7 +25,7 @@ from fp8num.formats import Format, get_format
 from fp8num.projection import NanResult, Projection, Rounding, Saturation, get_projection
 from fp8num.verify.classes import CLASSES, classify
 from fp8num.verify.sources import SourceType, get_source
-from fp8num.verify.truth import Truth, truth_of
+from fp8num.verify.truth import Truth, describe_projection, truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,12 +104,9 @@ class Conversion:
     @property
     def rule(self) -> str:
         """The projection, in words."""
-        if self.like is not None:
-            return f"as {self.like}"
-        projection = self.projection
-        text = f"{projection.rounding.value}, {projection.saturation.value}"
-        if projection.nan is not NanResult.MAX:
-            text += f", NaN to {projection.nan.value}"
+        text = describe_projection(self.projection, self.like)
+        if self.like is None and self.projection.nan is not NanResult.MAX:
+            text += f", NaN to {self.projection.nan.value}"
         return text
 
     @property
