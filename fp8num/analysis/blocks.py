@@ -147,32 +147,13 @@ class Block:
 
 
 class Decoded:
-    """
-    What codes and scales stand for in float64, turned back if the rule rotates.
-
-    Parameters
-    ----------
-    made : ScaledArray
-        A piece of a tensor, quantised.
-    space : Space, optional
-        Arrays to work in; what is decoded next may write over what is in them.
-    order : {"C", "F"}, optional
-        The order in which the tensor is stored.
-
-    Attributes
-    ----------
-    scaled : ScaledArray
-        The same, its axes turned so that C order is the order of storage.
-    codes : ndarray, shape (n,)
-        Its codes in that order.
-    operands : ndarray of float32
-        What decoded codes are multiplied by or divided, one for each of its blocks.
-    """
+    """What codes and scales stand for in float64, turned back if the rule rotates."""
 
     def __init__(
         self, made: ScaledArray, space: Space | None = None, order: Literal["C", "F"] = "C"
     ) -> None:
         self.made, self._space, self._is_turned = made, space or Space(), order == "F"
+        #: Its axes turned so that C order is the order in which the tensor is stored.
         self.scaled = made.transpose() if self._is_turned else made
         self.codes: npt.NDArray[Any] = self.scaled.codes.reshape(-1)
         self.operands = made.operands.T if self._is_turned else made.operands

@@ -151,16 +151,7 @@ class _Tops(NamedTuple):
 
 
 class RowBlocks:
-    """
-    Rows cut into blocks, to be compared with what several rules make of them.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (rows, K)
-        The rows.
-    known : Block, optional
-        The same elements, if what is to be known of them is at hand.
-    """
+    """Rows cut into blocks, to be compared with what several rules make of them."""
 
     def __init__(self, x: npt.NDArray[np.float64], known: Block | None = None) -> None:
         self.known = Block(x) if known is None else known
@@ -208,16 +199,7 @@ class RowBlocks:
 
 
 class RowTally:
-    """
-    Errors of rows, which come part by part.
-
-    Parameters
-    ----------
-    rows : RowBlocks
-        The rows.
-    mean_squares : ndarray of float64, shape (K,), optional
-        Of the channels that rows are multiplied with.
-    """
+    """Errors of rows, which come part by part; mean squares are those of K's channels."""
 
     def __init__(
         self, rows: RowBlocks, mean_squares: npt.NDArray[np.float64] | None = None

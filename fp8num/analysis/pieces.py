@@ -201,14 +201,7 @@ def _needs_all(rule: Rule) -> bool:
 
 
 class LargestMagnitudes:
-    """
-    The largest magnitudes of a tensor that rules ask for, to quantise its pieces with.
-
-    Parameters
-    ----------
-    rules : iterable of Rule
-        The rules.
-    """
+    """The largest magnitudes of a tensor that rules ask for, to quantise its pieces with."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         asked = [(rule.is_two_level, _question(rule)) for rule in rules]

@@ -60,14 +60,7 @@ class _Errors(NamedTuple):
 
 
 class RunningMetrics:
-    """
-    Metrics of pieces that come one after the other.
-
-    Parameters
-    ----------
-    codes : int
-        How many codes the format has.
-    """
+    """Metrics of pieces that come one after the other, for a format of so many codes."""
 
     def __init__(self, codes: int) -> None:
         self._counts = dict.fromkeys(("size", "finite", "nonzero", "underflow", "saturated"), 0)
