@@ -21,7 +21,7 @@ from fp8num._kernels.float32 import as_float64
 from fp8num._text import brief
 from fp8num.accumulate.binary import from_float32, to_float32
 from fp8num.codec import decode
-from fp8num.codec._arguments import codes_advice
+from fp8num.codec._checks import codes_advice
 from fp8num.formats import Format, get_format
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from fp8num._kernels.state import float_arithmetic
 from fp8num.analysis.blocks import Block, Decoded
 from fp8num.analysis.running import Peak, RunningMetrics
 from fp8num.analysis.sums import decibels, quotient, root
-from fp8num.codec._arguments import as_codes, check_codes
+from fp8num.codec._checks import as_codes, check_codes
 from fp8num.formats import Format, get_format
 from fp8num.scaled import ScaledArray
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fp8num._arguments import output, thread_count
 from fp8num._kernels.blocks import LOOKUP_BLOCK, run
 from fp8num._kernels.encoder import decoder, pair_type
-from fp8num.codec._arguments import (
+from fp8num.codec._checks import (
     as_codes,
     check_codes,
     named_dtype,

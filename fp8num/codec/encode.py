@@ -13,7 +13,7 @@ from fp8num._kernels.blocks import BLOCK, LOOKUP_BLOCK, blocks_of, run
 from fp8num._kernels.encoder import CACHE, Kernel, decoder, encoder, quantizer
 from fp8num._kernels.table import Table
 from fp8num._kernels.words import Source, as_values, source_of
-from fp8num.codec._arguments import named_dtype, random_source, refuse_random, require_exact
+from fp8num.codec._checks import named_dtype, random_source, refuse_random, require_exact
 from fp8num.formats import Format, get_format
 from fp8num.projection import NanResult, get_projection
 

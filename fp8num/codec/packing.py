@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fp8num._arguments import as_array
 from fp8num._kernels.blocks import blocks_of
-from fp8num.codec._arguments import as_codes, check_codes
+from fp8num.codec._checks import as_codes, check_codes
 from fp8num.formats import Format, get_format
 
 __all__ = ["pack", "unpack"]

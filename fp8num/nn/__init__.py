@@ -11,7 +11,6 @@ from fp8num._kernels.state import imported
 from fp8num.nn.compare import compare
 from fp8num.nn.comparison import Comparison
 from fp8num.nn.data import Dataset, batches, digits, random_labels, spirals, teacher
-from fp8num.nn.gemm import CORRECTLY_ROUNDED, product
 from fp8num.nn.history import CastRecord, History, StepRecord
 from fp8num.nn.layers import MLP, Linear
 from fp8num.nn.loop import evaluate
@@ -21,6 +20,7 @@ from fp8num.nn.moves import concatenate, index, reshape, stack, transpose, where
 from fp8num.nn.optim import SGD, Adam, AdamW, Optimizer, clip_norm
 from fp8num.nn.primitives import RULES, Primitive
 from fp8num.nn.processes import processes
+from fp8num.nn.products import CORRECTLY_ROUNDED, product
 from fp8num.nn.recipes import RECIPES, ROLES, Operand, Recipe, get_recipe, recipe_table
 from fp8num.nn.rules import (
     abs,  # noqa: A004 - NumPy's name

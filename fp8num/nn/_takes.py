@@ -21,8 +21,8 @@ from fp8num.accumulate import ACCUMULATORS, Accumulator, FloatSum, TensorCore
 from fp8num.codec import encode
 from fp8num.formats import Format
 from fp8num.nn.factor import Factor
-from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator, product
 from fp8num.nn.operand import PRODUCTS, ROLES, Operand, Products
+from fp8num.nn.products import CORRECTLY_ROUNDED, find_accumulator, product
 from fp8num.scaled import ScaledArray
 from fp8num.scaling.quantize import scale_quantize
 from fp8num.scaling.rule import Rule

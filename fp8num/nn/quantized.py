@@ -26,7 +26,7 @@ from fp8num.nn._grid import check_grid, check_same, saturated_elements
 from fp8num.nn._tensor_cast import TensorCast, tensor_cast
 from fp8num.nn.dataset import generator_from, generator_state
 from fp8num.nn.factor import Factor, OnGrid
-from fp8num.nn.gemm import find_accumulator, product
+from fp8num.nn.products import find_accumulator, product
 from fp8num.nn.recipe import PRODUCTS, ROLES
 from fp8num.nn.tensor import Tensor, record
 from fp8num.scaled import ScaledArray

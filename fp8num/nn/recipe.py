@@ -19,8 +19,8 @@ from fp8num._records import as_it_is, entries
 from fp8num.accumulate import ACCUMULATORS, Accumulator
 from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.nn._takes import check_products
-from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
 from fp8num.nn.operand import PRODUCTS, ROLES, Operand
+from fp8num.nn.products import CORRECTLY_ROUNDED, find_accumulator
 from fp8num.scaling.catalogue import RULES
 from fp8num.scaling.delayed import MOST_STEPS, DelayedState, start
 from fp8num.scaling.rule import Rule

@@ -25,7 +25,7 @@ from fp8num._kernels.blocks import run
 from fp8num._kernels.search import Search
 from fp8num._kernels.staircase import staircase
 from fp8num._kernels.words import FLOAT64
-from fp8num.codec._arguments import (
+from fp8num.codec._checks import (
     as_codes,
     check_codes,
     random_source,

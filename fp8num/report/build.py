@@ -12,7 +12,7 @@ from fp8num.analysis import analyze_tensor, choose, frontier, recommend, refusal
 from fp8num.analysis.frontier import require_reachable
 from fp8num.analysis.schemes import schemes_for
 from fp8num.inputs.builtin import BUILTIN_NAMES
-from fp8num.report.files import write_together
+from fp8num.report.folder import write_together
 from fp8num.report.older import (
     CSV,
     CURVES,

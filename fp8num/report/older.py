@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fp8num._files import require_own
-from fp8num.report.files import output_folder
+from fp8num.report.folder import output_folder
 from fp8num.report.training import COLUMNS
 
 if TYPE_CHECKING:

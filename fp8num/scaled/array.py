@@ -24,7 +24,7 @@ from fp8num._kernels.float32 import as_float64, divide, keep_nan, multiply
 from fp8num._kernels.state import float_arithmetic
 from fp8num._records import Check, as_it_is, entries, flag, listed, made, maybe, number, text, whole
 from fp8num.codec import decode
-from fp8num.codec._arguments import codes_advice
+from fp8num.codec._checks import codes_advice
 from fp8num.formats import Format, format_from_dict, get_format
 from fp8num.scaled.blocks import Blocks, beside, placed, slabs
 

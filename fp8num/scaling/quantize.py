@@ -23,7 +23,7 @@ from fp8num._kernels.float32 import add, as_float32, as_float64, divide, multipl
 from fp8num._kernels.state import float_arithmetic
 from fp8num._kernels.words import as_values
 from fp8num.codec import decode, encode
-from fp8num.codec._arguments import random_source, refuse_random
+from fp8num.codec._checks import random_source, refuse_random
 from fp8num.formats import E4M3FN
 from fp8num.scaled import Blocks, Descale, Region, ScaledArray, beside, slabs
 from fp8num.scaled.array import assembled, quantized_by

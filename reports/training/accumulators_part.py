@@ -42,8 +42,8 @@ from fp8num import ACCUMULATORS, scale_quantize
 from fp8num.accumulate import TensorCore
 from fp8num.analysis.products import compare_accumulators
 from fp8num.nn import RECIPES, train
-from fp8num.nn.gemm import multiply
 from fp8num.nn.paired import estimate
+from fp8num.nn.products import multiply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ import hashlib
 import numpy as np
 from fp8num import nn
 from fp8num.nn.data import teacher
-from fp8num.nn.gemm import multiply
+from fp8num.nn.products import multiply
 from fp8num.nn.train import train
 
 rng = np.random.default_rng(0)

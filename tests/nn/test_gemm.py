@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fp8num as fp
-from fp8num.nn import _sums, gemm
+from fp8num.nn import _sums, products
 from fp8num.nn._matrix import Matrix
-from fp8num.nn.gemm import multiply, product
+from fp8num.nn.products import multiply, product
 from fp8num.scaling import get_rule
 
 Array = npt.NDArray[Any]
@@ -231,7 +231,7 @@ def test_quanta_of_numbers(numbers: Array) -> None:
             assert (Fraction(float(x)) / own).denominator == 1
 
 
-@pytest.mark.parametrize("size", [1, gemm._PANEL // 40, 2 * gemm._PANEL // 40 + 1])
+@pytest.mark.parametrize("size", [1, products._PANEL // 40, 2 * products._PANEL // 40 + 1])
 def test_panels(size: int) -> None:
     """Rows are worked on in panels; how many there are plays no part."""
     rng = np.random.default_rng(5)

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 
 import fp8num as fp
-from fp8num.nn import _sums, gemm
+from fp8num.nn import _sums, products
 from fp8num.nn._matrix import Matrix
-from fp8num.nn.gemm import multiply, product
+from fp8num.nn.products import multiply, product
 
 if TYPE_CHECKING:
     from fp8num.scaled import ScaledArray
@@ -66,7 +66,7 @@ def test_a_negative_sum_that_vanishes_is_minus_zero(left: list[float], right: li
 
 def test_open_elements_of_a_later_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are recomputed from their own rows, not from those of the first panel."""
-    monkeypatch.setattr(gemm, "_PANEL", 2)
+    monkeypatch.setattr(products, "_PANEL", 2)
     a = np.ones((5, 3), np.float32)
     a[:, 1] = 2.0**-24
     a[:, 2] = [0, 2.0**-90, -(2.0**-90), 2.0**-60, 0]
@@ -138,8 +138,8 @@ def test_how_many_products_float64_holds(x: str, y: str) -> None:
     )
     most = int(2**53 // largest)
     if most:
-        assert gemm._always_exact(*formats, most)
-    assert not gemm._always_exact(*formats, most + 1)
+        assert products._always_exact(*formats, most)
+    assert not products._always_exact(*formats, most + 1)
 
 
 def bound_of(a: Array, b: Array) -> _sums.Bound:

@@ -16,7 +16,7 @@ from fp8num import nn, scaling
 from fp8num.nn._matrix import Matrix
 from fp8num.nn._tensor_cast import TensorCast, tensor_cast
 from fp8num.nn.factor import Factor
-from fp8num.nn.gemm import multiply
+from fp8num.nn.products import multiply
 from fp8num.nn.quantized import Casts
 from fp8num.nn.recipes import RECIPES, ROLES, Operand, Recipe
 

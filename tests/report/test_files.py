@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fp8num.report.files import output_folder, write_together
+from fp8num.report.folder import output_folder, write_together
 
 OLD = {"a.txt": "old a", "b.txt": "old b", "c.txt": "old c"}
 NEW = {"0.txt": "new 0", "a.txt": "new a", "b.txt": "new b", "c.txt": "new c"}

@@ -18,7 +18,7 @@ import pytest
 import fp8num as fp
 from fp8num import scaling
 from fp8num.scaling.identifying import Identification, identify
-from fp8num.scaling.identifying.rules import rule_of
+from fp8num.scaling.identifying.conventions import rule_of
 
 RECORDING = Path(__file__).parent.parent / "data" / "recipes" / "torchao_float8_emulate.npz"
 STATEFUL = ("te-delayed", "te-delayed-unfused", "flax")

@@ -76,13 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     """
     refuse(arguments)
     if arguments.list:
-        from fp8num.cli.train.output import list_recipes
+        from fp8num.cli.train.results import list_recipes
 
         return list_recipes(arguments)
     if arguments.compare is not None:
-        from fp8num.cli.train.running import compare_recipes
+        from fp8num.cli.train.runs import compare_recipes
 
         return compare_recipes(arguments)
-    from fp8num.cli.train.running import train_one
+    from fp8num.cli.train.runs import train_one
 
     return train_one(arguments)

@@ -224,7 +224,7 @@ def recipe_of(name: str, accumulator: str | None) -> Recipe:
     """Return the recipe of a name, with the accumulator of a name."""
     from dataclasses import replace
 
-    from fp8num.nn.gemm import CORRECTLY_ROUNDED, find_accumulator
+    from fp8num.nn.products import CORRECTLY_ROUNDED, find_accumulator
     from fp8num.nn.recipes import get_recipe
 
     recipe = get_recipe(name)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fp8num.scaling.catalogue import RULES, get_rule
-from fp8num.scaling.identifying.rules import CONVENTIONS, narrow_conventions, rule_of
+from fp8num.scaling.identifying.conventions import CONVENTIONS, narrow_conventions, rule_of
 from fp8num.scaling.quantize import places
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from fp8num.projection import Rounding
 from fp8num.scaled import Descale
 from fp8num.scaling.finders import Amax, BestClip
 from fp8num.scaling.held import MsAmp
+from fp8num.scaling.identifying.conventions import transforms
 from fp8num.scaling.identifying.records import Exclusion, Finding, Match
-from fp8num.scaling.identifying.rules import transforms
 from fp8num.scaling.scales import Context, Scales, TwoLevel
 
 if TYPE_CHECKING:

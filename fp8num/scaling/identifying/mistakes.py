@@ -24,22 +24,22 @@ from fp8num.codec import decode, encode
 from fp8num.formats import BFLOAT16, BINARY16, E4M3FN
 from fp8num.projection import Projection, Rounding, Saturation
 from fp8num.scaled import Descale
-from fp8num.scaling.identifying.compare import (
+from fp8num.scaling.identifying.conventions import opposite, transforms
+from fp8num.scaling.identifying.likeness import (
     descale_errors,
     factors_of,
     neighbours,
     ratios,
     spread,
 )
-from fp8num.scaling.identifying.rules import opposite, transforms
 from fp8num.scaling.scales import PowerOfTwo, TwoLevel, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fp8num.formats import Format
-    from fp8num.scaling.identifying.compare import Fit, Likeness
     from fp8num.scaling.identifying.dump import Evidence
+    from fp8num.scaling.identifying.likeness import Fit, Likeness
     from fp8num.scaling.identifying.predict import Predictor
     from fp8num.scaling.rule import Rule
 

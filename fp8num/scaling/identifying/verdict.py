@@ -26,7 +26,10 @@ from fp8num.scaling.identifying.candidates import (
     other_lengths,
     rules_of,
 )
-from fp8num.scaling.identifying.compare import (
+from fp8num.scaling.identifying.conventions import CONVENTIONS, rule_of
+from fp8num.scaling.identifying.dump import Evidence, gather, possible_formats
+from fp8num.scaling.identifying.exclude import ROUNDED, Largest, inverted, judge, largest_codes
+from fp8num.scaling.identifying.likeness import (
     Likeness,
     compare,
     descale_errors,
@@ -37,12 +40,9 @@ from fp8num.scaling.identifying.compare import (
     spread,
     witnesses,
 )
-from fp8num.scaling.identifying.dump import Evidence, gather, possible_formats
-from fp8num.scaling.identifying.exclude import ROUNDED, Largest, inverted, judge, largest_codes
 from fp8num.scaling.identifying.mistakes import Explained, diagnose
 from fp8num.scaling.identifying.predict import SEARCHED, Predictor
 from fp8num.scaling.identifying.records import Finding, Group, Identification, Match, Near
-from fp8num.scaling.identifying.rules import CONVENTIONS, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -124,7 +124,7 @@ def json_text(record: object) -> str:
 
 def _write_tables(path: str, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Write tables, the nameless one as the file and others beside it: all of them or none."""
-    from fp8num.report.files import write_together
+    from fp8num.report.folder import write_together
     from fp8num.report.tables import frame_to_csv
 
     names = {f"{path}.{name}.csv" if name else path: table for name, table in tables.items()}

@@ -23,23 +23,23 @@ from fp8num.projection import Rounding
 from fp8num.scaled import Descale
 from fp8num.scaling.applying import applier
 from fp8num.scaling.held import MsAmp
-from fp8num.scaling.identifying.predict import SAMPLE, SEARCHED, Predictor, pieces
-from fp8num.scaling.identifying.records import Match, Witness
-from fp8num.scaling.identifying.rules import (
+from fp8num.scaling.identifying.conventions import (
     may_be_same,
     same,
     tensor_scales,
     transforms,
 )
+from fp8num.scaling.identifying.predict import SAMPLE, SEARCHED, Predictor, pieces
+from fp8num.scaling.identifying.records import Match, Witness
 from fp8num.scaling.scales import Context, TwoLevel, stored_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fp8num.scaling.identifying.candidates import Arrangement, Candidate
+    from fp8num.scaling.identifying.conventions import Stored
     from fp8num.scaling.identifying.dump import Evidence, Reading
     from fp8num.scaling.identifying.predict import Agreement, Predicted
-    from fp8num.scaling.identifying.rules import Stored
     from fp8num.scaling.rule import Rule
 
 __all__ = [

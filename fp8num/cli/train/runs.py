@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fp8num._text import brief
 from fp8num.cli.progress import progress_bar, step_bar
 from fp8num.cli.train.options import dataset_of, digits_of, recipe_of, settings_of
-from fp8num.cli.train.output import (
+from fp8num.cli.train.results import (
     check_files,
     complaint,
     json_text,
