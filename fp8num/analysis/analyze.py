@@ -253,6 +253,7 @@ def analyze_tensor(
         position += values.size
         if progress is not None and values.size:
             progress(values.size)
+    results = (pair.result(has_rows=has_rows) for pair in pairs)
     return TensorAnalysis(
         name=tensor.name,
         file=tensor.file,
@@ -260,17 +261,7 @@ def analyze_tensor(
         shape=tensor.shape,
         order=tensor.order,
         distribution=distribution,
-        results=tuple(
-            FormatResult(
-                format=pair.format,
-                rule=pair.rule.name,
-                metrics=ErrorMetrics(**pair.metrics.fields),
-                scales=pair.scales,
-                rows=RowErrors.joined(pair.rows) if has_rows else None,
-            )
-            for pair in pairs
-            if pair.scales is not None
-        ),
+        results=tuple(one for one in results if one is not None),
     )
 
 
@@ -300,6 +291,18 @@ class _SoFar:
             self.scales = scales
         elif self.rule.granularity.kind != "tensor":
             self.scales = self.scales.merge(scales)
+
+    def result(self, *, has_rows: bool) -> FormatResult | None:
+        """Return what all pieces came to; None if there were none."""
+        if self.scales is None:
+            return None
+        return FormatResult(
+            format=self.format,
+            rule=self.rule.name,
+            metrics=ErrorMetrics(**self.metrics.fields),
+            scales=self.scales,
+            rows=RowErrors.joined(self.rows) if has_rows else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

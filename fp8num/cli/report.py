@@ -244,13 +244,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.bits is not None:
         said = {"layouts": options["layout"], "keep": options["keep"]}
         check_budget(arguments.bits, tensors, arguments.target, arguments.rules, **said)
-    for one in skipped[:MAX_LINES]:
-        name, file = shorten(one.name), shorten(one.file, 100)
-        print(f"fp8num: skipped {name} in {file}: {printable(one.reason)}", file=sys.stderr)
-    if len(skipped) > MAX_LINES:
-        more = len(skipped) - MAX_LINES
-        print(f"fp8num: skipped {more} more, see report.json", file=sys.stderr)
-
+    left_out = [
+        f"{shorten(one.name)} in {shorten(one.file, 100)}: {printable(one.reason)}"
+        for one in skipped
+    ]
+    _say("skipped", left_out, "more, see report.json")
     try:
         files = _build(arguments, tensors, skipped, options)
     except OSError as error:  # readers make InputErrors of theirs
@@ -283,11 +281,16 @@ def run(arguments: argparse.Namespace) -> int:
         target=arguments.target,
         activations=options["activations"],
     )
-    for line in failures[:MAX_LINES]:
-        print(f"fp8num: fail: {line}", file=sys.stderr)
-    if len(failures) > MAX_LINES:
-        print(f"fp8num: fail: {len(failures) - MAX_LINES} more", file=sys.stderr)
+    _say("fail:", failures, "more")
     return int(bool(failures))
+
+
+def _say(what: str, lines: Sequence[str], more: str) -> None:
+    """Print the first lines on stderr, and how many more there are."""
+    for line in lines[:MAX_LINES]:
+        print(f"fp8num: {what} {line}", file=sys.stderr)
+    if len(lines) > MAX_LINES:
+        print(f"fp8num: {what} {len(lines) - MAX_LINES} {more}", file=sys.stderr)
 
 
 def _check_rules(target: str, rules: tuple[Rule, ...] | None) -> None:

@@ -201,21 +201,24 @@ def build_report(
             decided=decided,
             budget=budget,
         )
-        tables = {} if training is None else _training_tables(training)
-        if budget is not None:
-            tables[FRONTIER] = budget.to_json()
-        texts = {CSV: to_csv(contents), **tables, PAGE: render_page(contents)}
-        folder.mkdir(parents=True, exist_ok=True)  # another report that failed may unmake it
-        with locked(folder):
-            # Whatever is there now may have come since the work began.
-            older = older_report(folder)
-            require_replaceable(folder, (*texts, JSON), force=force)
-            # The page comes last: who opens it finds the tables that belong to it.
-            write_together(
-                folder,
-                {JSON: to_json(contents, digests(texts)), **texts},
-                remove=older - {*texts, JSON},
-            )
+        return _written(folder, contents, force=force)
+
+
+def _written(folder: Path, contents: ReportContents, *, force: bool) -> ReportFiles:
+    """Write all files of a report into its folder, which is this one's alone, or none."""
+    training, budget = contents.training, contents.budget
+    tables = {} if training is None else _training_tables(training)
+    if budget is not None:
+        tables[FRONTIER] = budget.to_json()
+    texts = {CSV: to_csv(contents), **tables, PAGE: render_page(contents)}
+    folder.mkdir(parents=True, exist_ok=True)  # another report that failed may unmake it
+    with locked(folder):
+        # Whatever is there now may have come since the work began.
+        older = older_report(folder)
+        require_replaceable(folder, (*texts, JSON), force=force)
+        # The page comes last: who opens it finds the tables that belong to it.
+        written = {JSON: to_json(contents, digests(texts)), **texts}
+        write_together(folder, written, remove=older - set(written))
     there = {name: folder / name for name in tables}
     return ReportFiles(
         page=folder / PAGE,
@@ -223,7 +226,7 @@ def build_report(
         json=folder / JSON,
         training=there.get(TRAINING),
         curves=there.get(CURVES),
-        recommendation=decided,
+        recommendation=contents.decided,
         budget=budget,
     )
 
