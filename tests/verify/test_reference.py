@@ -515,7 +515,7 @@ def test_values_stay_as_they_are(fmt: Format) -> None:
     [f for f in [*SMALL, *ODD_ONES] if f.subnormals and f.exponent_bits],
     ids=lambda f: f.name,
 )
-@in_turns(3)
+@in_turns(6)
 def test_rounding_to_a_precision_is_rounding_on_the_values(fmt: Format, turns: int) -> None:
     """P3109's formulas choose among the neighbours as the value set does, in every mode."""
     high = finite_values(fmt).high
@@ -635,7 +635,7 @@ def test_expected_codes_of_unusual_formats_are_projects(fmt: Format, turns: int)
 @pytest.mark.parametrize(
     "name", ["E4M3FN", "E5M2", "E8M0FNU", "POSIT8", "Binary8p3ue", "Binary8p2se"]
 )
-@in_turns(2)
+@in_turns(3)
 def test_expected_codes_of_every_type_are_projects(source: str, name: str, turns: int) -> None:
     """Near the boundaries, and the ends of a type whose range the format exceeds."""
     fmt = get_format(name)
