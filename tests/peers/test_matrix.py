@@ -25,6 +25,8 @@ pytestmark = pytest.mark.peers
 RECORDED = Path(__file__).parents[2] / "reports" / "peers" / "conformance.csv"
 #: They need an environment of their own, and tests/torch.
 ELSEWHERE = {"torch", "qtorch"}
+#: They take milliseconds for each number: two minutes a test.
+SLOW = {"pychop-fault"}
 
 
 def peer_or_skip(name: str, fmt: str, source: str) -> Any:
@@ -54,7 +56,7 @@ def peer_or_skip(name: str, fmt: str, source: str) -> Any:
         ("ml_dtypes", "E5M2", "SatFinite", 258),
         ("ml_dtypes", "E4M3FNUZ", "SatFinite", 16_514),
         ("pychop", "E4M3IEEE", "SatNone", 2_183),
-        ("pychop-fault", "E4M3IEEE", "SatNone", 5_249),
+        pytest.param("pychop-fault", "E4M3IEEE", "SatNone", 5_249, marks=pytest.mark.exhaustive),
         ("apytypes-cast", "E4M3IEEE", "SatNone", 256),
     ],
 )
@@ -126,7 +128,14 @@ def lines() -> list[Any]:
         kind = (row["implementation"], row["direction"], row["own"], row["mismatches"] == "0")
         if kind not in chosen or chosen[kind]["source"] not in {"float32", "float64"}:
             chosen[kind] = row
-    return [pytest.param(row, id=row["line"].removeprefix("fp8num ")) for row in chosen.values()]
+    return [
+        pytest.param(
+            row,
+            id=row["line"].removeprefix("fp8num "),
+            marks=[pytest.mark.exhaustive] if row["implementation"] in SLOW else [],
+        )
+        for row in chosen.values()
+    ]
 
 
 @pytest.mark.parametrize("row", lines())
