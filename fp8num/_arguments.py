@@ -80,7 +80,7 @@ def integer(
     bounds = (
         "" if low is None else f", at least {low}" if high is None else f" from {low} to {high}"
     )
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
         refuse(name, f"an integer{bounds}", value, advice, TypeError)
     try:
         found = operator.index(value)
